@@ -1,0 +1,502 @@
+"""The scikit-learn shell around a network, an objective and the engine."""
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+
+import numpy as np
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+from torch.func import jacrev, vmap
+
+from ._docstrings import SHARED
+from ._engine import (
+    SOLVERS,
+    Engine,
+    is_full_batch,
+    resolve_device,
+    to_arrays,
+    to_tensors,
+)
+from ._networks import ACTIVATIONS, Dense
+from ._objectives import LOSSES, Gaussian, Objective, make_loss
+from ._rows import (
+    column_means,
+    map_rows,
+    read_rows,
+    root_mean_square,
+    squared_deviation,
+    standardise,
+)
+from ._validation import (
+    FRACTION,
+    NONNEGATIVE,
+    POSITIVE,
+    POSITIVE_INTEGER,
+    check_codes,
+    check_domain,
+    check_layer_sizes,
+    check_rows,
+    names,
+)
+
+T = TypeVar("T", bound=type)
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Return where a network computes."""
+    return next(network.parameters()).device
+
+
+@dataclass_transform(kw_only_default=True)
+def autoencoder(cls: T) -> T:
+    """Make fields parameters, and put the shared documentation where it is marked."""
+    for marker, text in SHARED.items():
+        cls.__doc__ = (cls.__doc__ or "").replace(f"<{marker}>", text)
+    return dataclass(eq=False, repr=False, kw_only=True)(cls)
+
+
+@contextmanager
+def all_or_nothing(estimator: Any) -> Iterator[None]:
+    """Undo every change to the estimator's attributes if an error leaves the block."""
+    before = vars(estimator).copy()
+    try:
+        yield
+    except Exception:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def _is_stochastic(estimator: Any) -> bool:
+    if is_full_batch(estimator.solver):
+        raise AttributeError(
+            f"partial_fit needs minibatches, and solver={estimator.solver!r} works on "
+            "all rows at once: use solver='adam'."
+        )
+    return True
+
+
+@dataclass(eq=False, repr=False)
+class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """What all autoencoders share; a subclass fills slots and adds parameters.
+
+    The slots are ``_network_class`` with ``_network_options``, and ``_objective``.
+    Think twice before adding to this class: every estimator pays for it.
+    """
+
+    n_components: int = 2
+    _: KW_ONLY
+    hidden_layer_sizes: int | Sequence[int] = (128,)
+    activation: str | Callable[[], nn.Module] = "relu"
+    code_activation: str | Callable[[], nn.Module] = "identity"
+    loss: str | Callable[[Tensor, Tensor], Tensor] = "squared_error"
+    tied_weights: bool = False
+    init: str = "random"
+    solver: str | Callable[..., torch.optim.Optimizer] = "adam"
+    learning_rate_init: float = 0.001
+    weight_decay: float = 0.0
+    batch_size: int | str = "auto"
+    max_iter: int = 200
+    tol: float = 1e-4
+    n_iter_no_change: int = 10
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    warm_start: bool = False
+    callbacks: list[Any] | None = None
+    device: str = "cpu"
+    verbose: bool | int = False
+    random_state: int | np.random.RandomState | None = None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "n_components": [POSITIVE_INTEGER],
+        "hidden_layer_sizes": ["array-like", POSITIVE_INTEGER],
+        "activation": [names(ACTIVATIONS), callable],
+        "code_activation": [names(ACTIVATIONS), callable],
+        "loss": [names(LOSSES), callable],
+        "tied_weights": ["boolean"],
+        "init": [names({"random"})],
+        "solver": [names(SOLVERS), callable],
+        "learning_rate_init": [POSITIVE],
+        "weight_decay": [NONNEGATIVE],
+        "batch_size": [names({"auto"}), POSITIVE_INTEGER],
+        "max_iter": [POSITIVE_INTEGER],
+        "tol": [NONNEGATIVE],
+        "n_iter_no_change": [POSITIVE_INTEGER],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [FRACTION],
+        "warm_start": ["boolean"],
+        "callbacks": [list, None],
+        "device": [str],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+    _network_class: ClassVar[Callable[..., nn.Module]] = Dense
+
+    def _network_options(self) -> dict[str, Any]:
+        """Arguments of the network class, from the parameters and the data's shape."""
+        hidden = check_layer_sizes(self.hidden_layer_sizes)
+        return {
+            "sizes": [self.n_features_in_, *hidden, self.n_components],
+            "activation": self.activation,
+            "code_activation": self.code_activation,
+            "tied_weights": self.tied_weights,
+        }
+
+    def _objective(self) -> Objective:
+        """Return what is minimised."""
+        return Objective(make_loss(self.loss, self.n_features_in_))
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Train the network on the rows of ``X``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows, two at least, in any unit.
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or ``X`` makes no sense, or the loss was infinite or NaN from
+            the start. The estimator is then as it was before.
+        KeyboardInterrupt
+            If interrupted; the estimator then holds the weights reached.
+        """
+        return self._train(X, partial=False)
+
+    @available_if(_is_stochastic)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Train for one epoch on the rows of ``X``, going on from where it stands.
+
+        ``mean_`` and ``scale_`` stay those of the first call. No rows are held out:
+        ``early_stopping`` is for ``fit``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows; two at least in the first call.
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        self : object
+            The estimator, one epoch further.
+
+        Raises
+        ------
+        ValueError
+            As in ``fit``.
+        """
+        return self._train(X, partial=True)
+
+    def _train(self, X: Any, partial: bool) -> Self:
+        resume = (partial or self.warm_start) and hasattr(self, "network_")
+        # A fit inside no_grad or inference_mode needs its gradients all the same.
+        with all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
+            X = check_rows(self, X, reset=not resume)
+            check_domain(X, make_loss(self.loss).domain, self.loss)
+            if resume:
+                self._check_resumable()
+            else:
+                self._start(X)
+            engine = self._engine(X, partial)
+            engine.run(read_rows(X, self.mean_, self.scale_), self._state)
+            self._finish(engine, keep_optimizer=partial or self.warm_start)
+        if engine.interrupted:
+            raise KeyboardInterrupt(f"fit stopped after epoch {self.n_iter_}")
+        return self
+
+    def _start(self, X: Any) -> None:
+        """Measure the data, and draw the first weights."""
+        loss = make_loss(self.loss, self.n_features_in_)
+        means = column_means(X)
+        dtype = np.float64 if X.dtype == np.float64 else np.float32
+        self.mean_ = (means if loss.centred else np.zeros_like(means)).astype(dtype)
+        self.scale_ = root_mean_square(X, means) if loss.scaled else 1.0
+        self._centre = ((means - self.mean_) / self.scale_).astype(np.float32)
+        self._architecture = self._network_options()
+        self._fitted_loss = self.loss
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        generator = torch.Generator("cpu").manual_seed(seed)
+        self.network_ = self._network_class(**self._architecture)
+        output = loss.link(torch.from_numpy(self._centre))
+        self.network_.reset_parameters(generator, output)
+        self._state = {"generator": generator.get_state().numpy()}
+        self.loss_curve_: list[float] = []
+
+    def _check_resumable(self) -> None:
+        """Raise if the parameters now describe another network or loss."""
+        now = {**self._network_options(), "loss": self.loss}
+        fitted = {**self._architecture, "loss": self._fitted_loss}
+        changed = {k: (fitted[k], now[k]) for k in now if fitted[k] != now[k]}
+        if changed:
+            changes = ", ".join(f"{k} from {a} to {b}" for k, (a, b) in changed.items())
+            raise ValueError(
+                f"Cannot go on training: the parameters change {changes}. Fit with "
+                "warm_start=False to start anew."
+            )
+
+    def _engine(self, X: Any, partial: bool) -> Engine:
+        auto = min(200, X.shape[0])
+        validate = self.early_stopping and not partial
+        return Engine(
+            copy.deepcopy(self.network_),
+            self._objective(),
+            solver=self.solver,
+            learning_rate=self.learning_rate_init,
+            weight_decay=self.weight_decay,
+            validation_fraction=self.validation_fraction if validate else 0.0,
+            centre=torch.from_numpy(self._centre),
+            tol=self.tol,
+            n_iter_no_change=self.n_iter_no_change,
+            batch_size=auto if self.batch_size == "auto" else self.batch_size,
+            max_epochs=1 if partial else self.max_iter,
+            callbacks=list(self.callbacks or []),
+            device=str(resolve_device(self.device)),
+            verbose=int(self.verbose),
+        )
+
+    def _finish(self, engine: Engine, keep_optimizer: bool) -> None:
+        """Publish what was learnt."""
+        if engine.stopping.diverged:
+            self._report_divergence(engine)
+        self.network_ = engine.module_.to("cpu").eval().requires_grad_(True)
+        self.device_ = engine.device
+        self.n_components_ = self.n_components
+        self._state = engine.state(keep_optimizer)
+        epochs = [epoch for epoch in engine.history if "train_loss" in epoch]
+        self.loss_curve_ = [*self.loss_curve_, *(e["train_loss"] for e in epochs)]
+        self.n_iter_ = len(self.loss_curve_)
+        self.validation_scores_ = self.best_score_ = None
+        if engine.validation_fraction:
+            self.validation_scores_ = [1 - e["valid_loss"] for e in epochs]
+            self.best_score_ = 1 - engine.stopping.best
+        if isinstance(loss := engine.criterion_.loss, Gaussian):
+            variance = loss.variance().detach().cpu().numpy()
+            self.noise_variance_ = variance * self.scale_**2
+
+    def _report_divergence(self, engine: Engine) -> None:
+        """Warn if there are finite weights to go back to, raise if not."""
+        message = (
+            f"The loss became infinite or NaN in epoch {len(engine.history)} with "
+            f"learning_rate_init={self.learning_rate_init} on data divided by "
+            f"scale_={self.scale_:.3g}"
+        )
+        if engine.stopping.weights is None:
+            raise ValueError(f"{message}. Lower learning_rate_init.")
+        warnings.warn(
+            f"{message}: the weights of the epoch before are kept. Lower "
+            "learning_rate_init.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Encode rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows in the unit of the training data.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_components), float32
+            Codes, without unit.
+        """
+        X, network = self._checked(X), self._deployed()
+        return map_rows(lambda x: self._encode(network, x).cpu().numpy(), X)
+
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """Decode codes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+            Codes.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+            Rows in the unit of the training data; float32 if it was float32 or uint8,
+            else float64.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has another number of columns than the codes.
+        """
+        check_is_fitted(self)
+        codes = check_codes(X, self.n_components_)
+        network = self._deployed()
+
+        def decode(z: np.ndarray) -> np.ndarray:
+            code = torch.tensor(z, dtype=torch.float32, device=device_of(network))
+            return self._decode(network, code)
+
+        return map_rows(decode, codes, width=self.n_features_in_)
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """Encode and decode rows: ``inverse_transform(transform(X))``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows in the unit of the training data.
+
+        Returns
+        -------
+        X_reconstructed : ndarray of shape (n_samples, n_features)
+            Their reconstruction, in the same unit and of the dtype of
+            ``inverse_transform``.
+        """
+        X, network = self._checked(X), self._deployed()
+        return map_rows(lambda x: self._decode(network, self._encode(network, x)), X)
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Return minus the squared reconstruction error of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows in the unit of the training data.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,), float32
+            ``-||x - reconstruct(x)||^2`` in the squared unit of the data: the higher,
+            the more like the training data.
+        """
+        return -self._squared_errors(self._checked(X)).astype(np.float32)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the share of the variance that the reconstruction explains.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows in the unit of the training data.
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        score : float
+            ``1 - sum ||x - reconstruct(x)||^2 / sum ||x - mean(X)||^2``: 1.0 is perfect,
+            0.0 as good as the mean. Of rows that are all alike it is 1.0 if the
+            reconstruction is exact, else 0.0.
+        """
+        X = self._checked(X)
+        unexplained = self._squared_errors(X).sum()
+        total = squared_deviation(X, column_means(X))
+        if total == 0:
+            return float(unexplained == 0)
+        return float(1 - unexplained / total)
+
+    def jacobian(self, X: Any) -> np.ndarray:
+        """Differentiate the encoder at each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows in the unit of the training data.
+
+        Returns
+        -------
+        derivatives : ndarray of shape (n_samples, n_components, n_features), float32
+            ``d transform(x)[j] / d x[i]`` at ``[:, j, i]``, per unit of the data. Where
+            the activation has a kink it is the derivative torch takes there.
+        """
+        X, network = self._checked(X), self._deployed()
+        derivative = vmap(jacrev(lambda row: network.encode(row[None])[0]))
+
+        def at(x: np.ndarray) -> np.ndarray:
+            rows = standardise(x, self.mean_, self.scale_).to(device_of(network))
+            return derivative(rows).detach().cpu().numpy() / self.scale_
+
+        return map_rows(at, X, width=self.n_components_ * self.n_features_in_)
+
+    def _checked(self, X: Any) -> Any:
+        check_is_fitted(self)
+        return check_rows(self, X, reset=False)
+
+    def _deployed(self) -> nn.Module:
+        """Return the network where it shall compute: on ``device``, if it is here."""
+        try:
+            device = resolve_device(self.device)
+        except ValueError:
+            # A model fitted on a GPU must open on a machine without one.
+            return self.network_
+        if device.type == "cpu":
+            return self.network_
+        return copy.deepcopy(self.network_).to(device)
+
+    @torch.no_grad()
+    def _encode(self, network: nn.Module, x: np.ndarray) -> Tensor:
+        rows = standardise(x, self.mean_, self.scale_)
+        return network.encode(rows.to(device_of(network)))
+
+    @torch.no_grad()
+    def _decode(self, network: nn.Module, code: Tensor) -> np.ndarray:
+        link = make_loss(self._fitted_loss)
+        output = link.inverse_link(network.decode(code)).cpu().numpy()
+        return output * self.scale_ + self.mean_
+
+    def _squared_errors(self, X: Any) -> np.ndarray:
+        network = self._deployed()
+
+        def errors(x: np.ndarray) -> np.ndarray:
+            reconstruction = self._decode(network, self._encode(network, x))
+            return np.square(x - reconstruction, dtype=np.float64).sum(axis=1)
+
+        return map_rows(errors, X)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components_
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.positive_only = self.loss in ("bernoulli", "poisson")
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Weights as arrays: the file knows neither torch's storages nor a device.
+        state = dict(super().__getstate__())
+        if "network_" in state:
+            state["network_"] = to_arrays(state["network_"].state_dict())
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        if "network_" in state:
+            network = self._network_class(**state["_architecture"])
+            network.load_state_dict(to_tensors(state["network_"]))
+            state["network_"] = network.eval()
+        super().__setstate__(state)

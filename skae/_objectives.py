@@ -1,0 +1,126 @@
+"""Objectives: ``mean_i loss(x_i, decode(encode(corrupt(x_i)))) + alpha * penalty``."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Loss(nn.Module):
+    """Mean over rows and features of ``function(output, x)``.
+
+    Averaging over features too keeps the loss, and so the meaning of a penalty's
+    weight, the same at any width. ``output`` is the decoder's answer; its
+    ``inverse_link`` is the reconstruction of ``x``, and ``link`` undoes that.
+    """
+
+    #: Whether rows are centred, and divided by their spread, before they get here.
+    centred = scaled = True
+    #: Smallest and largest value that makes sense, in the data's units.
+    domain: tuple[float, float] | None = None
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, output: Tensor, x: Tensor) -> Tensor:
+        return self.function(output, x).mean()
+
+    def link(self, mean: Tensor) -> Tensor:
+        return mean
+
+    def inverse_link(self, output: Tensor) -> Tensor:
+        return output
+
+
+class Bernoulli(Loss):
+    """Log-loss of probabilities: ``-x log p - (1 - x) log(1 - p)``, output logit p."""
+
+    centred = scaled = False
+    domain = (0.0, 1.0)
+
+    def __init__(self) -> None:
+        super().__init__(F.binary_cross_entropy_with_logits)
+
+    def link(self, mean: Tensor) -> Tensor:
+        return torch.logit(mean, eps=1e-4)
+
+    def inverse_link(self, output: Tensor) -> Tensor:
+        return torch.sigmoid(output)
+
+
+class Poisson(Loss):
+    """Negative log-likelihood of counts: ``rate - x log rate``, output log rate."""
+
+    centred = False
+    domain = (0.0, torch.inf)
+
+    def __init__(self) -> None:
+        super().__init__(F.poisson_nll_loss)
+
+    def link(self, mean: Tensor) -> Tensor:
+        return mean.clamp(min=1e-4).log()
+
+    def inverse_link(self, output: Tensor) -> Tensor:
+        return output.exp()
+
+
+class Gaussian(Loss):
+    """Negative log-likelihood, less a constant, with one learned variance a feature.
+
+    ``((x - output)^2 / v + log v) / 2``. Variances stop at 1e-6, or a constant
+    feature would send the loss to minus infinity.
+    """
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__(self._negative_log_likelihood)
+        self.log_variance = nn.Parameter(torch.zeros(n_features, dtype=torch.float32))
+
+    def variance(self) -> Tensor:
+        return self.log_variance.clamp(min=-13.8).exp()
+
+    def _negative_log_likelihood(self, output: Tensor, x: Tensor) -> Tensor:
+        variance = self.variance()
+        return ((x - output).square() / variance + variance.log()) / 2
+
+
+LOSSES: dict[str, Callable[[int], Loss]] = {
+    "squared_error": lambda n_features: Loss(F.mse_loss),
+    "absolute_error": lambda n_features: Loss(F.l1_loss),
+    "bernoulli": lambda n_features: Bernoulli(),
+    "poisson": lambda n_features: Poisson(),
+    "gaussian": Gaussian,
+}
+
+
+def make_loss(
+    loss: str | Callable[[Tensor, Tensor], Tensor], n_features: int = 0
+) -> Loss:
+    """Build a loss from its name or from ``function(output, x)``."""
+    return LOSSES[loss](n_features) if isinstance(loss, str) else Loss(loss)
+
+
+class Objective(nn.Module):
+    """What is minimised: a loss, and what a regularised autoencoder adds to it."""
+
+    def __init__(
+        self,
+        loss: Loss,
+        corrupt: Callable[[Tensor], Tensor] | None = None,
+        penalty: Callable[[Tensor, Tensor], Tensor] | None = None,
+        alpha: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.loss = loss
+        self.corrupt = corrupt
+        self.penalty = penalty
+        self.alpha = alpha
+
+    def forward(self, network: nn.Module, x: Tensor) -> Tensor:
+        seen = x if self.corrupt is None else self.corrupt(x)
+        code = network.encode(seen)
+        value = self.loss(network.decode(code), x)
+        if self.penalty is None:
+            return value
+        return value + self.alpha * self.penalty(seen, code)
