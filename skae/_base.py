@@ -2,15 +2,13 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from sklearn.base import (
-    BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     _fit_context,
@@ -22,51 +20,25 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.func import jacrev, vmap
 
-from ._docstrings import SHARED
-from ._engine import (
-    SOLVERS,
-    Engine,
-    is_full_batch,
-    resolve_device,
-    to_arrays,
-    to_tensors,
-)
-from ._networks import ACTIVATIONS, Dense
-from ._objectives import LOSSES, Gaussian, Objective, make_loss
+from ._engine import Engine, is_full_batch, resolve_device, to_arrays, to_tensors
+from ._networks import Dense
+from ._objectives import Gaussian, Objective, make_loss
+from ._parameters import SharedParameters
 from ._rows import (
     column_means,
+    in_blocks,
     map_rows,
     read_rows,
     root_mean_square,
     squared_deviation,
     standardise,
 )
-from ._validation import (
-    FRACTION,
-    NONNEGATIVE,
-    POSITIVE,
-    POSITIVE_INTEGER,
-    check_codes,
-    check_domain,
-    check_layer_sizes,
-    check_rows,
-    names,
-)
-
-T = TypeVar("T", bound=type)
+from ._validation import check_codes, check_domain, check_layer_sizes, check_rows
 
 
 def device_of(network: nn.Module) -> torch.device:
     """Return where a network computes."""
     return next(network.parameters()).device
-
-
-@dataclass_transform(kw_only_default=True)
-def autoencoder(cls: T) -> T:
-    """Make fields parameters, and put the shared documentation where it is marked."""
-    for marker, text in SHARED.items():
-        cls.__doc__ = (cls.__doc__ or "").replace(f"<{marker}>", text)
-    return dataclass(eq=False, repr=False, kw_only=True)(cls)
 
 
 @contextmanager
@@ -90,60 +62,15 @@ def _is_stochastic(estimator: Any) -> bool:
     return True
 
 
-@dataclass(eq=False, repr=False)
-class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """What all autoencoders share; a subclass fills slots and adds parameters.
+class BaseAutoencoder(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, SharedParameters
+):
+    """What all autoencoders do; a subclass fills slots and adds parameters.
 
     The slots are ``_network_class`` with ``_network_options``, and ``_objective``.
     Think twice before adding to this class: every estimator pays for it.
     """
 
-    n_components: int = 2
-    _: KW_ONLY
-    hidden_layer_sizes: int | Sequence[int] = (128,)
-    activation: str | Callable[[], nn.Module] = "relu"
-    code_activation: str | Callable[[], nn.Module] = "identity"
-    loss: str | Callable[[Tensor, Tensor], Tensor] = "squared_error"
-    tied_weights: bool = False
-    init: str = "random"
-    solver: str | Callable[..., torch.optim.Optimizer] = "adam"
-    learning_rate_init: float = 0.001
-    weight_decay: float = 0.0
-    batch_size: int | str = "auto"
-    max_iter: int = 200
-    tol: float = 1e-4
-    n_iter_no_change: int = 10
-    early_stopping: bool = False
-    validation_fraction: float = 0.1
-    warm_start: bool = False
-    callbacks: list[Any] | None = None
-    device: str = "cpu"
-    verbose: bool | int = False
-    random_state: int | np.random.RandomState | None = None
-
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "n_components": [POSITIVE_INTEGER],
-        "hidden_layer_sizes": ["array-like", POSITIVE_INTEGER],
-        "activation": [names(ACTIVATIONS), callable],
-        "code_activation": [names(ACTIVATIONS), callable],
-        "loss": [names(LOSSES), callable],
-        "tied_weights": ["boolean"],
-        "init": [names({"random"})],
-        "solver": [names(SOLVERS), callable],
-        "learning_rate_init": [POSITIVE],
-        "weight_decay": [NONNEGATIVE],
-        "batch_size": [names({"auto"}), POSITIVE_INTEGER],
-        "max_iter": [POSITIVE_INTEGER],
-        "tol": [NONNEGATIVE],
-        "n_iter_no_change": [POSITIVE_INTEGER],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [FRACTION],
-        "warm_start": ["boolean"],
-        "callbacks": [list, None],
-        "device": [str],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
-    }
     _network_class: ClassVar[Callable[..., nn.Module]] = Dense
 
     def _network_options(self) -> dict[str, Any]:
@@ -457,14 +384,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     @torch.no_grad()
     def _encode(self, network: nn.Module, x: np.ndarray) -> Tensor:
-        rows = standardise(x, self.mean_, self.scale_)
-        return network.encode(rows.to(device_of(network)))
+        rows = standardise(x, self.mean_, self.scale_).to(device_of(network))
+        return in_blocks(network.encode, rows)
 
     @torch.no_grad()
     def _decode(self, network: nn.Module, code: Tensor) -> np.ndarray:
         link = make_loss(self._fitted_loss)
-        output = link.inverse_link(network.decode(code)).cpu().numpy()
-        return output * self.scale_ + self.mean_
+        output = link.inverse_link(in_blocks(network.decode, code))
+        return output.cpu().numpy() * self.scale_ + self.mean_
 
     def _squared_errors(self, X: Any) -> np.ndarray:
         network = self._deployed()

@@ -1,6 +1,7 @@
 """The training loop: skorch's, over batches of tensors held in memory."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochTimer, PrintLog
 from skorch.utils import TeeGenerator
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 SOLVERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
@@ -21,6 +23,9 @@ SOLVERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
         {"lr": 1.0, "max_iter": 1, "max_eval": 25, "line_search_fn": "strong_wolfe"},
     ),
 }
+# torch's L-BFGS forgets curvature and stops at absolute sizes meant for losses near 1;
+# ours may be much smaller, and a power of two costs no bits.
+LBFGS_SCALE = 2.0**20
 
 VALIDATION_BATCH = 4096
 
@@ -190,7 +195,11 @@ class Engine(NeuralNet):
             groups = self.optimizer_.state_dict()["param_groups"]
             slots = {k: to_tensors(slot) for k, slot in state["slots"].items()}
             self.optimizer_.load_state_dict({"state": slots, "param_groups": groups})
-        self.partial_fit(place(rows, torch.device(self.device)))
+        # L-BFGS takes sums over all rows and weights, whose order, and so whose last
+        # bits, depend on the number of threads; this limit is the calling thread's own.
+        limits = {"limits": 1, "user_api": "openmp"} if self.full_batch else {}
+        with threadpool_limits(**limits):
+            self.partial_fit(place(rows, torch.device(self.device)))
 
     def state(self, keep_optimizer: bool) -> dict[str, Any]:
         """Return, as arrays, what the next run needs to go on as if never stopped."""
@@ -268,31 +277,38 @@ class Engine(NeuralNet):
     def _steps(
         self, iterator: Batches, training: bool, prefix: str, step_fn: Any
     ) -> tuple[Any, Any]:
-        pairs = [(step_fn(batch)["loss"].detach(), len(batch)) for batch in iterator]
+        pairs = [(step_fn(batch)["loss"], len(batch)) for batch in iterator]
         losses, sizes = zip(*pairs, strict=True)
         return torch.stack(losses).cpu().numpy(), sizes
 
     def train_step(self, batch: Tensor, **_: Any) -> dict[str, Any]:
         """Take one step of the solver."""
+        if self.full_batch:
+            closure = partial(self._backward, batch, LBFGS_SCALE)
+            loss = self.optimizer_.step(closure) / LBFGS_SCALE
+        else:
+            loss = self._backward(batch)
+            self.optimizer_.step()
+        return {"loss": loss.detach(), "y_pred": None}
 
-        def closure() -> Tensor:
-            self.optimizer_.zero_grad()
-            loss = self.criterion_(self.module_, batch)
-            if self.ridge:
-                weights = self.module_.parameters()
-                loss = loss + self.ridge / 2 * sum(w.square().sum() for w in weights)
-            loss.backward()
-            if self.callbacks:
-                parameters = TeeGenerator(self.get_all_learnable_params())
-                self.notify(
-                    "on_grad_computed",
-                    named_parameters=parameters,
-                    batch=batch,
-                    training=True,
-                )
-            return loss
-
-        return {"loss": self.optimizer_.step(closure), "y_pred": None}
+    def _backward(self, batch: Tensor, scale: float = 1.0) -> Tensor:
+        self.optimizer_.zero_grad()
+        loss = self.criterion_(self.module_, batch)
+        if self.ridge:
+            squares = (w.square().sum() for w in self.module_.parameters())
+            loss = loss + self.ridge / 2 * sum(squares)
+        if scale != 1.0:
+            loss = loss * scale
+        loss.backward()
+        if self.callbacks:
+            parameters = TeeGenerator(self.get_all_learnable_params())
+            self.notify(
+                "on_grad_computed",
+                named_parameters=parameters,
+                batch=batch,
+                training=True,
+            )
+        return loss
 
     @torch.no_grad()
     def validation_step(self, batch: Tensor, **_: Any) -> dict[str, Any]:

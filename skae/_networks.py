@@ -73,7 +73,8 @@ class Dense(nn.Module):
             for m in reversed(maps)
         ]
         self.encoder = _alternate(maps, activation)
-        self.encoder.append(make_activation(code_activation))
+        if code_activation != "identity":
+            self.encoder.append(make_activation(code_activation))
         self.decoder = _alternate(mirrored, activation)
 
     def encode(self, x: Tensor) -> Tensor:

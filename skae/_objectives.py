@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 class Loss(nn.Module):
-    """Mean over rows and features of ``function(output, x)``.
+    """Mean over rows and features of a distance between ``output`` and ``x``.
 
     Averaging over features too keeps the loss, and so the meaning of a penalty's
     weight, the same at any width. ``output`` is the decoder's answer; its
@@ -25,7 +25,7 @@ class Loss(nn.Module):
         self.function = function
 
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
-        return self.function(output, x).mean()
+        return self.function(output, x)
 
     def link(self, mean: Tensor) -> Tensor:
         return mean
@@ -82,7 +82,7 @@ class Gaussian(Loss):
 
     def _negative_log_likelihood(self, output: Tensor, x: Tensor) -> Tensor:
         variance = self.variance()
-        return ((x - output).square() / variance + variance.log()) / 2
+        return ((x - output).square() / variance + variance.log()).mean() / 2
 
 
 LOSSES: dict[str, Callable[[int], Loss]] = {
@@ -98,7 +98,9 @@ def make_loss(
     loss: str | Callable[[Tensor, Tensor], Tensor], n_features: int = 0
 ) -> Loss:
     """Build a loss from its name or from ``function(output, x)``."""
-    return LOSSES[loss](n_features) if isinstance(loss, str) else Loss(loss)
+    if isinstance(loss, str):
+        return LOSSES[loss](n_features)
+    return Loss(lambda output, x: loss(output, x).mean())
 
 
 class Objective(nn.Module):

@@ -12,11 +12,14 @@ from torch import Tensor
 
 # Large enough to hide the cost of a call, small enough to stay in the cache.
 CHUNK_ELEMENTS = 2**20
+# BLAS sums products of few rows in another order than those of many.
+BLOCK = 16
 
 
 def chunks(X: Any, width: int | None = None) -> Iterator[slice]:
     """Cut rows that take ``width`` numbers each into slices of bounded memory."""
-    return gen_batches(X.shape[0], max(1, CHUNK_ELEMENTS // (width or X.shape[1])))
+    n_blocks = CHUNK_ELEMENTS // (width or X.shape[1]) // BLOCK
+    return gen_batches(X.shape[0], BLOCK * max(1, n_blocks))
 
 
 def map_rows(
@@ -69,6 +72,15 @@ def standardise(X: Any, mean: np.ndarray, scale: float) -> Tensor:
     """Return ``(X - mean) / scale``, taken before rounding to float32."""
     rows = (dense(X) - mean) / scale
     return torch.from_numpy(rows.astype(np.float32, copy=False))
+
+
+def in_blocks(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """Apply a function so that a row's result does not depend on its company."""
+    missing = -len(rows) % BLOCK
+    if not missing:
+        return function(rows)
+    padding = rows.new_zeros(missing, *rows.shape[1:])
+    return function(torch.cat([rows, padding]))[: len(rows)]
 
 
 class SparseRows:

@@ -1,0 +1,213 @@
+"""The parameters that all autoencoders share: fields, constraints, documentation."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+
+from ._engine import SOLVERS
+from ._networks import ACTIVATIONS
+from ._objectives import LOSSES
+from ._validation import FRACTION, NONNEGATIVE, POSITIVE, POSITIVE_INTEGER, names
+
+T = TypeVar("T", bound=type)
+
+
+@dataclass(eq=False, repr=False)
+class SharedParameters(BaseEstimator):
+    """Fields here are parameters of every autoencoder."""
+
+    n_components: int = 2
+    _: KW_ONLY
+    hidden_layer_sizes: int | Sequence[int] = (128,)
+    activation: str | Callable[[], nn.Module] = "relu"
+    code_activation: str | Callable[[], nn.Module] = "identity"
+    loss: str | Callable[[Tensor, Tensor], Tensor] = "squared_error"
+    tied_weights: bool = False
+    init: str = "random"
+    solver: str | Callable[..., torch.optim.Optimizer] = "adam"
+    learning_rate_init: float = 0.001
+    weight_decay: float = 0.0
+    batch_size: int | str = "auto"
+    max_iter: int = 200
+    tol: float = 1e-4
+    n_iter_no_change: int = 10
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    warm_start: bool = False
+    callbacks: list[Any] | None = None
+    device: str = "cpu"
+    verbose: bool | int = False
+    random_state: int | np.random.RandomState | None = None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "n_components": [POSITIVE_INTEGER],
+        "hidden_layer_sizes": ["array-like", POSITIVE_INTEGER],
+        "activation": [names(ACTIVATIONS), callable],
+        "code_activation": [names(ACTIVATIONS), callable],
+        "loss": [names(LOSSES), callable],
+        "tied_weights": ["boolean"],
+        "init": [names({"random"})],
+        "solver": [names(SOLVERS), callable],
+        "learning_rate_init": [POSITIVE],
+        "weight_decay": [NONNEGATIVE],
+        "batch_size": [names({"auto"}), POSITIVE_INTEGER],
+        "max_iter": [POSITIVE_INTEGER],
+        "tol": [NONNEGATIVE],
+        "n_iter_no_change": [POSITIVE_INTEGER],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [FRACTION],
+        "warm_start": ["boolean"],
+        "callbacks": [list, None],
+        "device": [str],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+
+@dataclass_transform(kw_only_default=True)
+def autoencoder(cls: T) -> T:
+    """Make fields parameters, and put the shared documentation where it is marked."""
+    for marker, text in DOCUMENTATION.items():
+        cls.__doc__ = (cls.__doc__ or "").replace(marker, text.strip())
+    return dataclass(eq=False, repr=False, kw_only=True)(cls)
+
+
+DOCUMENTATION = {
+    "<network parameters>": """
+    hidden_layer_sizes : int or array-like of int, default=(128,)
+        Widths of the encoder's hidden layers, outermost first; the decoder mirrors
+        them. ``()`` makes encoder and decoder one linear map each.
+
+    activation : str or callable, default="relu"
+        Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
+        "leaky_relu", "elu", "gelu", "silu", "softplus", or a class such as
+        ``torch.nn.Mish``.
+
+    code_activation : str or callable, default="identity"
+        Activation of the code, from the same list.
+
+    loss : str or callable, default="squared_error"
+        Distance between a row ``x`` and its reconstruction ``x^``, a mean over
+        features:
+
+        - "squared_error": ``(x - x^)^2``;
+        - "absolute_error": ``|x - x^|``;
+        - "gaussian": ``((x - x^)^2 / v + log v) / 2`` with one variance ``v`` learnt
+          for each feature, ``noise_variance_``;
+        - "bernoulli": ``-x log x^ - (1 - x) log(1 - x^)`` for data in [0, 1];
+        - "poisson": ``x^ - x log x^`` for counts and other values from 0 up;
+        - a function ``(reconstruction, rows) -> Tensor`` such as
+          ``torch.nn.functional.huber_loss``, of which the mean is taken.
+
+        The first three and functions see centred rows divided by ``scale_``;
+        "poisson" sees rows divided by ``scale_``; "bernoulli" sees them as they are.
+
+    tied_weights : bool, default=False
+        Whether the decoder's weights are the encoder's, transposed. Biases are not.
+
+    init : {"random"}, default="random"
+        How weights start: "random" draws them Glorot-uniform, with biases of zero, save
+        the last, with which the first reconstruction lies about the mean.
+""",
+    "<training parameters>": """
+    solver : str or callable, default="adam"
+        "adam", "adamw", "sgd" (Nesterov momentum 0.9), "rmsprop", "lbfgs" (all rows at
+        once, with a line search), or a ``torch.optim`` class.
+
+    learning_rate_init : float, default=0.001
+        Step size at the start. Not used by "lbfgs".
+
+    weight_decay : float, default=0.0
+        Weight of the L2 penalty, half the sum of all squared weights; "adamw" decays
+        weights apart from the loss instead.
+
+    batch_size : int or "auto", default="auto"
+        Rows in a minibatch; "auto" is ``min(200, n_samples)``. Not used by "lbfgs".
+
+    max_iter : int, default=200
+        Number of epochs at most. For "lbfgs" an epoch is an iteration.
+
+    tol : float, default=1e-4
+        Training stops when the loss, or with ``early_stopping`` the unexplained
+        variance, has not fallen by this share of itself in ``n_iter_no_change``
+        epochs.
+
+    n_iter_no_change : int, default=10
+        See ``tol``.
+
+    early_stopping : bool, default=False
+        Whether to hold out a random ``validation_fraction`` of the rows, stop by the
+        error there, and go back to the weights that were best there. Not used by
+        ``partial_fit``.
+
+    validation_fraction : float, default=0.1
+        Share of the rows to hold out, one row at least.
+
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the weights, ``mean_`` and ``scale_`` of the fit
+        before.
+
+    callbacks : list of skorch callbacks, default=None
+        Called as in :class:`skorch.NeuralNet`; ``net.module_`` is the network. The
+        history's ``valid_loss`` is the unexplained variance.
+
+    device : str, default="cpu"
+        Where to compute: "cpu", "cuda", "cuda:1", "mps", or "auto" for the first there
+        is of CUDA, MPS and CPU. A fitted model whose device is absent computes on the
+        CPU.
+
+    verbose : bool or int, default=False
+        Whether to print the losses of each epoch.
+
+    random_state : int, RandomState instance or None, default=None
+        Determines weights, held-out rows and the order of the batches. The same number
+        gives the same bits.
+""",
+    "<shared attributes>": """
+    n_components_ : int
+        Width of the code.
+
+    n_iter_ : int
+        Number of epochs trained, those of earlier ``partial_fit`` and warm starts
+        included.
+
+    loss_curve_ : list of float
+        Objective on the training rows, a mean for each epoch.
+
+    validation_scores_ : list of float or None
+        Explained variance of the held-out rows after each epoch, about the mean of the
+        training rows; None without ``early_stopping``.
+
+    best_score_ : float or None
+        The best of ``validation_scores_``, which the weights kept belong to.
+
+    network_ : torch.nn.Module
+        The trained network, on the CPU, with ``encode`` and ``decode``.
+
+    mean_ : ndarray of shape (n_features,)
+        What is subtracted from rows, in their unit.
+
+    scale_ : float
+        What they are divided by then: the root mean squared deviation over all
+        features, in their unit.
+
+    noise_variance_ : ndarray of shape (n_features,)
+        Learnt variance of each feature about its reconstruction, in the squared unit
+        of the data. Only with ``loss="gaussian"``.
+
+    device_ : str
+        Where the network was trained.
+
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of features seen in ``fit``. Only if ``X`` has feature names that are all
+        strings.
+""",
+}
