@@ -17,15 +17,16 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import jacrev, vmap
 
 from ._engine import Engine, is_full_batch, resolve_device, to_arrays, to_tensors
-from ._networks import Dense
+from ._networks import Dense, Network
 from ._objectives import Gaussian, Objective, make_loss
 from ._parameters import SharedParameters
 from ._rows import (
     column_means,
+    explained_share,
     in_blocks,
     map_rows,
     read_rows,
@@ -36,7 +37,7 @@ from ._rows import (
 from ._validation import check_codes, check_domain, check_layer_sizes, check_rows
 
 
-def device_of(network: nn.Module) -> torch.device:
+def device_of(network: Network) -> torch.device:
     """Return where a network computes."""
     return next(network.parameters()).device
 
@@ -47,7 +48,7 @@ def all_or_nothing(estimator: Any) -> Iterator[None]:
     before = vars(estimator).copy()
     try:
         yield
-    except Exception:
+    except BaseException:
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
@@ -71,7 +72,7 @@ class BaseAutoencoder(
     Think twice before adding to this class: every estimator pays for it.
     """
 
-    _network_class: ClassVar[Callable[..., nn.Module]] = Dense
+    _network_class: ClassVar[Callable[..., Network]] = Dense
 
     def _network_options(self) -> dict[str, Any]:
         """Arguments of the network class, from the parameters and the data's shape."""
@@ -85,7 +86,7 @@ class BaseAutoencoder(
 
     def _objective(self) -> Objective:
         """Return what is minimised."""
-        return Objective(make_loss(self.loss, self.n_features_in_))
+        return Objective(make_loss(self.loss))
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -159,7 +160,7 @@ class BaseAutoencoder(
 
     def _start(self, X: Any) -> None:
         """Measure the data, and draw the first weights."""
-        loss = make_loss(self.loss, self.n_features_in_)
+        loss = make_loss(self.loss)
         means = column_means(X)
         dtype = np.float64 if X.dtype == np.float64 else np.float32
         self.mean_ = (means if loss.centred else np.zeros_like(means)).astype(dtype)
@@ -174,6 +175,7 @@ class BaseAutoencoder(
         self.network_.reset_parameters(generator, output)
         self._state = {"generator": generator.get_state().numpy()}
         self.loss_curve_: list[float] = []
+        self.__dict__.pop("noise_variance_", None)
 
     def _check_resumable(self) -> None:
         """Raise if the parameters now describe another network or loss."""
@@ -188,7 +190,7 @@ class BaseAutoencoder(
             )
 
     def _engine(self, X: Any, partial: bool) -> Engine:
-        auto = min(200, X.shape[0])
+        auto = int(np.clip(X.shape[0] // 40, 32, 256))
         validate = self.early_stopping and not partial
         return Engine(
             copy.deepcopy(self.network_),
@@ -197,7 +199,7 @@ class BaseAutoencoder(
             learning_rate=self.learning_rate_init,
             weight_decay=self.weight_decay,
             validation_fraction=self.validation_fraction if validate else 0.0,
-            centre=torch.from_numpy(self._centre),
+            centre=torch.tensor(self._centre),
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
             batch_size=auto if self.batch_size == "auto" else self.batch_size,
@@ -211,11 +213,12 @@ class BaseAutoencoder(
         """Publish what was learnt."""
         if engine.stopping.diverged:
             self._report_divergence(engine)
-        self.network_ = engine.module_.to("cpu").eval().requires_grad_(True)
+        self.network_ = engine.module_.to("cpu").eval()
+        self.network_.zero_grad()
         self.device_ = engine.device
         self.n_components_ = self.n_components
         self._state = engine.state(keep_optimizer)
-        epochs = [epoch for epoch in engine.history if "train_loss" in epoch]
+        epochs = [epoch for epoch in engine.history if engine.monitor in epoch]
         self.loss_curve_ = [*self.loss_curve_, *(e["train_loss"] for e in epochs)]
         self.n_iter_ = len(self.loss_curve_)
         self.validation_scores_ = self.best_score_ = None
@@ -223,8 +226,7 @@ class BaseAutoencoder(
             self.validation_scores_ = [1 - e["valid_loss"] for e in epochs]
             self.best_score_ = 1 - engine.stopping.best
         if isinstance(loss := engine.criterion_.loss, Gaussian):
-            variance = loss.variance().detach().cpu().numpy()
-            self.noise_variance_ = variance * self.scale_**2
+            self.noise_variance_ = loss.variance().item() * self.scale_**2
 
     def _report_divergence(self, engine: Engine) -> None:
         """Warn if there are finite weights to go back to, raise if not."""
@@ -333,16 +335,13 @@ class BaseAutoencoder(
         Returns
         -------
         score : float
-            ``1 - sum ||x - reconstruct(x)||^2 / sum ||x - mean(X)||^2``: 1.0 is perfect,
-            0.0 as good as the mean. Of rows that are all alike it is 1.0 if the
-            reconstruction is exact, else 0.0.
+            ``1 - sum ||x - reconstruct(x)||^2 / sum ||x - mean(X)||^2``: 1.0 is
+            perfect, 0.0 as good as the mean. Of rows that are all alike it is 1.0 if
+            the reconstruction is exact, else 0.0.
         """
         X = self._checked(X)
         unexplained = self._squared_errors(X).sum()
-        total = squared_deviation(X, column_means(X))
-        if total == 0:
-            return float(unexplained == 0)
-        return float(1 - unexplained / total)
+        return explained_share(unexplained, squared_deviation(X, column_means(X)))
 
     def jacobian(self, X: Any) -> np.ndarray:
         """Differentiate the encoder at each row.
@@ -371,7 +370,7 @@ class BaseAutoencoder(
         check_is_fitted(self)
         return check_rows(self, X, reset=False)
 
-    def _deployed(self) -> nn.Module:
+    def _deployed(self) -> Network:
         """Return the network where it shall compute: on ``device``, if it is here."""
         try:
             device = resolve_device(self.device)
@@ -383,15 +382,15 @@ class BaseAutoencoder(
         return copy.deepcopy(self.network_).to(device)
 
     @torch.no_grad()
-    def _encode(self, network: nn.Module, x: np.ndarray) -> Tensor:
+    def _encode(self, network: Network, x: np.ndarray) -> Tensor:
         rows = standardise(x, self.mean_, self.scale_).to(device_of(network))
         return in_blocks(network.encode, rows)
 
     @torch.no_grad()
-    def _decode(self, network: nn.Module, code: Tensor) -> np.ndarray:
+    def _decode(self, network: Network, code: Tensor) -> np.ndarray:
         link = make_loss(self._fitted_loss)
-        output = link.inverse_link(in_blocks(network.decode, code))
-        return output.cpu().numpy() * self.scale_ + self.mean_
+        output = link.inverse_link(in_blocks(network.decode, code)).cpu().numpy()
+        return np.add(output * self.scale_, self.mean_)
 
     def _squared_errors(self, X: Any) -> np.ndarray:
         network = self._deployed()

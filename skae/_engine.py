@@ -1,6 +1,7 @@
 """The training loop: skorch's, over batches of tensors held in memory."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,8 @@ from skorch.callbacks import Callback, EpochTimer, PrintLog
 from skorch.utils import TeeGenerator
 from threadpoolctl import threadpool_limits
 from torch import Tensor
+
+from ._rows import BLOCK, Batches, place
 
 SOLVERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "adam": (torch.optim.Adam, {"fused": True}),
@@ -28,11 +31,13 @@ SOLVERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
 LBFGS_SCALE = 2.0**20
 
 VALIDATION_BATCH = 4096
+# Operations of a step from which the speed of several threads is worth last bits.
+LARGE_STEP = 5e7
 
 
 def is_full_batch(solver: Any) -> bool:
     """Whether the solver needs the objective of all rows at once."""
-    return solver in ("lbfgs", torch.optim.LBFGS)
+    return solver == "lbfgs" or getattr(solver, "func", solver) is torch.optim.LBFGS
 
 
 def resolve_device(device: str) -> torch.device:
@@ -50,46 +55,6 @@ def resolve_device(device: str) -> torch.device:
             "device='auto' takes the first."
         )
     return torch.device(name)
-
-
-def place(rows: Any, device: torch.device) -> Any:
-    """Move a tensor of rows to the device for good, if it takes half the free memory.
-
-    What stays behind is sent batch by batch.
-    """
-    if not isinstance(rows, Tensor) or device.type == "cpu":
-        return rows
-    if device.type == "cuda" and rows.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
-        return rows
-    return rows.to(device)
-
-
-class Batches:
-    """Minibatches of the rows named by ``index``; shuffled if there is a generator."""
-
-    def __init__(
-        self,
-        rows: Any,
-        index: Tensor,
-        batch_size: int,
-        device: torch.device,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        self.rows, self.index, self.batch_size = rows, index, batch_size
-        self.device, self.generator = device, generator
-
-    def __iter__(self) -> Iterator[Tensor]:
-        index = self.index
-        if self.generator is not None:
-            index = index[torch.randperm(len(index), generator=self.generator)]
-        index = index.to(getattr(self.rows, "device", "cpu"))
-        for chosen in index.split(self.batch_size):
-            yield self._send(self.rows[chosen])
-
-    def _send(self, batch: Tensor) -> Tensor:
-        if self.device.type == "cuda" and batch.device.type == "cpu":
-            batch = batch.pin_memory()
-        return batch.to(self.device, non_blocking=True)
 
 
 def to_arrays(tensors: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,29 +84,29 @@ class Stopping(Callback):
 
     def on_train_begin(self, net: "Engine", **kwargs: Any) -> None:
         self.weights: list[dict[str, Tensor]] | None = None
-        self.best = self.reference = np.inf
+        self.reference: float | None = None
+        self.best = np.inf
         self.n_stale = 0
         self.diverged = False
 
     def on_epoch_end(self, net: "Engine", **kwargs: Any) -> None:
-        epoch = net.history[-1]
-        error = epoch.get("valid_loss", epoch["train_loss"])
+        error = net.history[-1, net.monitor]
         if not (np.isfinite(error) and net.is_finite()):
             self.diverged = True
             raise KeyboardInterrupt  # skorch's way to end training early
-        if "valid_loss" not in epoch or error < self.best:
-            self.best = error
-            self.weights = net.weights()
-        # A share of its size, not of 1: losses may be tiny, and may be negative.
-        if self.n_stale == 0 == len(net.history) - 1 or self._improved(error):
+        if not net.validation_fraction or error < self.best:
+            self.best, self.weights = error, net.weights()
+        self.n_stale += 1
+        if self._has_improved(error):
             self.reference, self.n_stale = error, 0
-        else:
-            self.n_stale += 1
         if self.n_stale >= self.n_iter_no_change:
             raise KeyboardInterrupt
 
-    def _improved(self, error: float) -> bool:
-        return error < self.reference - self.tol * abs(self.reference)
+    def _has_improved(self, error: float) -> bool:
+        # By a share of its size, not of 1: losses may be tiny, and may be negative.
+        return self.reference is None or (
+            error < self.reference - self.tol * abs(self.reference)
+        )
 
     def on_train_end(self, net: "Engine", **kwargs: Any) -> None:
         if self.weights is not None and (self.diverged or net.validation_fraction):
@@ -165,15 +130,19 @@ class Engine(NeuralNet):
         n_iter_no_change: int,
         **kwargs: Any,
     ) -> None:
+        if solver is torch.optim.LBFGS:
+            solver = "lbfgs"  # without a line search it would diverge
         optimizer, options = SOLVERS.get(solver, (solver, {}))
         options = {"lr": learning_rate} | options
         self.full_batch = is_full_batch(solver)
         # L-BFGS knows no weight decay: the same term enters its objective.
         self.ridge = weight_decay if self.full_batch else 0.0
-        if weight_decay and not self.full_batch:
+        # A class of the user's keeps its own default.
+        if not self.full_batch and (weight_decay or solver in SOLVERS):
             options["weight_decay"] = weight_decay
         self.generator, self.centre = torch.Generator("cpu"), centre
         self.solver, self.validation_fraction = solver, validation_fraction
+        self.monitor = "valid_loss" if validation_fraction else "train_loss"
         self.stopping = Stopping(tol, n_iter_no_change)
         self.interrupted = False
         super().__init__(
@@ -195,11 +164,30 @@ class Engine(NeuralNet):
             groups = self.optimizer_.state_dict()["param_groups"]
             slots = {k: to_tensors(slot) for k, slot in state["slots"].items()}
             self.optimizer_.load_state_dict({"state": slots, "param_groups": groups})
-        # L-BFGS takes sums over all rows and weights, whose order, and so whose last
-        # bits, depend on the number of threads; this limit is the calling thread's own.
-        limits = {"limits": 1, "user_api": "openmp"} if self.full_batch else {}
-        with threadpool_limits(**limits):
+        with self.limited_threads(len(rows)):
             self.partial_fit(place(rows, torch.device(self.device)))
+
+    def limited_threads(self, n_rows: int) -> AbstractContextManager[Any]:
+        """Use one thread, the caller's, where others would change bits or gain little.
+
+        The last bits of a sum depend on how many threads share it. So do matrix
+        products, but for round sizes. A fit gives the same bits in any worker unless
+        its steps are so large that it would wait too long for that.
+        """
+        n_training = n_rows - self._n_validation(n_rows)
+        weights = list(self.module_.parameters())
+        sizes = {n for w in weights for n in w.shape}
+        sizes |= {self.batch_size, n_training % self.batch_size}
+        is_round = all(n % BLOCK == 0 for n in sizes)
+        n_operations = 6 * self.batch_size * sum(w.numel() for w in weights)
+        if self.full_batch or (n_operations < LARGE_STEP and not is_round):
+            return threadpool_limits(1, user_api="openmp")
+        return nullcontext()
+
+    def _n_validation(self, n_rows: int) -> int:
+        if not self.validation_fraction:
+            return 0
+        return max(1, int(self.validation_fraction * n_rows))
 
     def state(self, keep_optimizer: bool) -> dict[str, Any]:
         """Return, as arrays, what the next run needs to go on as if never stopped."""
@@ -223,12 +211,10 @@ class Engine(NeuralNet):
         """Return training and validation rows as indices into ``X``."""
         self.rows = X
         order = torch.arange(len(X), device="cpu")
-        if not self.validation_fraction:
+        n_validation = self._n_validation(len(X))
+        if not n_validation:
             return order, None
-        order = torch.randperm(
-            len(X), generator=self.generator, device="cpu"
-        )
-        n_validation = max(1, int(self.validation_fraction * len(X)))
+        order = torch.randperm(len(X), generator=self.generator, device="cpu")
         return order[n_validation:], order[:n_validation]
 
     def get_iterator(self, dataset: Tensor, training: bool = False) -> Batches:
@@ -312,7 +298,7 @@ class Engine(NeuralNet):
 
     @torch.no_grad()
     def validation_step(self, batch: Tensor, **_: Any) -> dict[str, Any]:
-        """Return the share of the variance that the reconstruction leaves unexplained."""
+        """Return the share of the variance that is left unexplained."""
         output = self.module_.decode(self.module_.encode(batch))
         residual = self.criterion_.loss.inverse_link(output) - batch
         error = residual.square().sum(1).mean() / self.spread

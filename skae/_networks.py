@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -22,21 +23,22 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 def make_activation(activation: str | Callable[[], nn.Module]) -> nn.Module:
     """Build an activation from its name, its class or any factory of modules."""
-    factory = ACTIVATIONS[activation] if isinstance(activation, str) else activation
-    module = factory()
+    if isinstance(activation, str):
+        return ACTIVATIONS[activation]()
+    # An instance would be shared by all layers.
+    module = None if isinstance(activation, nn.Module) else activation()
     if not isinstance(module, nn.Module):
         raise TypeError(
-            f"activation={activation!r} made {module!r}, which is not a torch module; "
-            f"use one of {sorted(ACTIVATIONS)} or a class such as torch.nn.Mish."
+            f"activation={activation!r} is neither a class of torch modules, such as "
+            f"torch.nn.Mish, nor one of {sorted(ACTIVATIONS)}."
         )
     return module
 
 
 def linear(n_inputs: int, n_outputs: int) -> nn.Linear:
     """Build a linear map without drawing from torch's global generator."""
-    return nn.utils.skip_init(
-        nn.Linear, n_inputs, n_outputs, device="cpu", dtype=torch.float32
-    )
+    skip_init: Callable[..., nn.Linear] = nn.utils.skip_init
+    return skip_init(nn.Linear, n_inputs, n_outputs, device="cpu")
 
 
 class TiedLinear(nn.Module):
@@ -46,17 +48,35 @@ class TiedLinear(nn.Module):
         super().__init__()
         # A list keeps the borrowed map out of parameters() and state_dict().
         self._source = [source]
-        self.bias = nn.Parameter(torch.empty(source.in_features, dtype=torch.float32))
+        self.bias = nn.Parameter(torch.empty(source.in_features, device="cpu"))
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self._source[0].weight.T, self.bias)
 
 
-class Dense(nn.Module):
+class Network(nn.Module):
+    """What the rest of the package asks of a network.
+
+    Weights are uninitialised until :meth:`reset_parameters` or ``load_state_dict``.
+    """
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Map rows, shape (n, ...), to codes, shape (n, n_components)."""
+        raise NotImplementedError
+
+    def decode(self, code: Tensor) -> Tensor:
+        """Map codes back, to the scale on which the loss compares."""
+        raise NotImplementedError
+
+    def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
+        """Draw weights with which decoded codes lie about ``output``."""
+        raise NotImplementedError
+
+
+class Dense(Network):
     """Fully connected encoder, and a decoder that mirrors it.
 
-    ``sizes`` are the widths from the input to the code, both included. Weights are
-    uninitialised until :meth:`reset_parameters` or ``load_state_dict``.
+    ``sizes`` are the widths from the input to the code, both included.
     """
 
     def __init__(
@@ -76,24 +96,24 @@ class Dense(nn.Module):
         if code_activation != "identity":
             self.encoder.append(make_activation(code_activation))
         self.decoder = _alternate(mirrored, activation)
+        # Whatever torch's default is, and activations may have weights too.
+        self.to("cpu", torch.float32)
 
     def encode(self, x: Tensor) -> Tensor:
-        """Map rows, shape (n, sizes[0]), to codes, shape (n, sizes[-1])."""
         return self.encoder(x)
 
     def decode(self, code: Tensor) -> Tensor:
-        """Map codes back, to the scale on which the loss compares."""
         return self.decoder(code)
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
-        """Draw Glorot-uniform weights; begin by answering about ``output`` to all."""
+        """Draw Glorot-uniform weights; biases are zero, save the last."""
         for name, parameter in self.named_parameters():
             if name.endswith("weight") and parameter.ndim == 2:
                 nn.init.xavier_uniform_(parameter, generator=generator)
             elif name.endswith("bias"):
                 parameter.zero_()
-        self.decoder[-1].bias.copy_(output)
+        cast(Tensor, self.decoder[-1].bias).copy_(output)
 
 
 def _alternate(

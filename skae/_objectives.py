@@ -1,6 +1,7 @@
 """Objectives: ``mean_i loss(x_i, decode(encode(corrupt(x_i)))) + alpha * penalty``."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,39 +68,39 @@ class Poisson(Loss):
 
 
 class Gaussian(Loss):
-    """Negative log-likelihood, less a constant, with one learned variance a feature.
+    """Negative log-likelihood, less a constant, with one learned variance ``v``.
 
-    ``((x - output)^2 / v + log v) / 2``. Variances stop at 1e-6, or a constant
-    feature would send the loss to minus infinity.
+    ``((x - output)^2 / v + log v) / 2`` (Rybkin, Daniilidis and Levine, 2021). A
+    variance for each feature would reward the exact copy of a few features above all
+    else. ``v`` stops at 1e-6, or a perfect fit would send the loss to minus infinity.
     """
 
-    def __init__(self, n_features: int) -> None:
+    def __init__(self) -> None:
         super().__init__(self._negative_log_likelihood)
-        self.log_variance = nn.Parameter(torch.zeros(n_features, dtype=torch.float32))
+        log_variance = torch.zeros((), dtype=torch.float32, device="cpu")
+        self.log_variance = nn.Parameter(log_variance)
 
     def variance(self) -> Tensor:
         return self.log_variance.clamp(min=-13.8).exp()
 
     def _negative_log_likelihood(self, output: Tensor, x: Tensor) -> Tensor:
         variance = self.variance()
-        return ((x - output).square() / variance + variance.log()).mean() / 2
+        return (F.mse_loss(output, x) / variance + variance.log()) / 2
 
 
-LOSSES: dict[str, Callable[[int], Loss]] = {
-    "squared_error": lambda n_features: Loss(F.mse_loss),
-    "absolute_error": lambda n_features: Loss(F.l1_loss),
-    "bernoulli": lambda n_features: Bernoulli(),
-    "poisson": lambda n_features: Poisson(),
+LOSSES: dict[str, Callable[[], Loss]] = {
+    "squared_error": lambda: Loss(F.mse_loss),
+    "absolute_error": lambda: Loss(F.l1_loss),
     "gaussian": Gaussian,
+    "bernoulli": Bernoulli,
+    "poisson": Poisson,
 }
 
 
-def make_loss(
-    loss: str | Callable[[Tensor, Tensor], Tensor], n_features: int = 0
-) -> Loss:
+def make_loss(loss: str | Callable[[Tensor, Tensor], Tensor]) -> Loss:
     """Build a loss from its name or from ``function(output, x)``."""
     if isinstance(loss, str):
-        return LOSSES[loss](n_features)
+        return LOSSES[loss]()
     return Loss(lambda output, x: loss(output, x).mean())
 
 
@@ -119,7 +120,7 @@ class Objective(nn.Module):
         self.penalty = penalty
         self.alpha = alpha
 
-    def forward(self, network: nn.Module, x: Tensor) -> Tensor:
+    def forward(self, network: Any, x: Tensor) -> Tensor:
         seen = x if self.corrupt is None else self.corrupt(x)
         code = network.encode(seen)
         value = self.loss(network.decode(code), x)

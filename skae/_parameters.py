@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, cast, dataclass_transform
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ class SharedParameters(BaseEstimator):
     n_components: int = 2
     _: KW_ONLY
     hidden_layer_sizes: int | Sequence[int] = (128,)
-    activation: str | Callable[[], nn.Module] = "relu"
+    activation: str | Callable[[], nn.Module] = "gelu"
     code_activation: str | Callable[[], nn.Module] = "identity"
     loss: str | Callable[[Tensor, Tensor], Tensor] = "squared_error"
     tied_weights: bool = False
@@ -74,7 +74,8 @@ def autoencoder(cls: T) -> T:
     """Make fields parameters, and put the shared documentation where it is marked."""
     for marker, text in DOCUMENTATION.items():
         cls.__doc__ = (cls.__doc__ or "").replace(marker, text.strip())
-    return dataclass(eq=False, repr=False, kw_only=True)(cls)
+    make: Callable[[T], Any] = dataclass(eq=False, repr=False, kw_only=True)
+    return cast(T, make(cls))
 
 
 DOCUMENTATION = {
@@ -83,7 +84,7 @@ DOCUMENTATION = {
         Widths of the encoder's hidden layers, outermost first; the decoder mirrors
         them. ``()`` makes encoder and decoder one linear map each.
 
-    activation : str or callable, default="relu"
+    activation : str or callable, default="gelu"
         Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
         "leaky_relu", "elu", "gelu", "silu", "softplus", or a class such as
         ``torch.nn.Mish``.
@@ -97,8 +98,8 @@ DOCUMENTATION = {
 
         - "squared_error": ``(x - x^)^2``;
         - "absolute_error": ``|x - x^|``;
-        - "gaussian": ``((x - x^)^2 / v + log v) / 2`` with one variance ``v`` learnt
-          for each feature, ``noise_variance_``;
+        - "gaussian": ``((x - x^)^2 / v + log v) / 2`` with a learnt variance ``v``,
+          ``noise_variance_``;
         - "bernoulli": ``-x log x^ - (1 - x) log(1 - x^)`` for data in [0, 1];
         - "poisson": ``x^ - x log x^`` for counts and other values from 0 up;
         - a function ``(reconstruction, rows) -> Tensor`` such as
@@ -124,15 +125,17 @@ DOCUMENTATION = {
 
     weight_decay : float, default=0.0
         Weight of the L2 penalty, half the sum of all squared weights; "adamw" decays
-        weights apart from the loss instead.
+        weights apart from the loss instead. With a class as solver, 0.0 leaves that
+        class's own default.
 
     batch_size : int or "auto", default="auto"
-        Rows in a minibatch; "auto" is ``min(200, n_samples)``. Not used by "lbfgs".
+        Rows in a minibatch; "auto" is ``n_samples // 40``, but from 32 to 256: few
+        rows then still make many steps. Not used by "lbfgs".
 
     max_iter : int, default=200
         Number of epochs at most. For "lbfgs" an epoch is an iteration.
 
-    tol : float, default=1e-4
+    tol : float, default=0.0001
         Training stops when the loss, or with ``early_stopping`` the unexplained
         variance, has not fallen by this share of itself in ``n_iter_no_change``
         epochs.
@@ -166,7 +169,8 @@ DOCUMENTATION = {
 
     random_state : int, RandomState instance or None, default=None
         Determines weights, held-out rows and the order of the batches. The same number
-        gives the same bits.
+        gives the same bits, in any worker of a search too; but networks so large that
+        a step takes 5e7 operations use all threads, whose number may touch last bits.
 """,
     "<shared attributes>": """
     n_components_ : int
@@ -196,9 +200,9 @@ DOCUMENTATION = {
         What they are divided by then: the root mean squared deviation over all
         features, in their unit.
 
-    noise_variance_ : ndarray of shape (n_features,)
-        Learnt variance of each feature about its reconstruction, in the squared unit
-        of the data. Only with ``loss="gaussian"``.
+    noise_variance_ : float
+        Learnt variance of features about their reconstruction, in the squared unit of
+        the data. Only with ``loss="gaussian"``.
 
     device_ : str
         Where the network was trained.

@@ -1,4 +1,4 @@
-"""Rows of a matrix: read in chunks, standardised, dense, as float32 tensors."""
+"""Rows of a matrix as standardised float32 tensors: in chunks, and in minibatches."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,12 +26,13 @@ def map_rows(
     function: Callable[[np.ndarray], np.ndarray], X: Any, width: int | None = None
 ) -> np.ndarray:
     """Stack what ``function`` makes of each chunk of dense rows."""
-    out = None
-    for s in chunks(X, width):
-        part = function(dense(X[s]))
-        if out is None:
-            out = np.empty((X.shape[0], *part.shape[1:]), part.dtype)
-        out[s] = part
+    slices = chunks(X, width)
+    first = next(slices)
+    part = function(dense(X[first]))
+    out = np.empty((X.shape[0], *part.shape[1:]), part.dtype)
+    out[first] = part
+    for s in slices:
+        out[s] = function(dense(X[s]))
     return out
 
 
@@ -49,7 +50,13 @@ def column_means(X: Any) -> np.ndarray:
 
 def squared_deviation(X: Any, mean: np.ndarray) -> float:
     """Sum over all entries of the squared deviation from ``mean``."""
-    return sum(float(np.square(dense(X[s]) - mean).sum()) for s in chunks(X))
+    with np.errstate(over="ignore"):
+        return sum(float(np.square(dense(X[s]) - mean).sum()) for s in chunks(X))
+
+
+def explained_share(unexplained: float, total: float) -> float:
+    """Return ``1 - unexplained / total``; of nothing, all or none is explained."""
+    return float(1 - unexplained / total) if total else float(unexplained == 0)
 
 
 def root_mean_square(X: Any, mean: np.ndarray) -> float:
@@ -84,7 +91,7 @@ def in_blocks(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
 
 
 class SparseRows:
-    """Rows of a CSR matrix that turn into a standardised tensor when indexed."""
+    """Rows of a CSR matrix that are standardised when they are selected."""
 
     def __init__(self, X: Any, mean: np.ndarray, scale: float) -> None:
         self.X, self.mean, self.scale = X, mean, scale
@@ -92,7 +99,7 @@ class SparseRows:
     def __len__(self) -> int:
         return self.X.shape[0]
 
-    def __getitem__(self, index: Tensor) -> Tensor:
+    def index_select(self, dim: int, index: Tensor) -> Tensor:
         return standardise(self.X[index.numpy()], self.mean, self.scale)
 
 
@@ -104,3 +111,44 @@ def read_rows(X: Any, mean: np.ndarray, scale: float) -> Tensor | SparseRows:
     for s in chunks(X):
         rows[s] = standardise(X[s], mean, scale)
     return rows
+
+
+def place(rows: Any, device: torch.device) -> Any:
+    """Move a tensor of rows to the device for good, if it takes half the free memory.
+
+    What stays behind is sent batch by batch.
+    """
+    if not isinstance(rows, Tensor) or device.type == "cpu":
+        return rows
+    if device.type == "cuda" and rows.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
+        return rows
+    return rows.to(device)
+
+
+class Batches:
+    """Minibatches of the rows named by ``index``; shuffled if there is a generator."""
+
+    def __init__(
+        self,
+        rows: Any,
+        index: Tensor,
+        batch_size: int,
+        device: torch.device,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        self.rows, self.index, self.batch_size = rows, index, batch_size
+        self.device, self.generator = device, generator
+
+    def __iter__(self) -> Iterator[Tensor]:
+        index = self.index
+        if self.generator is not None:
+            index = index[torch.randperm(len(index), generator=self.generator)]
+        home = getattr(self.rows, "device", torch.device("cpu"))
+        for chosen in torch.split(index.to(home), self.batch_size):
+            batch = self.rows.index_select(0, chosen)
+            yield batch if home == self.device else self._send(batch)
+
+    def _send(self, batch: Tensor) -> Tensor:
+        if self.device.type == "cuda":
+            batch = batch.pin_memory()
+        return batch.to(self.device, non_blocking=True)

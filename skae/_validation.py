@@ -50,8 +50,10 @@ def check_domain(X: Any, domain: tuple[float, float] | None, loss: Any) -> None:
     low, high = domain
     smallest, largest = X.min(), X.max()
     if smallest < low or largest > high:
+        # scikit-learn's checks look for these words.
+        negative = "Negative values in data: " if smallest < 0 else ""
         raise ValueError(
-            f"loss={loss!r} needs values in [{low:g}, {high:g}], but X spans "
+            f"{negative}loss={loss!r} needs values in [{low:g}, {high:g}], but X spans "
             f"[{smallest:g}, {largest:g}]: rescale it (MinMaxScaler) or use "
             "loss='squared_error'."
         )
@@ -60,7 +62,7 @@ def check_domain(X: Any, domain: tuple[float, float] | None, loss: Any) -> None:
 def check_layer_sizes(hidden_layer_sizes: Any) -> list[int]:
     """Return the widths as a list; a single number is one layer."""
     sizes = np.atleast_1d(np.asarray(hidden_layer_sizes, dtype=object)).tolist()
-    if not all(isinstance(s, Integral) and s > 0 for s in sizes):
+    if not all(isinstance(s, Integral) and int(s) > 0 for s in sizes):
         raise ValueError(
             f"hidden_layer_sizes={hidden_layer_sizes!r} must be positive integers, "
             "outermost first, such as (256, 64); () is one linear map."

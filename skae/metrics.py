@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.metrics import mean_squared_error, r2_score
+from sklearn.metrics import mean_squared_error
+
+from ._rows import column_means, explained_share, squared_deviation
 
 __all__ = ["explained_variance", "neg_mean_squared_error"]
 
@@ -21,7 +23,8 @@ def explained_variance(estimator: Any, X: Any, y: Any = None) -> float:
 
     ``1 - sum ||x - x^||^2 / sum ||x - mean(X)||^2`` with
     ``x^ = inverse_transform(transform(x))``: 1.0 is perfect, 0.0 as good as the mean.
-    It is :func:`sklearn.metrics.r2_score` with ``multioutput="variance_weighted"``.
+    :func:`sklearn.metrics.r2_score` with ``multioutput="variance_weighted"`` is the
+    same where no feature is constant; it leaves out the errors in those that are.
 
     Parameters
     ----------
@@ -52,7 +55,8 @@ def explained_variance(estimator: Any, X: Any, y: Any = None) -> float:
     0.978
     """
     rows, reconstruction = _reconstruct(estimator, X)
-    return r2_score(rows, reconstruction, multioutput="variance_weighted")
+    unexplained = np.square(rows - reconstruction, dtype=np.float64).sum()
+    return explained_share(unexplained, squared_deviation(rows, column_means(rows)))
 
 
 def neg_mean_squared_error(estimator: Any, X: Any, y: Any = None) -> float:

@@ -1,0 +1,1 @@
+"""Benchmarks of skae: ``python -m benchmarks [SUITE]``."""

@@ -1,0 +1,44 @@
+"""Records: what was run, on what, and what came out."""
+
+import datetime
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+PACKAGES = ("skae", "numpy", "scikit-learn", "skorch", "torch")
+
+
+def write_record(path: pathlib.Path, **results: Any) -> None:
+    """Write results as JSON, with date, versions and hardware."""
+    record = {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        **results,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def _processor() -> str:
+    """Name of the processor, as far as the system tells."""
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    models = [
+        line.split(":")[1].strip() for line in lines if line.startswith("model name")
+    ]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def mean_and_deviation(values: Sequence[float], digits: int) -> str:
+    """Format as ``mean ± standard deviation``."""
+    return (
+        f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
+    )

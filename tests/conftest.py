@@ -1,0 +1,28 @@
+"""Data that several test files share."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.preprocessing import scale
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """Images of digits: 1797 rows of 64 grey values from 0 to 16."""
+    X = load_digits().data
+    X.setflags(write=False)
+    return X
+
+
+@pytest.fixture(scope="session")
+def breast_cancer():
+    """Measurements of tumours, each of the 30 columns scaled to unit variance."""
+    X = scale(load_breast_cancer().data)
+    X.setflags(write=False)
+    return X
+
+
+@pytest.fixture
+def rng():
+    """Numpy's generator, seeded."""
+    return np.random.default_rng(0)

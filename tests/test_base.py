@@ -1,0 +1,596 @@
+"""The public contract, on UndercompleteAE: what every estimator inherits."""
+
+import copy
+import pickle
+import signal
+import threading
+import tracemalloc
+import warnings
+
+import joblib
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from scipy.sparse import csc_matrix, csr_matrix, random_array
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from skorch.callbacks import Callback
+from torch.nn import functional as F
+
+import skae
+from skae import UndercompleteAE
+
+
+def small(n_components=2, **kw):
+    """An estimator whose fit takes no time."""
+    defaults = {"hidden_layer_sizes": (16,), "max_iter": 5, "random_state": 0}
+    return UndercompleteAE(n_components, **defaults | kw)
+
+
+@pytest.fixture(scope="module")
+def X(digits):
+    return digits[:300]
+
+
+@pytest.fixture(scope="module")
+def fitted(X):
+    return small(3).fit(X)
+
+
+# What the methods return ----------------------------------------------------------
+
+
+def test_reconstruct_is_decode_of_encode(fitted, X):
+    codes = fitted.transform(X)
+    np.testing.assert_array_equal(
+        fitted.reconstruct(X), fitted.inverse_transform(codes)
+    )
+    rows = torch.from_numpy(((X - fitted.mean_) / fitted.scale_).astype(np.float32))
+    with torch.no_grad():
+        expected = fitted.network_.encode(rows)
+    np.testing.assert_allclose(codes, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_scores_are_the_errors_of_the_reconstruction(fitted, X):
+    errors = np.square(X - fitted.reconstruct(X)).sum(axis=1)
+    np.testing.assert_allclose(fitted.score_samples(X), -errors, rtol=1e-5)
+    total = np.square(X - X.mean(axis=0)).sum()
+    assert fitted.score(X) == pytest.approx(1 - errors.sum() / total)
+
+
+def test_score_of_rows_that_are_all_alike(fitted, X):
+    assert fitted.score(np.repeat(X[:1], 3, axis=0)) == 0.0
+    fixed = small(hidden_layer_sizes=()).fit(X)
+    with torch.no_grad():
+        for weight in fixed.network_.parameters():
+            weight.zero_()
+    mean = fixed.inverse_transform(np.zeros((1, 2)))
+    assert fixed.score(np.repeat(mean, 3, axis=0)) == 1.0
+
+
+def test_statistics_are_those_of_the_data(fitted, X):
+    np.testing.assert_allclose(fitted.mean_, X.mean(axis=0))
+    assert fitted.scale_ == pytest.approx(np.sqrt(X.var(axis=0).mean()))
+
+
+@pytest.mark.parametrize(
+    "kw", [{}, {"code_activation": "tanh"}, {"tied_weights": True}]
+)
+def test_jacobian_is_the_limit_of_differences(X, kw):
+    estimator = small(3, activation="tanh", **kw).fit(X)
+    jacobian = estimator.jacobian(X[:4])
+    assert jacobian.shape == (4, 3, 64)
+    assert jacobian.dtype == np.float32
+    step = 0.05
+    for i in (10, 20, 43):
+        shift = step * np.eye(64)[i]
+        ends = estimator.transform(X[:4] + shift), estimator.transform(X[:4] - shift)
+        slope = (ends[0] - ends[1]) / (2 * step)
+        np.testing.assert_allclose(jacobian[:, :, i], slope, atol=2e-4)
+
+
+def test_jacobian_of_a_linear_encoder_is_its_weight(X):
+    estimator = small(3, hidden_layer_sizes=()).fit(X)
+    weight = estimator.network_.encoder[0].weight.detach().numpy() / estimator.scale_
+    np.testing.assert_allclose(estimator.jacobian(X[:2]), [weight, weight], rtol=1e-5)
+
+
+def test_gaussian_variance_is_the_mean_squared_residual(X):
+    """As probabilistic PCA has it, up to the degrees of freedom."""
+    estimator = small(
+        loss="gaussian", solver="lbfgs", hidden_layer_sizes=(), max_iter=500
+    )
+    residual = np.square(X - estimator.fit(X).reconstruct(X)).mean()
+    assert estimator.noise_variance_ == pytest.approx(residual, rel=1e-3)
+    expected = PCA(2).fit(X).noise_variance_ * (64 - 2) / 64 * 299 / 300
+    assert estimator.noise_variance_ == pytest.approx(expected, rel=1e-3)
+
+
+def test_gaussian_variance_does_not_outlive_its_loss(X):
+    estimator = small(loss="gaussian").fit(X)
+    assert not hasattr(estimator.set_params(loss="poisson").fit(X), "noise_variance_")
+
+
+def test_other_losses_answer_in_units_and_domain(X):
+    for loss, data in [("bernoulli", X / 16), ("poisson", X), ("poisson", 1e6 * X)]:
+        estimator = small(8, loss=loss, max_iter=50).fit(data)
+        reconstruction = estimator.reconstruct(data)
+        assert reconstruction.min() >= 0
+        assert loss != "bernoulli" or reconstruction.max() <= 1
+        assert estimator.score(data) > 0.5
+
+
+def test_losses_start_at_the_mean(X):
+    """With a vanishing step the reconstruction stays at the mean, in any unit."""
+    for loss in ("squared_error", "bernoulli", "poisson"):
+        estimator = small(loss=loss, learning_rate_init=1e-12, max_iter=1)
+        with torch.no_grad():
+            network = estimator.fit(X / 16).network_
+            network.encoder[0].weight.zero_()
+            network.decoder[0].weight.zero_()
+        reconstruction = estimator.reconstruct(X[:1] / 16)[0]
+        np.testing.assert_allclose(reconstruction, X.mean(axis=0) / 16, atol=1e-3)
+
+
+def test_absolute_error_ignores_outliers(rng):
+    """Without a code to speak of, it finds the median, squared error the mean."""
+    X = np.r_[rng.normal(size=(200, 5)), np.full((20, 5), 100.0)]
+    kw = {
+        "hidden_layer_sizes": (),
+        "weight_decay": 0,
+        "max_iter": 300,
+        "random_state": 0,
+    }
+
+    def centre(loss):
+        estimator = UndercompleteAE(1, loss=loss, **kw).fit(X)
+        return abs(estimator.inverse_transform(estimator.transform(X[:200]))).mean()
+
+    assert centre("absolute_error") < centre("squared_error")
+
+
+def test_callable_loss_is_what_is_minimised(X):
+    named = small(loss="absolute_error").fit(X).transform(X)
+    called = small(loss=F.l1_loss).fit(X).transform(X)
+    np.testing.assert_array_equal(named, called)
+
+
+# Kinds of input -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dtype", "answer"),
+    [(np.float32, np.float32), (np.uint8, np.float32), (np.float64, np.float64),
+     (np.int64, np.float64), (np.float16, np.float64)],
+)  # fmt: skip
+def test_dtypes(X, dtype, answer):
+    estimator = small().fit(X.astype(dtype))
+    codes = estimator.transform(X.astype(dtype))
+    assert codes.dtype == estimator.score_samples(X).dtype == np.float32
+    assert estimator.inverse_transform(codes).dtype == answer
+    np.testing.assert_allclose(codes, small().fit(X).transform(X), atol=1e-4)
+
+
+@pytest.mark.parametrize("matrix", [csr_matrix, csc_matrix])
+def test_sparse_rows_give_what_dense_ones_do(X, fitted, matrix):
+    S = matrix(X)
+    estimator = small(3).fit(S)
+    np.testing.assert_allclose(estimator.transform(S), fitted.transform(X), atol=1e-5)
+    for method in ("reconstruct", "score_samples", "score", "jacobian"):
+        np.testing.assert_allclose(
+            getattr(fitted, method)(S), getattr(fitted, method)(X), rtol=1e-5
+        )
+
+
+def test_sparse_rows_are_never_all_dense():
+    """As float32 the dense matrix would take 4 GB."""
+    S = random_array((10_000, 100_000), density=1e-6, rng=0, format="csr")
+    estimator = small(hidden_layer_sizes=(), max_iter=1)
+    tracemalloc.start()
+    estimator.fit(S[:1000])
+    estimator.transform(S)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**29
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_frames(X, fitted, frame):
+    names = [f"pixel{i}" for i in range(64)]
+    data = frame(dict(zip(names, X.T, strict=True)))
+    estimator = small(3).fit(data)
+    assert list(estimator.feature_names_in_) == names
+    np.testing.assert_array_equal(estimator.transform(data), fitted.transform(X))
+
+
+def test_read_only_and_memory_mapped_rows(X, fitted, tmp_path):
+    path = tmp_path / "X.npy"
+    np.save(path, X)
+    mapped = np.load(path, mmap_mode="r")
+    estimator = small(3).fit(mapped)
+    np.testing.assert_array_equal(estimator.transform(mapped), fitted.transform(X))
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_set_output(X, fitted, container):
+    estimator = clone(fitted).set_output(transform=container)
+    codes = estimator.fit_transform(X)
+    names = ["undercompleteae0", "undercompleteae1", "undercompleteae2"]
+    assert list(codes.columns) == list(estimator.get_feature_names_out()) == names
+    np.testing.assert_array_equal(codes.to_numpy(), fitted.transform(X))
+    np.testing.assert_array_equal(
+        estimator.inverse_transform(codes), fitted.reconstruct(X)
+    )
+
+
+def test_y_is_ignored_whatever_it_is(X, fitted):
+    for y in (np.repeat("word", len(X)), [None] * len(X), "nonsense"):
+        np.testing.assert_array_equal(
+            small(3).fit(X, y).transform(X), fitted.transform(X)
+        )
+
+
+# Where PCA goes -------------------------------------------------------------------
+
+
+def test_grid_search_compares_pca_and_autoencoder(X):
+    search = GridSearchCV(
+        Pipeline([("scale", MinMaxScaler()), ("reduce", PCA())]),
+        {"reduce": [PCA(), small(max_iter=100)], "reduce__n_components": [2, 8]},
+        scoring=skae.metrics.explained_variance,
+        n_jobs=2,
+        cv=3,
+    ).fit(X)
+    scores = search.cv_results_["mean_test_score"]
+    assert len(scores) == 4
+    assert np.all(scores[[1, 3]] > scores[[0, 2]])
+    assert search.best_params_["reduce__n_components"] == 8
+
+
+def test_pipeline_with_memory_before_a_classifier(X, digits, tmp_path):
+    y = (X[:, 20] > 8).astype(str)
+    pipeline = Pipeline(
+        [
+            ("scale", StandardScaler()),
+            ("reduce", small(8)),
+            ("classify", LogisticRegression()),
+        ],
+        memory=str(tmp_path),
+    )
+    first, second = (pipeline.fit(X, y).predict(digits) for _ in range(2))
+    assert list(first) == list(second)
+
+
+def test_a_search_without_scorer_uses_explained_variance(X):
+    grid = {"n_components": [1, 8], "max_iter": [100]}
+    default, named = (
+        GridSearchCV(small(), grid, cv=3, scoring=scoring).fit(X)
+        for scoring in (None, skae.metrics.explained_variance)
+    )
+    assert default.best_params_["n_components"] == 8
+    assert default.best_score_ == pytest.approx(named.best_score_)
+
+
+# Copies ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))]
+)
+@pytest.mark.parametrize(
+    "kw",
+    [{}, {"tied_weights": True}, {"activation": torch.nn.PReLU}, {"loss": "gaussian"}],
+)
+def test_copies_compute_the_same(X, copied, kw):
+    estimator = small(early_stopping=True, **kw).fit(X)
+    twin = copied(estimator)
+    np.testing.assert_array_equal(twin.reconstruct(X), estimator.reconstruct(X))
+    np.testing.assert_array_equal(twin.jacobian(X[:2]), estimator.jacobian(X[:2]))
+
+
+def test_pickle_holds_no_tensor(X):
+    assert b"torch" not in pickle.dumps(small(loss="gaussian").partial_fit(X))
+
+
+def test_joblib_maps_the_weights(X, fitted, tmp_path):
+    joblib.dump(fitted, tmp_path / "model")
+    loaded = joblib.load(tmp_path / "model", mmap_mode="r")
+    np.testing.assert_array_equal(loaded.transform(X), fitted.transform(X))
+    loaded.partial_fit(X)
+
+
+def test_pickle_survives_parameters_changed_since(X):
+    estimator = small().fit(X)
+    codes = estimator.transform(X)
+    estimator.set_params(hidden_layer_sizes=(5, 4), n_components=7, loss="bernoulli")
+    loaded = pickle.loads(pickle.dumps(estimator))
+    np.testing.assert_array_equal(loaded.transform(X), codes)
+    assert loaded.inverse_transform(codes).min() < 0
+
+
+def test_model_of_an_absent_device_computes_on_the_cpu(X, fitted):
+    foreign = copy.deepcopy(fitted).set_params(device="cuda:7")
+    np.testing.assert_array_equal(foreign.transform(X), fitted.transform(X))
+    with pytest.raises(ValueError, match="'cuda:7' is not available"):
+        foreign.fit(X)
+
+
+# Randomness -----------------------------------------------------------------------
+
+
+def test_same_seed_same_bits_in_any_number_of_jobs(X):
+    """Widths and batches of 5, 7 and 10 are those whose sums the threads share."""
+
+    def codes(n_jobs, **kw):
+        estimator = small(5, **{"hidden_layer_sizes": (60, 10)} | kw)
+        out = cross_validate(estimator, X, cv=2, n_jobs=n_jobs, return_estimator=True)
+        return np.stack([e.transform(X) for e in out["estimator"]])
+
+    for kw in (
+        {},
+        {"solver": "lbfgs", "max_iter": 30, "hidden_layer_sizes": (500,)},
+        {"early_stopping": True},
+        {"batch_size": 39},
+    ):
+        np.testing.assert_array_equal(codes(1, **kw), codes(2, **kw))
+
+
+def test_small_fits_use_one_thread_and_give_the_others_back(X):
+    seen = set()
+
+    class Watch(Callback):
+        def on_batch_begin(self, net, **kwargs):
+            seen.add(torch.get_num_threads())
+
+    before = torch.get_num_threads()
+    small(callbacks=[Watch()]).fit(X)
+    assert seen == {1}
+    seen.clear()
+    large = {"hidden_layer_sizes": (2048,), "batch_size": 300, "max_iter": 1}
+    small(callbacks=[Watch()], **large).fit(X)
+    assert seen == {before}
+
+
+def test_same_seed_same_bits_in_threads(X, fitted):
+    with joblib.parallel_config("threading"):
+        out = joblib.Parallel(n_jobs=4)(
+            joblib.delayed(small(3).fit)(X) for _ in range(8)
+        )
+    for estimator in out:
+        np.testing.assert_array_equal(estimator.transform(X), fitted.transform(X))
+
+
+def test_seeds_differ(X, fitted):
+    other = small(3, random_state=1).fit(X).transform(X)
+    assert not np.allclose(other, fitted.transform(X))
+
+
+def test_global_state_is_neither_used_nor_changed(X, fitted):
+    torch.manual_seed(5)
+    np.random.seed(5)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    threads = torch.get_num_threads()
+    torch.set_default_dtype(torch.float64)
+    try:
+        estimator = small(3, early_stopping=True).fit(X)
+        estimator.fit(csr_matrix(X)).partial_fit(X)
+        codes = small(3).fit(X).transform(X)
+        small(3, solver="lbfgs").fit(X)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])
+    assert torch.get_num_threads() == threads
+    np.testing.assert_array_equal(codes, fitted.transform(X))
+
+
+def test_fits_inside_no_grad_and_inference_mode(X, fitted):
+    for context in (torch.no_grad(), torch.inference_mode()):
+        with context:
+            codes = small(3).fit(X).transform(X)
+        np.testing.assert_array_equal(codes, fitted.transform(X))
+
+
+# Training in parts ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_partial_fits_are_the_epochs_of_a_fit(X, solver):
+    whole = small(solver=solver, max_iter=4).fit(X)
+    parts = small(solver=solver)
+    for _ in range(4):
+        parts = pickle.loads(pickle.dumps(parts.partial_fit(X)))
+    np.testing.assert_array_equal(parts.transform(X), whole.transform(X))
+    assert parts.loss_curve_ == whole.loss_curve_
+    assert parts.n_iter_ == 4
+
+
+def test_warm_start_goes_on(X):
+    whole = small(max_iter=4).fit(X)
+    warm = small(max_iter=2, warm_start=True).fit(X).fit(X)
+    np.testing.assert_array_equal(warm.transform(X), whole.transform(X))
+    assert warm.n_iter_ == 4
+    assert small(max_iter=2).fit(X).fit(X).n_iter_ == 2
+
+
+def test_warm_start_can_change_solver_and_rate(X):
+    warm = small(warm_start=True, max_iter=50).fit(X)
+    before = warm.score(X)
+    warm.set_params(solver="lbfgs", learning_rate_init=1e-5).fit(X)
+    assert warm.score(X) > before
+
+
+def test_warm_start_of_another_network_is_refused(X):
+    warm = small(warm_start=True).fit(X)
+    codes = warm.transform(X)
+    warm.set_params(hidden_layer_sizes=(5,))
+    with pytest.raises(ValueError, match=r"\[64, 16, 2\] to \[64, 5, 2\]"):
+        warm.fit(X)
+    np.testing.assert_array_equal(warm.transform(X), codes)
+
+
+def test_gaussian_variance_is_carried_over(X):
+    whole = small(loss="gaussian", max_iter=4).fit(X)
+    warm = small(loss="gaussian", max_iter=2, warm_start=True).fit(X).fit(X)
+    assert warm.noise_variance_ == whole.noise_variance_
+
+
+def test_partial_fit_needs_minibatches(X):
+    with pytest.raises(AttributeError, match="partial_fit") as error:
+        small(solver="lbfgs").partial_fit(X)
+    assert "solver='adam'" in str(error.value.__cause__)
+
+
+# When training ends ---------------------------------------------------------------
+
+
+def test_early_stopping_keeps_the_best_weights(rng):
+    X = rng.normal(size=(80, 20))
+    estimator = small(
+        10,
+        early_stopping=True,
+        max_iter=500,
+        learning_rate_init=0.01,
+        validation_fraction=0.3,
+    ).fit(X)
+    scores = estimator.validation_scores_
+    assert estimator.n_iter_ == len(scores) < 500
+    assert estimator.best_score_ == max(scores) > scores[-1]
+    # The held-out rows are the first of the shuffled ones.
+    seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
+    generator = torch.Generator().manual_seed(seed)
+    network = estimator._network_class(**estimator._architecture)
+    network.reset_parameters(generator, torch.zeros(20))
+    held_out = torch.randperm(80, generator=generator)[:24].numpy()
+    errors = -estimator.score_samples(X[held_out]).sum()
+    total = np.square(X[held_out] - X.mean(axis=0)).sum()
+    assert estimator.best_score_ == pytest.approx(1 - errors / total, rel=1e-5)
+
+
+def test_early_stopping_never_trains_on_held_out_rows(rng):
+    """A huge row that is held out leaves no trace in the weights."""
+    X = rng.normal(size=(50, 4))
+    seen = []
+
+    class Watch(Callback):
+        def on_batch_end(self, net, batch=None, training=False, **kwargs):
+            if training:
+                seen.append(batch.clone())
+
+    small(early_stopping=True, validation_fraction=0.2, callbacks=[Watch()]).fit(X)
+    assert len(torch.unique(torch.cat(seen), dim=0)) == 40
+
+
+def test_tol_ends_training(X):
+    assert small(max_iter=500, tol=10.0, n_iter_no_change=3).fit(X).n_iter_ == 4
+
+
+def test_negative_loss_trains_on(X):
+    """The loss falls through zero, and training does not take that for the end."""
+    estimator = small(8, loss="gaussian", max_iter=200, learning_rate_init=0.01).fit(X)
+    below = np.flatnonzero(np.array(estimator.loss_curve_) < 0)
+    assert below[0] > 0
+    assert len(below) > 20
+
+
+def test_divergence_from_the_start_is_an_error_and_changes_nothing(X):
+    estimator = small().fit(X)
+    codes = estimator.transform(X)
+    estimator.set_params(learning_rate_init=1e30, solver="sgd")
+    with pytest.raises(ValueError, match=r"learning_rate_init=1e\+30.*scale_=4\."):
+        estimator.fit(X)
+    np.testing.assert_array_equal(estimator.transform(X), codes)
+
+
+def test_divergence_later_keeps_the_last_finite_weights(X):
+    class Poison(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 3:
+                with torch.no_grad():
+                    net.module_.encoder[0].weight.fill_(torch.nan)
+
+    with pytest.warns(
+        ConvergenceWarning, match="epoch 3 with learning_rate_init=0.001"
+    ):
+        estimator = small(callbacks=[Poison()]).fit(X)
+    np.testing.assert_array_equal(
+        estimator.transform(X), small(max_iter=2).fit(X).transform(X)
+    )
+
+
+def test_interrupt_keeps_the_weights_and_is_raised_again(X):
+    class CtrlC(Callback):
+        def on_batch_begin(self, net, **kwargs):
+            if len(net.history) == 3:
+                signal.raise_signal(signal.SIGINT)
+
+    assert threading.current_thread() is threading.main_thread()
+    estimator = small(max_iter=500, callbacks=[CtrlC()])
+    with pytest.raises(KeyboardInterrupt, match="after epoch 2"):
+        estimator.fit(X)
+    np.testing.assert_array_equal(
+        estimator.transform(X), small(max_iter=2).fit(X).transform(X)
+    )
+
+
+# Bad input ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"hidden_layer_sizes": (3, 0)}, r"hidden_layer_sizes=\(3, 0\)"),
+        ({"hidden_layer_sizes": (2.5,)}, r"hidden_layer_sizes=\(2.5,\)"),
+        ({"device": "gpu"}, "device='gpu'"),
+        ({"loss": "bernoulli"}, r"needs values in \[0, 1\], but X spans \[0, 16\]"),
+        ({"n_components": 0}, "n_components"),
+        ({"activation": "sigmoid"}, "'logistic'"),
+        ({"n_components": 2.0}, "n_components"),
+    ],
+)
+def test_bad_parameters_are_quoted(X, parameters, message):
+    estimator = small(**parameters)
+    with pytest.raises(ValueError, match=message):
+        estimator.fit(X)
+    with pytest.raises(NotFittedError):
+        estimator.transform(X)
+
+
+def test_failed_fit_keeps_the_model_before(X, fitted):
+    estimator = copy.deepcopy(fitted)
+    for bad in (X[:, :5] - 100, X * np.nan, X[:1]):
+        with pytest.raises(ValueError):  # noqa: PT011
+            estimator.set_params(loss="poisson").fit(bad)
+    np.testing.assert_array_equal(estimator.transform(X), fitted.transform(X))
+
+
+def test_codes_of_another_width_are_refused(fitted):
+    with pytest.raises(ValueError, match="2 columns, but codes here have 3"):
+        fitted.inverse_transform(np.zeros((4, 2)))
+
+
+def test_constant_data_fit(rng):
+    X = np.full((40, 5), 0.1)
+    estimator = small().fit(X)
+    np.testing.assert_allclose(estimator.reconstruct(X), X, atol=0.05)
+
+
+def test_fit_mutates_neither_data_nor_parameters(X, rng):
+    data, parameters = X.copy(), small().get_params()
+    small().fit(data)
+    np.testing.assert_array_equal(data, X)
+    assert small().fit(X).get_params() == parameters
+
+
+def test_fit_gives_no_warning(X):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        small().fit(X)

@@ -1,0 +1,69 @@
+"""What holds for every estimator: scikit-learn's checks, and our own contract."""
+
+import inspect
+
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import skae
+
+ESTIMATORS = [
+    value
+    for name in skae.__all__
+    if inspect.isclass(value := getattr(skae, name))
+    and issubclass(value, BaseEstimator)
+]
+VARIANTS = [
+    {},
+    {"hidden_layer_sizes": ()},
+    {"tied_weights": True},
+    {"solver": "lbfgs"},
+    {"early_stopping": True},
+    {"loss": "gaussian"},
+    {"loss": "poisson"},
+]
+
+
+# The checks' data have two columns at times, and the warning is due.
+@pytest.mark.filterwarnings("ignore:n_components=. is not smaller than n_features")
+@parametrize_with_checks([cls(**kw) for cls in ESTIMATORS for kw in VARIANTS])
+def test_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_every_annotation_is_a_parameter(cls):
+    """A subclass with new fields but without the decorator would lose them."""
+    fields = {
+        name
+        for base in cls.__mro__
+        for name, kind in vars(base).get("__annotations__", {}).items()
+        if "ClassVar" not in str(kind) and name != "_"
+    }
+    assert fields == set(cls().get_params())
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_every_parameter_is_documented_with_its_default(cls):
+    for name, value in cls().get_params().items():
+        shown = f'"{value}"' if isinstance(value, str) else str(value)
+        (line,) = [
+            d for d in cls.__doc__.splitlines() if d.startswith(f"    {name} : ")
+        ]
+        assert line.endswith(f", default={shown}")
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_every_fitted_attribute_is_documented(cls, digits):
+    estimator = cls(max_iter=1, loss="gaussian").fit(digits)
+    documented = {d.split(" : ")[0].strip() for d in cls.__doc__.splitlines()}
+    fitted = {n for n in vars(estimator) if n.endswith("_") and not n.startswith("_")}
+    assert fitted <= documented
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_n_components_is_first_and_alone_positional(cls):
+    kinds = [p.kind for p in inspect.signature(cls).parameters.values()]
+    assert cls(7).n_components == 7
+    assert kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD) == 1

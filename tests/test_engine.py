@@ -1,0 +1,217 @@
+"""The training loop, against loops written by hand."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback, LRScheduler
+from torch.nn import functional as F
+
+from skae import UndercompleteAE
+from skae._engine import SOLVERS, Stopping, resolve_device
+
+
+@pytest.fixture
+def X(rng):
+    return rng.normal(size=(100, 6)).astype(np.float32)
+
+
+def fit(X, **kw):
+    defaults = {"batch_size": 32, "max_iter": 3, "tol": 0, "random_state": 0}
+    return UndercompleteAE(2, **defaults | kw).fit(X)
+
+
+def weights(estimator):
+    return torch.cat([w.detach().ravel() for w in estimator.network_.parameters()])
+
+
+def by_hand(X, make_optimizer, n_epochs=3, batch_size=32):
+    """What fit does, step by step."""
+    estimator = UndercompleteAE(2, random_state=0)
+    seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
+    generator = torch.Generator().manual_seed(seed)
+    estimator.n_features_in_ = X.shape[1]
+    network = estimator._network_class(**estimator._network_options())
+    network.reset_parameters(generator, torch.zeros(X.shape[1]))
+    mean = X.mean(0, dtype=np.float64)
+    spread = np.sqrt(np.mean((X - mean) ** 2))
+    rows = torch.from_numpy((X - mean.astype(np.float32)) / np.float32(spread))
+    optimizer = make_optimizer(network.parameters())
+    for _ in range(n_epochs):
+        order = torch.randperm(len(rows), generator=generator)
+        for index in order.split(batch_size):
+            optimizer.zero_grad()
+            x = rows[index]
+            F.mse_loss(network.decode(network.encode(x)), x).backward()
+            optimizer.step()
+    return torch.cat([w.detach().ravel() for w in network.parameters()])
+
+
+@pytest.mark.parametrize(
+    ("solver", "make_optimizer"),
+    [
+        ("adam", partial(torch.optim.Adam, lr=0.001)),
+        ("adamw", partial(torch.optim.AdamW, lr=0.001, weight_decay=0.0)),
+        ("sgd", partial(torch.optim.SGD, lr=0.001, momentum=0.9, nesterov=True)),
+        ("rmsprop", partial(torch.optim.RMSprop, lr=0.001)),
+        (torch.optim.NAdam, partial(torch.optim.NAdam, lr=0.001)),
+        (
+            partial(torch.optim.SGD, momentum=0.5),
+            partial(torch.optim.SGD, momentum=0.5, lr=0.001),
+        ),
+    ],
+    ids=str,
+)
+def test_fit_equals_a_loop_by_hand(X, solver, make_optimizer):
+    torch.testing.assert_close(
+        weights(fit(X, solver=solver)), by_hand(X, make_optimizer), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_lbfgs_minimises_what_adam_does(breast_cancer):
+    kw = {"hidden_layer_sizes": (), "random_state": 0}
+    adam = UndercompleteAE(3, **kw).fit(breast_cancer)
+    lbfgs = UndercompleteAE(3, solver="lbfgs", **kw).fit(breast_cancer)
+    assert lbfgs.score(breast_cancer) == pytest.approx(
+        adam.score(breast_cancer), abs=1e-3
+    )
+    assert np.all(np.diff(lbfgs.loss_curve_) < 0)
+
+
+def test_lbfgs_class_is_lbfgs(X):
+    assert torch.equal(
+        weights(fit(X, solver="lbfgs")), weights(fit(X, solver=torch.optim.LBFGS))
+    )
+
+
+@pytest.mark.parametrize("solver", sorted(SOLVERS))
+def test_weight_decay_shrinks_weights(X, solver):
+    kw = {"solver": solver, "max_iter": 100, "learning_rate_init": 0.01}
+    free, decayed = (weights(fit(X, weight_decay=d, **kw)).norm() for d in (0, 0.5))
+    assert decayed < 0.9 * free
+
+
+def test_lbfgs_and_adam_decay_the_same_way(breast_cancer):
+    """Both minimise loss + weight_decay / 2 * ||w||^2."""
+    kw = {"hidden_layer_sizes": (), "random_state": 0, "weight_decay": 0.01, "tol": 0}
+    lbfgs = UndercompleteAE(2, solver="lbfgs", **kw).fit(breast_cancer)
+    adam = UndercompleteAE(
+        2, batch_size=600, learning_rate_init=0.01, max_iter=2000, **kw
+    ).fit(breast_cancer)
+    np.testing.assert_allclose(
+        lbfgs.reconstruct(breast_cancer), adam.reconstruct(breast_cancer), atol=0.01
+    )
+
+
+class Listener(Callback):
+    """Counts what it hears."""
+
+    def __init__(self):
+        self.heard = []
+
+    def on_batch_end(self, net, batch=None, training=False, loss=None, **kwargs):
+        if training:
+            self.heard.append((len(batch), float(loss)))
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        self.n_parameters = len(list(named_parameters))
+
+
+def test_callbacks_hear_batches_and_change_no_bit(X):
+    listener = Listener()
+    heard = fit(X, callbacks=[listener], early_stopping=True)
+    silent = fit(X, early_stopping=True)
+    assert torch.equal(weights(heard), weights(silent))
+    np.testing.assert_allclose(heard.loss_curve_, silent.loss_curve_, rtol=1e-6)
+    np.testing.assert_allclose(heard.validation_scores_, silent.validation_scores_)
+    assert [n for n, _ in listener.heard] == [32, 32, 26] * 3
+    assert listener.n_parameters == 8
+
+
+def test_callbacks_can_schedule_the_learning_rate(X):
+    schedule = LRScheduler(torch.optim.lr_scheduler.ExponentialLR, gamma=1e-30)
+    once = fit(X, max_iter=1)
+    frozen = fit(X, max_iter=5, callbacks=[schedule])
+    torch.testing.assert_close(weights(once), weights(frozen))
+
+
+def test_verbose_prints_a_line_an_epoch(X, capsys):
+    fit(X)
+    assert not capsys.readouterr().out
+    fit(X, verbose=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert "train_loss" in lines[0]
+    assert len(lines) == 2 + 3
+
+
+class Net:
+    """As much of an engine as Stopping looks at."""
+
+    monitor, validation_fraction = "train_loss", 0.1
+
+    def __init__(self, losses):
+        self.losses, self.n_weights = losses, 0
+        self.history = {}
+
+    def weights(self):
+        self.n_weights += 1
+        return self.n_weights
+
+    def is_finite(self):
+        return True
+
+    def load_weights(self, weights):
+        self.loaded = weights
+
+
+def run_stopping(losses, tol, patience=2):
+    """Return the epoch that ended training, and the weights put back."""
+    net, stopping = Net(losses), Stopping(tol, patience)
+    stopping.on_train_begin(net)
+    last = 0
+    for last, loss in enumerate(losses):  # noqa: B007
+        net.history = {(-1, "train_loss"): loss}
+        try:
+            stopping.on_epoch_end(net)
+        except KeyboardInterrupt:
+            break
+    stopping.on_train_end(net)
+    return last, net.loaded
+
+
+@pytest.mark.parametrize("shift", [0, -10])
+def test_stopping_counts_epochs_without_a_fall_by_tol(shift):
+    losses = [shift + v for v in (5, 4, 3.999, 3.998, 3.997, 0)]
+    assert run_stopping(losses, 1e-2)[0] == 3
+
+
+def test_stopping_adds_small_falls_up():
+    losses = np.linspace(1, 0.9, 30)
+    assert run_stopping(losses, 5e-3)[0] == 29
+
+
+def test_stopping_scales_with_the_loss():
+    losses = np.array([5, 4, 3.999, 3.998, 3.997, 0])
+    assert run_stopping(losses * 1e-9, 1e-2) == run_stopping(losses, 1e-2)
+
+
+def test_stopping_brings_the_best_weights_back():
+    # Weights are copied at 5, 3 and 2.
+    assert run_stopping([5, 3, 4, 2, 9, 9], 0) == (5, 3)
+
+
+def test_unknown_device_is_quoted():
+    with pytest.raises(ValueError, match=r"'cuda:99'.*'cpu'.*device='auto'"):
+        resolve_device("cuda:99")
+
+
+def test_auto_prefers_cuda_then_mps(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert resolve_device("auto").type == "mps"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert resolve_device("auto") == resolve_device("cuda") == torch.device("cuda:0")
+    assert resolve_device("cuda:1") == torch.device("cuda:1")
+    monkeypatch.undo()
+    assert resolve_device("cpu") == torch.device("cpu")

@@ -1,0 +1,51 @@
+"""Imports go one way: leaves, rows, engine, base, estimators, the package."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import skae
+
+FILES = sorted(pathlib.Path(skae.__file__).parent.glob("*.py"))
+LEAVES = {"_networks", "_objectives", "_corruption", "_validation", "_rows"}
+ALLOWED = {
+    **{leaf: set() for leaf in LEAVES},
+    "_engine": {"_rows"},
+    "_parameters": LEAVES | {"_engine"},
+    "_base": LEAVES | {"_engine", "_parameters"},
+    "_undercomplete": LEAVES | {"_parameters", "_base"},
+    # These know a fitted estimator by what it does.
+    "metrics": {"_rows"},
+}
+
+
+def modules_imported(path):
+    """Modules of the package that a file imports, wherever it does."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            yield from [node.module] if node.module else [a.name for a in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not (node.module or "").startswith("skae")
+        elif isinstance(node, ast.Import):
+            assert not any(a.name.startswith("skae") for a in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_imports_go_one_way(path):
+    imported = set(modules_imported(path))
+    if path.stem == "__init__":
+        assert imported <= set(ALLOWED)
+    else:
+        assert imported <= ALLOWED[path.stem]
+
+
+def test_extras_are_not_imported():
+    code = "import sys, skae; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"matplotlib", "polars", "onnx", "dask"} & set(loaded)

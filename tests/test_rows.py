@@ -1,0 +1,87 @@
+"""Rows: statistics, standardising, batches."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_matrix
+
+from skae import _rows
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def sparse(rng):
+    X = rng.normal(size=(200, 9))
+    X[rng.random(X.shape) < 0.7] = 0
+    return csr_matrix(X)
+
+
+def test_statistics_equal_numpys(sparse, rng):
+    X = rng.normal(5, 3, size=(100, 4))
+    assert _rows.root_mean_square(X, _rows.column_means(X)) == pytest.approx(
+        np.sqrt(X.var(axis=0).mean())
+    )
+    np.testing.assert_allclose(_rows.column_means(sparse), sparse.toarray().mean(0))
+
+
+def test_sparse_and_dense_rows_are_the_same(sparse):
+    mean = _rows.column_means(sparse)
+    dense = _rows.read_rows(sparse.toarray(), mean, 2.0)
+    index = torch.tensor([3, 199, 0])
+    selected = _rows.read_rows(sparse, mean, 2.0).index_select(0, index)
+    assert torch.equal(selected, dense[index])
+
+
+def test_small_chunks_change_nothing(sparse, monkeypatch):
+    X = sparse.toarray()
+    whole = _rows.read_rows(X, X.mean(0), 2.0), _rows.squared_deviation(X, X.mean(0))
+    monkeypatch.setattr(_rows, "CHUNK_ELEMENTS", 1)
+    assert next(_rows.chunks(X)) == slice(0, _rows.BLOCK)
+    assert torch.equal(_rows.read_rows(X, X.mean(0), 2.0), whole[0])
+    assert _rows.squared_deviation(X, X.mean(0)) == pytest.approx(whole[1])
+    np.testing.assert_array_equal(_rows.map_rows(lambda x: 2 * x, X), 2 * X)
+
+
+def test_centring_precedes_rounding():
+    """Float32 cannot hold 1e9 + 1, but it can hold the difference from the mean."""
+    X = 1e9 + np.array([[0.0], [1.0], [2.0]])
+    rows = _rows.standardise(X, X.mean(0), 1.0)
+    assert rows.ravel().tolist() == [-1.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e9 + 0.1])
+def test_constant_data_are_not_divided_by_rounding(value):
+    X = np.full((7, 3), value)
+    assert _rows.root_mean_square(X, _rows.column_means(X)) == 1.0
+
+
+def test_overflow_is_an_error_that_says_what_to_do():
+    X = np.array([[1e200], [-1e200]])
+    with pytest.raises(ValueError, match=r"1e\+200\. Divide X"):
+        _rows.root_mean_square(X, _rows.column_means(X))
+
+
+def test_an_epoch_holds_each_row_once_in_a_new_order():
+    rows = torch.arange(10.0)[:, None]
+    batches = _rows.Batches(rows, torch.arange(10), 4, CPU, torch.Generator())
+    assert [len(b) for b in batches] == [4, 4, 2]
+    first, second = (torch.cat(list(batches)).ravel() for _ in range(2))
+    assert torch.equal(first.sort().values, rows.ravel())
+    assert torch.equal(second.sort().values, rows.ravel())
+    assert not torch.equal(first, second)
+
+
+def test_batches_without_a_generator_keep_the_order_and_the_index():
+    rows = torch.arange(10.0)[:, None]
+    batches = _rows.Batches(rows, torch.tensor([7, 2, 5]), 2, CPU)
+    assert [b.ravel().tolist() for b in batches] == [[7, 2], [5]]
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 15, 16, 17, 100])
+def test_a_rows_result_does_not_depend_on_its_company(n_rows):
+    generator = torch.Generator().manual_seed(0)
+    rows, weight = (torch.randn(128, 50, generator=generator) for _ in range(2))
+    whole = _rows.in_blocks(lambda x: x @ weight.T, rows)
+    part = _rows.in_blocks(lambda x: x @ weight.T, rows[:n_rows])
+    assert torch.equal(part, whole[:n_rows])

@@ -1,0 +1,116 @@
+"""UndercompleteAE beside PCA: the same subspace when linear, better when not."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import subspace_angles
+from sklearn.datasets import load_breast_cancer
+from sklearn.decomposition import PCA
+from sklearn.model_selection import train_test_split
+from skorch.callbacks import LRScheduler
+
+from skae import UndercompleteAE
+from skae.metrics import explained_variance
+
+LBFGS = {"solver": "lbfgs", "max_iter": 1000, "tol": 0, "n_iter_no_change": 50}
+
+
+def full_batch_adam(n_steps):
+    """Adam on all rows at once, its step shrinking to nothing."""
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR
+    return {
+        "solver": "adam",
+        "learning_rate_init": 0.01,
+        "batch_size": 10_000,
+        "max_iter": n_steps,
+        "n_iter_no_change": n_steps,
+        "callbacks": [LRScheduler(cosine, T_max=n_steps)],
+    }
+
+
+def largest_angle(estimator, pca):
+    """Largest principal angle between the decoder's span and PCA's, in radians."""
+    k = estimator.n_components_
+    origin = estimator.inverse_transform(np.zeros((1, k)))
+    directions = estimator.inverse_transform(np.eye(k)) - origin
+    return subspace_angles(directions.T, pca.components_.T).max()
+
+
+@pytest.mark.parametrize(
+    "training", [LBFGS, full_batch_adam(2000)], ids=["lbfgs", "adam"]
+)
+@pytest.mark.parametrize("data", ["digits", "breast_cancer"])
+def test_linear_autoencoder_spans_pcas_subspace(data, training, request):
+    X = request.getfixturevalue(data)
+    estimator = UndercompleteAE(5, hidden_layer_sizes=(), random_state=0, **training)
+    assert largest_angle(estimator.fit(X), PCA(5).fit(X)) < 1e-2
+
+
+def test_linear_autoencoder_finds_directions_of_little_variance():
+    """Raw measurements: the fifth component has a ten-thousandth of the first's."""
+    X = load_breast_cancer().data
+    estimator = UndercompleteAE(
+        5, hidden_layer_sizes=(), random_state=0, **full_batch_adam(20_000)
+    )
+    assert largest_angle(estimator.fit(X), PCA(5).fit(X)) < 1e-2
+
+
+@pytest.mark.parametrize(
+    ("activation", "training"),
+    [("relu", LBFGS), ("softplus", LBFGS), ("tanh", full_batch_adam(6000))],
+    ids=["relu-lbfgs", "softplus-lbfgs", "tanh-adam"],
+)
+@pytest.mark.parametrize("data", ["digits", "breast_cancer"])
+def test_nonlinear_code_with_a_linear_decoder_is_pca(
+    data, activation, training, request
+):
+    """Bourlard and Kamp (1988): one nonlinear layer gains nothing over PCA."""
+    X = request.getfixturevalue(data)
+    pca = PCA(5).fit(X)
+    estimator = UndercompleteAE(
+        5,
+        hidden_layer_sizes=(),
+        code_activation=activation,
+        random_state=0,
+        **training,
+    ).fit(X)
+    assert largest_angle(estimator, pca) < 1e-2
+    # Float32 may err by a few millionths of the total.
+    assert estimator.score(X) < explained_variance(pca, X) + 1e-6
+
+
+def test_two_hidden_layers_beat_pca_on_digits(digits):
+    train, test = train_test_split(digits, random_state=0)
+    estimator = UndercompleteAE(8, random_state=0).fit(train)
+    assert 1 - estimator.score(test) < 0.75 * (
+        1 - explained_variance(PCA(8).fit(train), test)
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda X: X / 16, lambda X: 1e6 * X, lambda X: X + 1e3, lambda X: 1e-30 * X],
+)
+def test_neither_unit_nor_origin_matters(digits, change):
+    scores = [
+        UndercompleteAE(8, random_state=0).fit(X).score(X)
+        for X in (digits, change(digits))
+    ]
+    assert scores[0] == pytest.approx(scores[1], abs=0.01)
+
+
+@pytest.mark.parametrize("n_components", [3, 4])
+def test_code_as_wide_as_the_data_is_warned_of(rng, n_components):
+    X = rng.normal(size=(50, 3))
+    with pytest.warns(
+        UserWarning, match=f"n_components={n_components} .* n_features=3"
+    ):
+        UndercompleteAE(n_components, max_iter=1).fit(X)
+
+
+def test_narrower_code_is_not_warned_of(rng):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        UndercompleteAE(2, max_iter=1).fit(rng.normal(size=(50, 3)))
