@@ -39,6 +39,5 @@ def _processor() -> str:
 
 def mean_and_deviation(values: Sequence[float], digits: int) -> str:
     """Format as ``mean ± standard deviation``."""
-    return (
-        f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
-    )
+    mean, deviation = statistics.mean(values), statistics.stdev(values)
+    return f"{mean:.{digits}f} ± {deviation:.{digits}f}"

@@ -112,4 +112,10 @@ def main(output: pathlib.Path) -> None:
         table.add_row(widths, str(result["batch_size"]), f"{result['ratio']:.3f}")
     console.print(table)
     threads = torch.get_num_threads()
-    write_record(output / "epoch.json", suite="epoch", threads=threads, runs=runs)
+    write_record(
+        output / "epoch.json",
+        suite="epoch",
+        command="python -m benchmarks epoch",
+        threads=threads,
+        runs=runs,
+    )

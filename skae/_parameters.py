@@ -210,7 +210,7 @@ DOCUMENTATION = {
     n_features_in_ : int
         Number of features seen in ``fit``.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen in ``fit``. Only if ``X`` has feature names that are all
         strings.
 """,

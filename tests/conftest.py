@@ -1,5 +1,10 @@
 """Data that several test files share."""
 
+import os
+
+# Read when scipy is imported; without it a check of scikit-learn would be skipped.
+os.environ["SCIPY_ARRAY_API"] = "1"
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_digits
