@@ -20,7 +20,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.func import jacrev, vmap
 
-from ._engine import Engine, is_full_batch, resolve_device, to_arrays, to_tensors
+from ._devices import resolve_device, to_arrays, to_tensors
+from ._engine import Engine
 from ._networks import Dense, Network
 from ._objectives import Gaussian, Objective, make_loss
 from ._parameters import SharedParameters
@@ -34,6 +35,7 @@ from ._rows import (
     squared_deviation,
     standardise,
 )
+from ._solvers import is_full_batch
 from ._validation import check_codes, check_domain, check_layer_sizes, check_rows
 
 

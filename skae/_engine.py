@@ -1,6 +1,5 @@
 """The training loop: skorch's, over batches of tensors held in memory."""
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -13,64 +12,13 @@ from skorch.utils import TeeGenerator
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from ._rows import BLOCK, Batches, place
-
-SOLVERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
-    "adam": (torch.optim.Adam, {"fused": True}),
-    "adamw": (torch.optim.AdamW, {"fused": True}),
-    "sgd": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True, "fused": True}),
-    "rmsprop": (torch.optim.RMSprop, {}),
-    # One iteration is one epoch; the line search replaces the learning rate.
-    "lbfgs": (
-        torch.optim.LBFGS,
-        {"lr": 1.0, "max_iter": 1, "max_eval": 25, "line_search_fn": "strong_wolfe"},
-    ),
-}
-# torch's L-BFGS forgets curvature and stops at absolute sizes meant for losses near 1;
-# ours may be much smaller, and a power of two costs no bits.
-LBFGS_SCALE = 2.0**20
+from ._devices import place, to_arrays, to_tensors
+from ._rows import BLOCK, Batches
+from ._solvers import LBFGS_SCALE, is_full_batch, make_solver
 
 VALIDATION_BATCH = 4096
 # Operations of a step from which the speed of several threads is worth last bits.
 LARGE_STEP = 5e7
-
-
-def is_full_batch(solver: Any) -> bool:
-    """Whether the solver needs the objective of all rows at once."""
-    return solver == "lbfgs" or getattr(solver, "func", solver) is torch.optim.LBFGS
-
-
-def resolve_device(device: str) -> torch.device:
-    """Turn a device's name into a device that this machine has."""
-    available = ["cpu"]
-    if torch.backends.mps.is_available():
-        available.insert(0, "mps")
-    available[:0] = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    if device == "auto":
-        return torch.device(available[0])
-    name = "cuda:0" if device == "cuda" else device
-    if name not in available:
-        raise ValueError(
-            f"device={device!r} is not available: this machine has {available}; "
-            "device='auto' takes the first."
-        )
-    return torch.device(name)
-
-
-def to_arrays(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn named tensors into arrays; what is no tensor stays as it is."""
-    return {
-        name: value.cpu().numpy().copy() if isinstance(value, Tensor) else value
-        for name, value in tensors.items()
-    }
-
-
-def to_tensors(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Undo ``to_arrays``."""
-    return {
-        name: torch.tensor(value) if isinstance(value, np.ndarray) else value
-        for name, value in arrays.items()
-    }
 
 
 class Stopping(Callback):
@@ -130,16 +78,10 @@ class Engine(NeuralNet):
         n_iter_no_change: int,
         **kwargs: Any,
     ) -> None:
-        if solver is torch.optim.LBFGS:
-            solver = "lbfgs"  # without a line search it would diverge
-        optimizer, options = SOLVERS.get(solver, (solver, {}))
-        options = {"lr": learning_rate} | options
+        optimizer, options = make_solver(solver, learning_rate, weight_decay)
         self.full_batch = is_full_batch(solver)
-        # L-BFGS knows no weight decay: the same term enters its objective.
+        # Where the optimizer knows no weight decay, the term enters the objective.
         self.ridge = weight_decay if self.full_batch else 0.0
-        # A class of the user's keeps its own default.
-        if not self.full_batch and (weight_decay or solver in SOLVERS):
-            options["weight_decay"] = weight_decay
         self.generator, self.centre = torch.Generator("cpu"), centre
         self.solver, self.validation_fraction = solver, validation_fraction
         self.monitor = "valid_loss" if validation_fraction else "train_loss"

@@ -9,9 +9,9 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
-from ._engine import SOLVERS
 from ._networks import ACTIVATIONS
 from ._objectives import LOSSES
+from ._solvers import SOLVERS
 from ._validation import FRACTION, NONNEGATIVE, POSITIVE, POSITIVE_INTEGER, names
 
 T = TypeVar("T", bound=type)

@@ -113,18 +113,6 @@ def read_rows(X: Any, mean: np.ndarray, scale: float) -> Tensor | SparseRows:
     return rows
 
 
-def place(rows: Any, device: torch.device) -> Any:
-    """Move a tensor of rows to the device for good, if it takes half the free memory.
-
-    What stays behind is sent batch by batch.
-    """
-    if not isinstance(rows, Tensor) or device.type == "cpu":
-        return rows
-    if device.type == "cuda" and rows.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
-        return rows
-    return rows.to(device)
-
-
 class Batches:
     """Minibatches of the rows named by ``index``; shuffled if there is a generator."""
 

@@ -9,7 +9,9 @@ from skorch.callbacks import Callback, LRScheduler
 from torch.nn import functional as F
 
 from skae import UndercompleteAE
-from skae._engine import SOLVERS, Stopping, resolve_device
+from skae._devices import resolve_device
+from skae._engine import Stopping
+from skae._solvers import SOLVERS
 
 
 @pytest.fixture

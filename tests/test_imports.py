@@ -10,11 +10,19 @@ import pytest
 import skae
 
 FILES = sorted(pathlib.Path(skae.__file__).parent.glob("*.py"))
-LEAVES = {"_networks", "_objectives", "_corruption", "_validation", "_rows"}
+LEAVES = {
+    "_networks",
+    "_objectives",
+    "_corruption",
+    "_validation",
+    "_rows",
+    "_devices",
+    "_solvers",
+}
 ALLOWED = {
     **{leaf: set() for leaf in LEAVES},
-    "_engine": {"_rows"},
-    "_parameters": LEAVES | {"_engine"},
+    "_engine": {"_rows", "_devices", "_solvers"},
+    "_parameters": LEAVES,
     "_base": LEAVES | {"_engine", "_parameters"},
     "_undercomplete": LEAVES | {"_parameters", "_base"},
     # These know a fitted estimator by what it does.

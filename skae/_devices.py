@@ -1,0 +1,53 @@
+"""Where tensors live: devices, and arrays that know none."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def resolve_device(device: str) -> torch.device:
+    """Turn a device's name into a device that this machine has."""
+    available = ["cpu"]
+    if torch.backends.mps.is_available():
+        available.insert(0, "mps")
+    available[:0] = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if device == "auto":
+        return torch.device(available[0])
+    name = "cuda:0" if device == "cuda" else device
+    if name not in available:
+        raise ValueError(
+            f"device={device!r} is not available: this machine has {available}; "
+            "device='auto' takes the first."
+        )
+    return torch.device(name)
+
+
+def place(rows: Any, device: torch.device) -> Any:
+    """Move a tensor of rows to the device for good, if it takes half the free memory.
+
+    What stays behind is sent batch by batch.
+    """
+    if not isinstance(rows, Tensor) or device.type == "cpu":
+        return rows
+    if device.type == "cuda" and rows.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
+        return rows
+    return rows.to(device)
+
+
+def to_arrays(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn named tensors into arrays; what is no tensor stays as it is."""
+    return {
+        name: value.cpu().numpy().copy() if isinstance(value, Tensor) else value
+        for name, value in tensors.items()
+    }
+
+
+def to_tensors(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Undo ``to_arrays``."""
+    return {
+        name: torch.tensor(value) if isinstance(value, np.ndarray) else value
+        for name, value in arrays.items()
+    }

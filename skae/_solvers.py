@@ -1,0 +1,39 @@
+"""Solvers by name, and what they need."""
+
+from typing import Any
+
+import torch
+
+SOLVERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
+    "adam": (torch.optim.Adam, {"fused": True}),
+    "adamw": (torch.optim.AdamW, {"fused": True}),
+    "sgd": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True, "fused": True}),
+    "rmsprop": (torch.optim.RMSprop, {}),
+    # One iteration is one epoch; the line search replaces the learning rate.
+    "lbfgs": (
+        torch.optim.LBFGS,
+        {"lr": 1.0, "max_iter": 1, "max_eval": 25, "line_search_fn": "strong_wolfe"},
+    ),
+}
+# torch's L-BFGS forgets curvature and stops at absolute sizes meant for losses near 1;
+# ours may be much smaller, and a power of two costs no bits.
+LBFGS_SCALE = 2.0**20
+
+
+def is_full_batch(solver: Any) -> bool:
+    """Whether the solver needs the objective of all rows at once."""
+    return solver == "lbfgs" or getattr(solver, "func", solver) is torch.optim.LBFGS
+
+
+def make_solver(
+    solver: Any, learning_rate: float, weight_decay: float
+) -> tuple[Any, dict[str, Any]]:
+    """Return the class or factory of an optimizer, and its options."""
+    # Without the line search of the name, L-BFGS would diverge.
+    name = "lbfgs" if solver is torch.optim.LBFGS else solver
+    factory, options = SOLVERS.get(name, (solver, {}))
+    options = {"lr": learning_rate} | options
+    # A class of the user's keeps its own default; L-BFGS knows no weight decay.
+    if not is_full_batch(solver) and (weight_decay or solver in SOLVERS):
+        options["weight_decay"] = weight_decay
+    return factory, options
