@@ -342,20 +342,28 @@ def test_same_seed_same_bits_in_any_number_of_jobs(X):
         np.testing.assert_array_equal(codes(1, **kw), codes(2, **kw))
 
 
-def test_small_fits_use_one_thread_and_give_the_others_back(X):
-    seen = set()
+@pytest.mark.parametrize(
+    ("parameters", "n_threads"),
+    [
+        ({}, 2),
+        ({"n_components": 5}, 1),
+        ({"batch_size": 298}, 2),
+        ({"batch_size": 293}, 1),
+        ({"solver": "lbfgs"}, 1),
+        ({"hidden_layer_sizes": (2048,), "batch_size": 300}, None),
+    ],
+)
+def test_threads_are_limited_while_fitting_and_only_then(X, parameters, n_threads):
+    """293 rows leave a batch of 7, whose sums two threads share unevenly."""
+    seen, before = set(), torch.get_num_threads()
 
     class Watch(Callback):
-        def on_batch_begin(self, net, **kwargs):
+        def on_grad_computed(self, net, named_parameters, **kwargs):
             seen.add(torch.get_num_threads())
 
-    before = torch.get_num_threads()
-    small(callbacks=[Watch()]).fit(X)
-    assert seen == {1}
-    seen.clear()
-    large = {"hidden_layer_sizes": (2048,), "batch_size": 300, "max_iter": 1}
-    small(callbacks=[Watch()], **large).fit(X)
-    assert seen == {before}
+    small(**{"max_iter": 1, "callbacks": [Watch()]} | parameters).fit(X)
+    assert seen == {min(n_threads or before, before)}
+    assert torch.get_num_threads() == before
 
 
 def test_same_seed_same_bits_in_threads(X, fitted):
