@@ -1,7 +1,6 @@
 """The scikit-learn shell around a network, an objective and the engine."""
 
 import copy
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
@@ -20,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.func import jacrev, vmap
 
-from ._devices import resolve_device, to_arrays, to_tensors
+from ._devices import own_settings, resolve_device, to_arrays, to_tensors
 from ._engine import Engine
 from ._networks import Dense, Network
 from ._objectives import Gaussian, Objective, make_loss
@@ -36,7 +35,16 @@ from ._rows import (
     standardise,
 )
 from ._solvers import is_full_batch
-from ._validation import check_codes, check_domain, check_layer_sizes, check_rows
+from ._validation import (
+    DOMAINS,
+    check_callbacks,
+    check_codes,
+    check_domain,
+    check_layer_sizes,
+    check_rows,
+    in_meta_estimator,
+    warn_caller,
+)
 
 
 def device_of(network: Network) -> torch.device:
@@ -80,7 +88,7 @@ class BaseAutoencoder(
         """Arguments of the network class, from the parameters and the data's shape."""
         hidden = check_layer_sizes(self.hidden_layer_sizes)
         return {
-            "sizes": [self.n_features_in_, *hidden, self.n_components],
+            "sizes": [self.n_features_in_, *hidden, int(self.n_components)],
             "activation": self.activation,
             "code_activation": self.code_activation,
             "tied_weights": self.tied_weights,
@@ -88,7 +96,7 @@ class BaseAutoencoder(
 
     def _objective(self) -> Objective:
         """Return what is minimised."""
-        return Objective(make_loss(self.loss))
+        return Objective(make_loss(self.loss, self.mean_, self.scale_))
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -109,10 +117,18 @@ class BaseAutoencoder(
         Raises
         ------
         ValueError
-            If a parameter or ``X`` makes no sense, or the loss was infinite or NaN from
+            If a parameter or ``X`` makes no sense, or the loss is infinite or NaN from
             the start. The estimator is then as it was before.
+        TypeError
+            If a callable parameter does not make what it should.
         KeyboardInterrupt
-            If interrupted; the estimator then holds the weights reached.
+            If interrupted inside a meta-estimator, or before the first epoch ended.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the loss grew without bound, or training was interrupted. The weights
+            are then the best of all epochs.
         """
         return self._train(X, partial=False)
 
@@ -138,44 +154,43 @@ class BaseAutoencoder(
 
         Raises
         ------
-        ValueError
+        ValueError, TypeError, KeyboardInterrupt
             As in ``fit``.
+        AttributeError
+            If ``solver="lbfgs"``, which works on all rows at once.
         """
         return self._train(X, partial=True)
 
     def _train(self, X: Any, partial: bool) -> Self:
         resume = (partial or self.warm_start) and hasattr(self, "network_")
-        # A fit inside no_grad or inference_mode needs its gradients all the same.
-        with all_or_nothing(self), torch.inference_mode(False), torch.enable_grad():
-            X = check_rows(self, X, reset=not resume)
-            check_domain(X, make_loss(self.loss).domain, self.loss)
+        validate = self.early_stopping and not partial
+        device = resolve_device(self.device)
+        with all_or_nothing(self), own_settings(device, grad=True):
+            min_samples = 1 if resume and not validate else 2
+            X = check_rows(self, X, reset=not resume, min_samples=min_samples)
+            check_domain(X, self.loss)
             if resume:
                 self._check_resumable()
             else:
                 self._start(X)
-            engine = self._engine(X, partial)
+            engine = self._engine(X, device, partial, validate)
             engine.run(read_rows(X, self.mean_, self.scale_), self._state)
             self._finish(engine, keep_optimizer=partial or self.warm_start)
-        if engine.interrupted:
-            raise KeyboardInterrupt(f"fit stopped after epoch {self.n_iter_}")
         return self
 
     def _start(self, X: Any) -> None:
         """Measure the data, and draw the first weights."""
-        loss = make_loss(self.loss)
         means = column_means(X)
-        dtype = np.float64 if X.dtype == np.float64 else np.float32
-        self.mean_ = (means if loss.centred else np.zeros_like(means)).astype(dtype)
-        self.scale_ = root_mean_square(X, means) if loss.scaled else 1.0
-        self._centre = ((means - self.mean_) / self.scale_).astype(np.float32)
+        self.scale_ = root_mean_square(X, means)
+        self.mean_ = means.astype(np.float64 if X.dtype == np.float64 else np.float32)
         self._architecture = self._network_options()
         self._fitted_loss = self.loss
+        self.n_components_ = int(self.n_components)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         generator = torch.Generator("cpu").manual_seed(seed)
         self.network_ = self._network_class(**self._architecture)
-        output = loss.link(torch.from_numpy(self._centre))
-        self.network_.reset_parameters(generator, output)
-        self._state = {"generator": generator.get_state().numpy()}
+        self.network_.reset_parameters(generator, self._objective().loss.first_output())
+        self._state = {"generator": generator.get_state().numpy(), "split_seed": seed}
         self.loss_curve_: list[float] = []
         self.__dict__.pop("noise_variance_", None)
 
@@ -191,9 +206,11 @@ class BaseAutoencoder(
                 "warm_start=False to start anew."
             )
 
-    def _engine(self, X: Any, partial: bool) -> Engine:
-        auto = int(np.clip(X.shape[0] // 40, 32, 256))
-        validate = self.early_stopping and not partial
+    def _engine(
+        self, X: Any, device: torch.device, partial: bool, validate: bool
+    ) -> Engine:
+        auto = self.batch_size == "auto"
+        batch_size = np.clip(X.shape[0] // 40, 32, 256) if auto else self.batch_size
         return Engine(
             copy.deepcopy(self.network_),
             self._objective(),
@@ -201,26 +218,29 @@ class BaseAutoencoder(
             learning_rate=self.learning_rate_init,
             weight_decay=self.weight_decay,
             validation_fraction=self.validation_fraction if validate else 0.0,
-            centre=torch.tensor(self._centre),
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
-            batch_size=auto if self.batch_size == "auto" else self.batch_size,
+            # A user's activation may draw from the only generator that it knows.
+            draws_globally=callable(self.activation) or callable(self.code_activation),
+            batch_size=min(int(batch_size), X.shape[0]),
             max_epochs=1 if partial else self.max_iter,
-            callbacks=list(self.callbacks or []),
-            device=str(resolve_device(self.device)),
+            callbacks=check_callbacks(self.callbacks),
+            device=str(device),
             verbose=int(self.verbose),
         )
 
     def _finish(self, engine: Engine, keep_optimizer: bool) -> None:
         """Publish what was learnt."""
-        if engine.stopping.diverged:
+        epochs = engine.epochs()
+        if engine.diverged:
             self._report_divergence(engine)
+        if engine.interrupted and (not epochs or in_meta_estimator()):
+            raise KeyboardInterrupt
         self.network_ = engine.module_.to("cpu").eval()
         self.network_.zero_grad()
         self.device_ = engine.device
-        self.n_components_ = self.n_components
-        self._state = engine.state(keep_optimizer)
-        epochs = [epoch for epoch in engine.history if engine.monitor in epoch]
+        # Moments that saw the loss explode would make it explode again.
+        self._state = engine.state(keep_optimizer and not engine.diverged)
         self.loss_curve_ = [*self.loss_curve_, *(e["train_loss"] for e in epochs)]
         self.n_iter_ = len(self.loss_curve_)
         self.validation_scores_ = self.best_score_ = None
@@ -229,22 +249,23 @@ class BaseAutoencoder(
             self.best_score_ = 1 - engine.stopping.best
         if isinstance(loss := engine.criterion_.loss, Gaussian):
             self.noise_variance_ = loss.variance().item() * self.scale_**2
+        self.interrupted_ = engine.interrupted
+        if engine.interrupted:
+            warn_caller(
+                f"Interrupted: the weights are the best of {len(epochs)} epochs.",
+                ConvergenceWarning,
+            )
 
     def _report_divergence(self, engine: Engine) -> None:
-        """Warn if there are finite weights to go back to, raise if not."""
+        """Warn if there are good weights to go back to, raise if not."""
         message = (
-            f"The loss became infinite or NaN in epoch {len(engine.history)} with "
-            f"learning_rate_init={self.learning_rate_init} on data divided by "
-            f"scale_={self.scale_:.3g}"
+            f"The loss grew without bound in {len(engine.history)} epochs with "
+            f"learning_rate_init={self.learning_rate_init}, on data divided by "
+            f"scale_={self.scale_:.3g}. Lower learning_rate_init"
         )
         if engine.stopping.weights is None:
-            raise ValueError(f"{message}. Lower learning_rate_init.")
-        warnings.warn(
-            f"{message}: the weights of the epoch before are kept. Lower "
-            "learning_rate_init.",
-            ConvergenceWarning,
-            stacklevel=4,
-        )
+            raise ValueError(f"{message}.")
+        warn_caller(f"{message}; the best weights are kept.", ConvergenceWarning)
 
     def transform(self, X: Any) -> np.ndarray:
         """Encode rows.
@@ -319,10 +340,12 @@ class BaseAutoencoder(
         Returns
         -------
         scores : ndarray of shape (n_samples,), float32
-            ``-||x - reconstruct(x)||^2`` in the squared unit of the data: the higher,
-            the more like the training data.
+            ``-||x - reconstruct(x)||^2`` in the squared unit of the data, of which
+            float32 holds 1e-45 to 3e38: the higher, the more like the training data.
         """
-        return -self._squared_errors(self._checked(X)).astype(np.float32)
+        errors = self._squared_errors(self._checked(X))
+        with np.errstate(over="ignore"):
+            return -(errors * self.scale_**2).astype(np.float32)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the share of the variance that the reconstruction explains.
@@ -343,7 +366,8 @@ class BaseAutoencoder(
         """
         X = self._checked(X)
         unexplained = self._squared_errors(X).sum()
-        return explained_share(unexplained, squared_deviation(X, column_means(X)))
+        total = squared_deviation(X, column_means(X), self.scale_)
+        return explained_share(unexplained, total)
 
     def jacobian(self, X: Any) -> np.ndarray:
         """Differentiate the encoder at each row.
@@ -363,8 +387,11 @@ class BaseAutoencoder(
         derivative = vmap(jacrev(lambda row: network.encode(row[None])[0]))
 
         def at(x: np.ndarray) -> np.ndarray:
-            rows = standardise(x, self.mean_, self.scale_).to(device_of(network))
-            return derivative(rows).detach().cpu().numpy() / self.scale_
+            device = device_of(network)
+            with own_settings(device, grad=True):
+                rows = standardise(x, self.mean_, self.scale_).to(device)
+                slopes = derivative(rows).detach().cpu().numpy()
+            return (slopes.astype(np.float64) / self.scale_).astype(np.float32)
 
         return map_rows(at, X, width=self.n_components_ * self.n_features_in_)
 
@@ -383,23 +410,31 @@ class BaseAutoencoder(
             return self.network_
         return copy.deepcopy(self.network_).to(device)
 
-    @torch.no_grad()
     def _encode(self, network: Network, x: np.ndarray) -> Tensor:
-        rows = standardise(x, self.mean_, self.scale_).to(device_of(network))
-        return in_blocks(network.encode, rows)
+        device = device_of(network)
+        with own_settings(device, grad=False):
+            rows = standardise(x, self.mean_, self.scale_).to(device)
+            return in_blocks(network.encode, rows)
 
-    @torch.no_grad()
     def _decode(self, network: Network, code: Tensor) -> np.ndarray:
-        link = make_loss(self._fitted_loss)
-        output = link.inverse_link(in_blocks(network.decode, code)).cpu().numpy()
-        return np.add(output * self.scale_, self.mean_)
+        loss = make_loss(self._fitted_loss, self.mean_, self.scale_).to(code.device)
+        with own_settings(code.device, grad=False):
+            rows = loss.inverse_link(in_blocks(network.decode, code)).cpu().numpy()
+        rows = np.add(rows.astype(self.mean_.dtype) * self.scale_, self.mean_)
+        if self._fitted_loss in DOMAINS:
+            # Adding the mean again may leave the range by a rounding error.
+            low, high = DOMAINS[self._fitted_loss]
+            rows = np.clip(rows, low, high)
+        return rows
 
     def _squared_errors(self, X: Any) -> np.ndarray:
+        """Return each row's squared error, on data divided by ``scale_``."""
         network = self._deployed()
 
         def errors(x: np.ndarray) -> np.ndarray:
             reconstruction = self._decode(network, self._encode(network, x))
-            return np.square(x - reconstruction, dtype=np.float64).sum(axis=1)
+            difference = (x - reconstruction.astype(np.float64)) / self.scale_
+            return np.square(difference).sum(axis=1)
 
         return map_rows(errors, X)
 
@@ -424,7 +459,8 @@ class BaseAutoencoder(
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         if "network_" in state:
-            network = self._network_class(**state["_architecture"])
-            network.load_state_dict(to_tensors(state["network_"]))
+            with own_settings(torch.device("cpu"), grad=True):
+                network = self._network_class(**state["_architecture"])
+                network.load_state_dict(to_tensors(state["network_"]))
             state["network_"] = network.eval()
         super().__setstate__(state)

@@ -1,16 +1,16 @@
-"""Corruptions: rows in, damaged rows out, all chance from the generator given."""
+"""Corruptions ``(x, generator) -> x``: all chance comes from the generator."""
 
 import torch
 from torch import Tensor
 
 
-def gaussian(x: Tensor, level: float, generator: torch.Generator) -> Tensor:
+def gaussian(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
     """Add normal noise of standard deviation ``level``."""
-    noise = torch.empty_like(x).normal_(std=level, generator=generator)
-    return x + noise
+    noise = torch.randn(x.shape, generator=generator, device=generator.device)
+    return x + level * noise.to(x)
 
 
-def masking(x: Tensor, level: float, generator: torch.Generator) -> Tensor:
+def masking(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
     """Set each entry to zero, the mean of centred data, with chance ``level``."""
-    keep = torch.empty_like(x).bernoulli_(1 - level, generator=generator)
-    return x * keep
+    chance = torch.rand(x.shape, generator=generator, device=generator.device)
+    return x * (chance >= level).to(x)

@@ -1,6 +1,8 @@
-"""Where tensors live: devices, and arrays that know none."""
+"""Where tensors live and who computes: devices, threads, torch's settings."""
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -48,6 +50,55 @@ def to_arrays(tensors: Mapping[str, Any]) -> dict[str, Any]:
 def to_tensors(arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Undo ``to_arrays``."""
     return {
-        name: torch.tensor(value) if isinstance(value, np.ndarray) else value
+        name: torch.tensor(value, device="cpu")
+        if isinstance(value, np.ndarray)
+        else value
         for name, value in arrays.items()
     }
+
+
+_limit_lock = threading.Lock()
+_limits: list[int] = []
+
+
+@contextmanager
+def limited_threads(n_threads: int | None) -> Iterator[None]:
+    """Let torch use as many threads in this one of Python's; None changes nothing.
+
+    torch keeps the number for each thread, but also one for threads to come: of several
+    fits at once the last to leave must put back what the first one found.
+    """
+    if n_threads is None:
+        yield
+        return
+    with _limit_lock:
+        before = _limits[0] if _limits else torch.get_num_threads()
+        _limits.append(before)
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        with _limit_lock:
+            _limits.pop()
+            torch.set_num_threads(before)
+
+
+@contextmanager
+def own_settings(device: torch.device, *, grad: bool) -> Iterator[None]:
+    """Compute in float32, with gradients or without, whatever surrounds the call."""
+    with (
+        torch.inference_mode(False),
+        torch.set_grad_enabled(grad),
+        torch.autocast(device.type, enabled=False),
+    ):
+        yield
+
+
+@contextmanager
+def seeded(generator: torch.Generator, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators from ours, and put them back."""
+    devices = [device] if device.type == "cuda" else []
+    seed = torch.randint(2**62, (), generator=generator, device="cpu")
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(int(seed))
+        yield

@@ -1,7 +1,6 @@
 """The training loop: skorch's, over batches of tensors held in memory."""
 
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+import dis
 from typing import Any
 
 import numpy as np
@@ -9,31 +8,42 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochTimer, PrintLog
 from skorch.utils import TeeGenerator
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from ._devices import place, to_arrays, to_tensors
+from ._devices import limited_threads, place, seeded, to_arrays, to_tensors
 from ._rows import Batches
-from ._solvers import LBFGS_SCALE, is_full_batch, make_solver
+from ._solvers import LBFGS_SCALE, is_decayed, is_full_batch, make_solver
 
-VALIDATION_BATCH = 4096
+VALIDATION_ELEMENTS = 2**22
 # Operations of a step from which the speed of several threads is worth last bits.
 LARGE_STEP = 5e7
+# Elements from which torch shares a sum among threads.
+SHARED_SUM = 2**15
 
 
 def splits_unevenly(size: int) -> bool:
-    """Whether a matrix product of this size has other bits with two threads than one.
+    """Whether matrix products of this size change bits when two threads share them.
 
-    The halves of these few sizes meet other kernels of MKL than the whole. Of 400
-    random trainings, 125 of the 151 with such a size differed, and none of the others.
+    The halves of these few sizes meet other kernels of MKL than the whole.
     """
     return 4 < size < 12 and size % 4 != 0
 
 
-class Stopping(Callback):
-    """Ends training that stands still or blows up, and remembers weights worth having.
+def is_deliberate(interrupt: KeyboardInterrupt) -> bool:
+    """Whether code raised it, as skorch's callbacks do to end training, or a signal."""
+    trace = interrupt.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    code = trace.tb_frame.f_code.co_code
+    return dis.opname[code[trace.tb_lasti]] == "RAISE_VARARGS"
 
-    Those are the best on the validation rows, or the latest that were finite.
+
+class Stopping(Callback):
+    """Ends training that stands still or blows up, and remembers the best weights.
+
+    Best is the least error on the held-out rows, or on the training rows.
     """
 
     def __init__(self, tol: float, n_iter_no_change: int) -> None:
@@ -44,14 +54,14 @@ class Stopping(Callback):
         self.reference: float | None = None
         self.best = np.inf
         self.n_stale = 0
-        self.diverged = False
+        self.is_finite = True
 
     def on_epoch_end(self, net: "Engine", **kwargs: Any) -> None:
         error = net.history[-1, net.monitor]
-        if not (np.isfinite(error) and net.is_finite()):
-            self.diverged = True
+        self.is_finite = bool(np.isfinite(error)) and net.is_finite()
+        if not self.is_finite:
             raise KeyboardInterrupt  # skorch's way to end training early
-        if not net.validation_fraction or error < self.best:
+        if error < self.best:
             self.best, self.weights = error, net.weights()
         self.n_stale += 1
         if self._has_improved(error):
@@ -65,10 +75,6 @@ class Stopping(Callback):
             error < self.reference - self.tol * abs(self.reference)
         )
 
-    def on_train_end(self, net: "Engine", **kwargs: Any) -> None:
-        if self.weights is not None and (self.diverged or net.validation_fraction):
-            net.load_weights(self.weights)
-
 
 class Engine(NeuralNet):
     """Minimise an objective of a network and rows by minibatches held in memory."""
@@ -81,18 +87,19 @@ class Engine(NeuralNet):
         solver: Any,
         learning_rate: float,
         weight_decay: float,
-        centre: Tensor,
         validation_fraction: float,
         tol: float,
         n_iter_no_change: int,
+        draws_globally: bool,
         **kwargs: Any,
     ) -> None:
         optimizer, options = make_solver(solver, learning_rate, weight_decay)
-        self.full_batch = is_full_batch(solver)
+        self.solver, self.full_batch = solver, is_full_batch(solver)
         # Where the optimizer knows no weight decay, the term enters the objective.
         self.ridge = weight_decay if self.full_batch else 0.0
-        self.generator, self.centre = torch.Generator("cpu"), centre
-        self.solver, self.validation_fraction = solver, validation_fraction
+        self.generator = torch.Generator("cpu")
+        self.draws_globally = draws_globally
+        self.validation_fraction = validation_fraction
         self.monitor = "valid_loss" if validation_fraction else "train_loss"
         self.stopping = Stopping(tol, n_iter_no_change)
         self.interrupted = False
@@ -108,82 +115,148 @@ class Engine(NeuralNet):
     def run(self, rows: Any, state: dict[str, Any]) -> None:
         """Train on rows, from the state that an earlier run left."""
         self.initialize()
-        self.generator.set_state(torch.tensor(state["generator"]))
-        if "objective" in state:
-            self.criterion_.load_state_dict(to_tensors(state["objective"]))
-        if state.get("solver") == self.solver:
-            groups = self.optimizer_.state_dict()["param_groups"]
-            slots = {k: to_tensors(slot) for k, slot in state["slots"].items()}
-            self.optimizer_.load_state_dict({"state": slots, "param_groups": groups})
-        with self.limited_threads(len(rows)):
-            self.partial_fit(place(rows, torch.device(self.device)))
+        self._load_state(state)
+        device = torch.device(self.device)
+        with limited_threads(self.n_threads(len(rows))):
+            if not self.draws_globally:
+                self.partial_fit(place(rows, device))
+                return
+            with seeded(self.generator, device):
+                self.partial_fit(place(rows, device))
 
-    def limited_threads(self, n_rows: int) -> AbstractContextManager[Any]:
-        """Choose as many threads as give the same bits in any worker of a search.
+    def initialize_optimizer(self, triggered_directly: Any = None) -> Any:
+        """Build the optimizer, and say which parameter is at fault if that fails."""
+        try:
+            super().initialize_optimizer(triggered_directly)
+            is_optimizer = isinstance(self.optimizer_, torch.optim.Optimizer)
+            reason = None if is_optimizer else f"it made {self.optimizer_!r}"
+        except (TypeError, ValueError) as error:
+            reason = str(error)
+        if reason:
+            raise ValueError(
+                f"solver={self.solver!r} does not work as an optimizer here: {reason}. "
+                "Use 'adam' or another name, or a class of torch.optim."
+            )
+        return self
+
+    def n_threads(self, n_rows: int) -> int | None:
+        """Return how many threads give the same bits in any worker of a search.
 
         Sums are shared among threads, so their last bits depend on how many there are.
         Only large steps, which would wait too long, take all threads come what may.
         """
         n_training = n_rows - self._n_validation(n_rows)
         weights = list(self.module_.parameters())
-        sizes = {n for w in weights for n in w.shape}
-        sizes |= {self.batch_size, n_training % self.batch_size}
+        widths = {n for w in weights for n in w.shape}
         n_operations = 6 * self.batch_size * sum(w.numel() for w in weights)
         if n_operations >= LARGE_STEP and not self.full_batch:
-            return nullcontext()
-        alone = self.full_batch or any(map(splits_unevenly, sizes))
-        n_threads = 1 if alone else min(2, torch.get_num_threads())
-        return threadpool_limits(n_threads, user_api="openmp")
+            return None
+        sizes = widths | {self.batch_size, n_training % self.batch_size}
+        alone = (
+            self.full_batch
+            or self.batch_size * max(widths) >= SHARED_SUM
+            or any(map(splits_unevenly, sizes))
+        )
+        return 1 if alone else min(2, torch.get_num_threads())
 
-    def _n_validation(self, n_rows: int) -> int:
-        if not self.validation_fraction:
-            return 0
-        return max(1, int(self.validation_fraction * n_rows))
+    def _load_state(self, state: dict[str, Any]) -> None:
+        self.generator.set_state(torch.tensor(state["generator"], device="cpu"))
+        self.split_seed = state["split_seed"]
+        self.criterion_.load_state_dict(to_tensors(state.get("objective", {})), False)
+        if state.get("optimizer") == type(self.optimizer_).__name__:
+            groups = self.optimizer_.state_dict()["param_groups"]
+            slots = {k: to_tensors(slot) for k, slot in state["slots"].items()}
+            self.optimizer_.load_state_dict({"state": slots, "param_groups": groups})
 
     def state(self, keep_optimizer: bool) -> dict[str, Any]:
         """Return, as arrays, what the next run needs to go on as if never stopped."""
         state = {
             "generator": self.generator.get_state().numpy(),
+            "split_seed": self.split_seed,
             "objective": to_arrays(self.criterion_.state_dict()),
         }
         # The curvature that L-BFGS has seen means nothing on other rows.
         if keep_optimizer and not self.full_batch:
             slots = self.optimizer_.state_dict()["state"]
-            state["solver"] = self.solver
+            state["optimizer"] = type(self.optimizer_).__name__
             state["slots"] = {k: to_arrays(slot) for k, slot in slots.items()}
         return state
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
         log = [("print_log", PrintLog())] if self.verbose else []
-        return [("stopping", self.stopping), ("epoch_timer", EpochTimer()), *log]
+        return [("epoch_timer", EpochTimer()), *log]
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Tell the callbacks; the one that may end training hears it last."""
+        super().notify(method_name, **cb_kwargs)
+        getattr(self.stopping, method_name)(self, **cb_kwargs)
+
+    def fit_loop(
+        self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any
+    ) -> Any:
+        """Train until the end, or until Ctrl-C, which skorch takes for a callback's."""
+        try:
+            return super().fit_loop(X, y, epochs, **kwargs)
+        except KeyboardInterrupt as interrupt:
+            self.interrupted = not is_deliberate(interrupt)
+            raise
+
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **_: Any) -> None:
+        """Go back to the best weights where the last are not meant to stay."""
+        self.diverged = not self.stopping.is_finite or self._is_worse_than_the_mean()
+        keep_last = not (self.diverged or self.interrupted or self.validation_fraction)
+        if self.stopping.weights is not None and not keep_last:
+            for module, weights in zip(
+                (self.module_, self.criterion_), self.stopping.weights, strict=True
+            ):
+                module.load_state_dict(weights)
+
+    def _is_worse_than_the_mean(self) -> bool:
+        """Whether the last loss is far above that of answering the mean."""
+        if self.criterion_.penalty is not None or not self.epochs():
+            return False
+        last = self.epochs()[-1]["train_loss"]
+        return bool(last > self.loss_of_mean + max(1.0, abs(self.loss_of_mean)))
+
+    @torch.no_grad()
+    def _loss_of_mean(self, index: Tensor) -> float:
+        """Return the loss of answering the mean to the first of the rows."""
+        loss = self.criterion_.loss
+        x = next(iter(self.get_iterator(index)))
+        return float(loss(loss.first_output().expand_as(x), x))
+
+    def _n_validation(self, n_rows: int) -> int:
+        if not self.validation_fraction:
+            return 0
+        return max(1, int(self.validation_fraction * n_rows))
 
     def get_split_datasets(self, X: Any, y: Any = None, **_: Any) -> tuple[Any, Any]:
         """Return training and validation rows as indices into ``X``."""
         self.rows = X
-        order = torch.arange(len(X), device="cpu")
         n_validation = self._n_validation(len(X))
+        everything = torch.arange(len(X), device="cpu")
+        self.loss_of_mean = self._loss_of_mean(everything)
         if not n_validation:
-            return order, None
-        order = torch.randperm(len(X), generator=self.generator, device="cpu")
-        return order[n_validation:], order[:n_validation]
+            return everything, None
+        # A seed of its own holds the same rows out when training goes on.
+        generator = torch.Generator("cpu").manual_seed(self.split_seed)
+        order = torch.randperm(len(X), generator=generator, device="cpu")
+        held_out = order[:n_validation]
+        batches = self.get_iterator(held_out)
+        total = sum(float(x.square().sum()) for x in batches)
+        self.spread = total / n_validation or 1.0
+        return order[n_validation:], held_out
 
     def get_iterator(self, dataset: Tensor, training: bool = False) -> Batches:
         """Return batches of the rows that ``dataset`` names."""
         device = torch.device(self.device)
         if not training:
-            batches = Batches(self.rows, dataset, VALIDATION_BATCH, device)
-            self.spread = self._mean_squared_distance(batches)
-            return batches
+            n_rows = max(1, VALIDATION_ELEMENTS // len(self.criterion_.loss.mean))
+            return Batches(self.rows, dataset, n_rows, device)
         if self.full_batch:
             return Batches(self.rows, dataset, len(dataset), device)
         return Batches(self.rows, dataset, self.batch_size, device, self.generator)
-
-    def _mean_squared_distance(self, batches: Batches) -> float:
-        """Mean over rows of their squared distance from the training mean."""
-        centre = self.centre.to(batches.device)
-        total = sum(float((x - centre).square().sum()) for x in batches)
-        return total / len(batches.index) or 1.0
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **_: Any
@@ -192,16 +265,15 @@ class Engine(NeuralNet):
         if iterator is None:
             return
         self._set_training(training)
+        # skorch's own loop reads every loss back and books every batch, which took
+        # as long as the step of a small network: it runs only where callbacks listen.
         loop = self._booked_steps if self.callbacks else self._steps
-        try:
-            losses, sizes = loop(iterator, training, prefix, step_fn)
-        except KeyboardInterrupt:
-            self.interrupted = True
-            raise
-        self.history.record(f"{prefix}_loss", float(np.average(losses, weights=sizes)))
+        losses, sizes = loop(iterator, training, prefix, step_fn)
+        name, loss = f"{prefix}_loss", float(np.average(losses, weights=sizes))
+        best = all(loss < epoch[name] for epoch in self.history[:-1])
+        self.history.record(name, loss)
+        self.history.record(f"{name}_best", best)
 
-    # skorch's own loop reads every loss back and books every batch, which took
-    # as long as the step of a small network: it runs only where callbacks listen.
     def _booked_steps(
         self, iterator: Batches, training: bool, prefix: str, step_fn: Any
     ) -> tuple[Any, Any]:
@@ -221,39 +293,57 @@ class Engine(NeuralNet):
     def train_step(self, batch: Tensor, **_: Any) -> dict[str, Any]:
         """Take one step of the solver."""
         if self.full_batch:
-            closure = partial(self._backward, batch, LBFGS_SCALE)
-            loss = self.optimizer_.step(closure) / LBFGS_SCALE
-        else:
-            loss = self._backward(batch)
-            self.optimizer_.step()
+            return {"loss": self._search_line(batch), "y_pred": None}
+        self.optimizer_.zero_grad()
+        loss = self.criterion_(self.module_, batch, self.generator)
+        loss.backward()
+        self._tell_gradients(batch)
+        self.optimizer_.step()
         return {"loss": loss.detach(), "y_pred": None}
 
-    def _backward(self, batch: Tensor, scale: float = 1.0) -> Tensor:
-        self.optimizer_.zero_grad()
-        loss = self.criterion_(self.module_, batch)
-        if self.ridge:
-            squares = (w.square().sum() for w in self.module_.parameters())
-            loss = loss + self.ridge / 2 * sum(squares)
-        if scale != 1.0:
-            loss = loss * scale
-        loss.backward()
+    def _search_line(self, batch: Tensor) -> Tensor:
+        """Take one step of L-BFGS; return the loss before it."""
+        losses = []
+
+        def closure() -> Tensor:
+            self.optimizer_.zero_grad()
+            loss = self.criterion_(self.module_, batch, self.generator)
+            losses.append(loss.detach())
+            total = LBFGS_SCALE * (loss + self.ridge / 2 * self._squared_weights())
+            total.backward()
+            self._tell_gradients(batch)
+            return total
+
+        self.optimizer_.step(closure)
+        return losses[0]
+
+    def _squared_weights(self) -> Any:
+        if not self.ridge:
+            return 0.0
+        named = self.module_.named_parameters()
+        return sum(w.square().sum() for name, w in named if is_decayed(name))
+
+    def _tell_gradients(self, batch: Tensor) -> None:
         if self.callbacks:
-            parameters = TeeGenerator(self.get_all_learnable_params())
             self.notify(
                 "on_grad_computed",
-                named_parameters=parameters,
+                named_parameters=TeeGenerator(self.get_all_learnable_params()),
                 batch=batch,
                 training=True,
             )
-        return loss
 
     @torch.no_grad()
     def validation_step(self, batch: Tensor, **_: Any) -> dict[str, Any]:
         """Return the share of the variance that is left unexplained."""
         output = self.module_.decode(self.module_.encode(batch))
         residual = self.criterion_.loss.inverse_link(output) - batch
-        error = residual.square().sum(1).mean() / self.spread
+        error = residual.square().flatten(1).sum(1).mean() / self.spread
         return {"loss": error, "y_pred": output}
+
+    def epochs(self) -> list[dict[str, Any]]:
+        """Return the records of the epochs that ended well."""
+        epochs = [epoch for epoch in self.history if self.monitor in epoch]
+        return epochs if self.stopping.is_finite else epochs[:-1]
 
     def weights(self) -> list[dict[str, Tensor]]:
         """Copy what is learnt: the network's weights and the objective's."""
@@ -261,11 +351,6 @@ class Engine(NeuralNet):
             {name: value.clone() for name, value in module.state_dict().items()}
             for module in (self.module_, self.criterion_)
         ]
-
-    def load_weights(self, weights: list[dict[str, Tensor]]) -> None:
-        """Go back to copied weights."""
-        for module, state in zip((self.module_, self.criterion_), weights, strict=True):
-            module.load_state_dict(state)
 
     def is_finite(self) -> bool:
         """Whether no weight is infinite or NaN."""

@@ -1,6 +1,7 @@
 """Networks: modules with two verbs, ``encode`` and ``decode``."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import cast
 
@@ -25,12 +26,15 @@ def make_activation(activation: str | Callable[[], nn.Module]) -> nn.Module:
     """Build an activation from its name, its class or any factory of modules."""
     if isinstance(activation, str):
         return ACTIVATIONS[activation]()
-    # An instance would be shared by all layers.
-    module = None if isinstance(activation, nn.Module) else activation()
+    module = None
+    # An instance would be shared by all layers, and a function cannot be built.
+    if not isinstance(activation, nn.Module):
+        with suppress(TypeError):
+            module = activation()
     if not isinstance(module, nn.Module):
         raise TypeError(
-            f"activation={activation!r} is neither a class of torch modules, such as "
-            f"torch.nn.Mish, nor one of {sorted(ACTIVATIONS)}."
+            f"The activation {activation!r} is neither a class of torch modules, such "
+            f"as torch.nn.Mish, nor one of {sorted(ACTIVATIONS)}."
         )
     return module
 

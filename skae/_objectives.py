@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,59 +13,42 @@ class Loss(nn.Module):
     """Mean over rows and features of a distance between ``output`` and ``x``.
 
     Averaging over features too keeps the loss, and so the meaning of a penalty's
-    weight, the same at any width. ``output`` is the decoder's answer; its
-    ``inverse_link`` is the reconstruction of ``x``, and ``link`` undoes that.
+    weight, the same at any width. Rows ``x`` are standardised: less ``mean``, and
+    divided by ``scale``. ``output`` is the decoder's answer, and ``inverse_link`` makes
+    of it the reconstruction of ``x``.
     """
 
-    #: Whether rows are centred, and divided by their spread, before they get here.
-    centred = scaled = True
-    #: Smallest and largest value that makes sense, in the data's units.
-    domain: tuple[float, float] | None = None
+    mean: Tensor
 
-    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+    def __init__(self, mean: np.ndarray, scale: float) -> None:
         super().__init__()
-        self.function = function
+        self.scale = scale
+        values = torch.tensor(mean, dtype=torch.float32, device="cpu")
+        self.register_buffer("mean", values, persistent=False)
 
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
-        return self.function(output, x)
+        raise NotImplementedError
 
-    def link(self, mean: Tensor) -> Tensor:
-        return mean
+    def first_output(self) -> Tensor:
+        """Return the output whose reconstruction is the mean."""
+        return torch.zeros_like(self.mean)
 
     def inverse_link(self, output: Tensor) -> Tensor:
         return output
 
 
-class Bernoulli(Loss):
-    """Log-loss of probabilities: ``-x log p - (1 - x) log(1 - p)``, output logit p."""
+class SquaredError(Loss):
+    """``(x - output)^2``."""
 
-    centred = scaled = False
-    domain = (0.0, 1.0)
-
-    def __init__(self) -> None:
-        super().__init__(F.binary_cross_entropy_with_logits)
-
-    def link(self, mean: Tensor) -> Tensor:
-        return torch.logit(mean, eps=1e-4)
-
-    def inverse_link(self, output: Tensor) -> Tensor:
-        return torch.sigmoid(output)
+    def forward(self, output: Tensor, x: Tensor) -> Tensor:
+        return F.mse_loss(output, x)
 
 
-class Poisson(Loss):
-    """Negative log-likelihood of counts: ``rate - x log rate``, output log rate."""
+class AbsoluteError(Loss):
+    """``|x - output|``."""
 
-    centred = False
-    domain = (0.0, torch.inf)
-
-    def __init__(self) -> None:
-        super().__init__(F.poisson_nll_loss)
-
-    def link(self, mean: Tensor) -> Tensor:
-        return mean.clamp(min=1e-4).log()
-
-    def inverse_link(self, output: Tensor) -> Tensor:
-        return output.exp()
+    def forward(self, output: Tensor, x: Tensor) -> Tensor:
+        return F.l1_loss(output, x)
 
 
 class Gaussian(Loss):
@@ -72,36 +56,111 @@ class Gaussian(Loss):
 
     ``((x - output)^2 / v + log v) / 2`` (Rybkin, Daniilidis and Levine, 2021). A
     variance for each feature would reward the exact copy of a few features above all
-    else. ``v`` stops at 1e-6, or a perfect fit would send the loss to minus infinity.
+    else. ``v`` is above 1e-6, or a perfect fit would send the loss to minus infinity.
     """
 
-    def __init__(self) -> None:
-        super().__init__(self._negative_log_likelihood)
+    def __init__(self, mean: np.ndarray, scale: float) -> None:
+        super().__init__(mean, scale)
         log_variance = torch.zeros((), dtype=torch.float32, device="cpu")
         self.log_variance = nn.Parameter(log_variance)
 
     def variance(self) -> Tensor:
-        return self.log_variance.clamp(min=-13.8).exp()
+        return torch.exp(self.log_variance) + 1e-6
 
-    def _negative_log_likelihood(self, output: Tensor, x: Tensor) -> Tensor:
+    def forward(self, output: Tensor, x: Tensor) -> Tensor:
         variance = self.variance()
         return (F.mse_loss(output, x) / variance + variance.log()) / 2
 
 
-LOSSES: dict[str, Callable[[], Loss]] = {
-    "squared_error": lambda: Loss(F.mse_loss),
-    "absolute_error": lambda: Loss(F.l1_loss),
+class Bernoulli(Loss):
+    """Log-loss of probabilities: ``-t log p - (1 - t) log(1 - p)``, output logit p.
+
+    ``t`` is ``x`` in the data's own units.
+    """
+
+    def forward(self, output: Tensor, x: Tensor) -> Tensor:
+        target = x * self.scale + self.mean
+        return F.binary_cross_entropy_with_logits(output, target)
+
+    def first_output(self) -> Tensor:
+        return torch.logit(self.mean, eps=1e-4)
+
+    def inverse_link(self, output: Tensor) -> Tensor:
+        return (torch.sigmoid(output) - self.mean) / self.scale
+
+
+class Poisson(Loss):
+    """Negative log-likelihood of counts: ``rate - t log rate``, less a constant.
+
+    ``t`` is the count over the mean of all counts, and ``rate = mean exp(s output)``,
+    where ``s`` is the spread of ``t``: so neither the unit of the counts nor a large
+    level matters. The loss is divided by ``s^2``, and zero at the mean.
+    """
+
+    def __init__(self, mean: np.ndarray, scale: float) -> None:
+        level = mean.mean() or 1.0
+        super().__init__(mean / level, float(scale / level))
+
+    def forward(self, output: Tensor, x: Tensor) -> Tensor:
+        log_ratio = self.scale * output
+        target = x * self.scale + self.mean
+        excess = self.mean * torch.expm1(log_ratio) - target * log_ratio
+        return excess.mean() / self.scale**2
+
+    def inverse_link(self, output: Tensor) -> Tensor:
+        return self.mean * torch.expm1(self.scale * output) / self.scale
+
+
+class CallableLoss(Loss):
+    """Mean of a function of reconstruction and rows."""
+
+    def __init__(
+        self,
+        mean: np.ndarray,
+        scale: float,
+        function: Callable[[Tensor, Tensor], Tensor],
+    ) -> None:
+        super().__init__(mean, scale)
+        self.function = function
+
+    def forward(self, output: Tensor, x: Tensor) -> Tensor:
+        return self.function(output, x).mean()
+
+
+LOSSES: dict[str, type[Loss]] = {
+    "squared_error": SquaredError,
+    "absolute_error": AbsoluteError,
     "gaussian": Gaussian,
     "bernoulli": Bernoulli,
     "poisson": Poisson,
 }
 
 
-def make_loss(loss: str | Callable[[Tensor, Tensor], Tensor]) -> Loss:
-    """Build a loss from its name or from ``function(output, x)``."""
+def make_loss(
+    loss: str | Callable[[Tensor, Tensor], Tensor], mean: np.ndarray, scale: float
+) -> Loss:
+    """Build a loss from its name or from ``function(reconstruction, rows)``."""
     if isinstance(loss, str):
-        return LOSSES[loss]()
-    return Loss(lambda output, x: loss(output, x).mean())
+        return LOSSES[loss](mean, scale)
+    _try_out(loss, len(mean))
+    return CallableLoss(mean, scale, loss)
+
+
+def _try_out(loss: Callable[[Tensor, Tensor], Tensor], n_features: int) -> None:
+    """Raise if a function is no loss of two tensors."""
+    rows = torch.ones(2, n_features, dtype=torch.float32, device="cpu")
+    value, reason = None, ""
+    try:
+        with torch.enable_grad():
+            value = loss(rows.clone().requires_grad_(), rows)
+    except Exception as error:
+        reason = f" ({error})"
+    if not (isinstance(value, Tensor) and value.requires_grad):
+        raise TypeError(
+            f"loss={loss!r} must make a differentiable tensor of two tensors, "
+            f"reconstruction and rows; it gave {value!r}{reason}. Use a function such "
+            f"as torch.nn.functional.huber_loss or one of {sorted(LOSSES)}."
+        )
 
 
 class Objective(nn.Module):
@@ -110,8 +169,8 @@ class Objective(nn.Module):
     def __init__(
         self,
         loss: Loss,
-        corrupt: Callable[[Tensor], Tensor] | None = None,
-        penalty: Callable[[Tensor, Tensor], Tensor] | None = None,
+        corrupt: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+        penalty: Callable[[Any, Tensor, Tensor], Tensor] | None = None,
         alpha: float = 0.0,
     ) -> None:
         super().__init__()
@@ -120,10 +179,10 @@ class Objective(nn.Module):
         self.penalty = penalty
         self.alpha = alpha
 
-    def forward(self, network: Any, x: Tensor) -> Tensor:
-        seen = x if self.corrupt is None else self.corrupt(x)
+    def forward(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
+        seen = x if self.corrupt is None else self.corrupt(x, generator)
         code = network.encode(seen)
         value = self.loss(network.decode(code), x)
         if self.penalty is None:
             return value
-        return value + self.alpha * self.penalty(seen, code)
+        return value + self.alpha * self.penalty(network, seen, code)

@@ -105,8 +105,8 @@ DOCUMENTATION = {
         - a function ``(reconstruction, rows) -> Tensor`` such as
           ``torch.nn.functional.huber_loss``, of which the mean is taken.
 
-        The first three and functions see centred rows divided by ``scale_``;
-        "poisson" sees rows divided by ``scale_``; "bernoulli" sees them as they are.
+        The first three and functions compare rows less ``mean_`` and divided by
+        ``scale_``, "bernoulli" rows as they are; "poisson" leaves a constant out.
 
     tied_weights : bool, default=False
         Whether the decoder's weights are the encoder's, transposed. Biases are not.
@@ -118,22 +118,23 @@ DOCUMENTATION = {
     "<training parameters>": """
     solver : str or callable, default="adam"
         "adam", "adamw", "sgd" (Nesterov momentum 0.9), "rmsprop", "lbfgs" (all rows at
-        once, with a line search), or a ``torch.optim`` class.
+        once, with a line search, in one thread), or a ``torch.optim`` class.
 
     learning_rate_init : float, default=0.001
         Step size at the start. Not used by "lbfgs".
 
     weight_decay : float, default=0.0
-        Weight of the L2 penalty, half the sum of all squared weights; "adamw" decays
-        weights apart from the loss instead. With a class as solver, 0.0 leaves that
-        class's own default.
+        Weight of the L2 penalty, half the sum of all squared weights, biases left out;
+        "adamw" decays weights apart from the loss instead. With a class as solver, 0.0
+        leaves that class's own default.
 
     batch_size : int or "auto", default="auto"
         Rows in a minibatch; "auto" is ``n_samples // 40``, but from 32 to 256: few
         rows then still make many steps. Not used by "lbfgs".
 
     max_iter : int, default=200
-        Number of epochs at most. For "lbfgs" an epoch is an iteration.
+        Number of epochs at most; to reach it gives no warning. For "lbfgs" an epoch is
+        an iteration.
 
     tol : float, default=0.0001
         Training stops when the loss, or with ``early_stopping`` the unexplained
@@ -144,9 +145,9 @@ DOCUMENTATION = {
         See ``tol``.
 
     early_stopping : bool, default=False
-        Whether to hold out a random ``validation_fraction`` of the rows, stop by the
-        error there, and go back to the weights that were best there. Not used by
-        ``partial_fit``.
+        Whether to hold out a random ``validation_fraction`` of the rows, stop by their
+        explained variance, whatever the loss, and go back to the weights that were best
+        there. Not used by ``partial_fit``.
 
     validation_fraction : float, default=0.1
         Share of the rows to hold out, one row at least.
@@ -156,8 +157,10 @@ DOCUMENTATION = {
         before.
 
     callbacks : list of skorch callbacks, default=None
-        Called as in :class:`skorch.NeuralNet`; ``net.module_`` is the network. The
-        history's ``valid_loss`` is the unexplained variance.
+        They may read and change ``net.module_``, ``net.optimizer_``, ``net.history``;
+        ``valid_loss`` there is the unexplained variance. Scoring ones such as
+        ``EpochScoring`` need labels and do not work. Callbacks keep what they learn,
+        and are pickled with the estimator.
 
     device : str, default="cpu"
         Where to compute: "cpu", "cuda", "cuda:1", "mps", or "auto" for the first there
@@ -181,11 +184,12 @@ DOCUMENTATION = {
         included.
 
     loss_curve_ : list of float
-        Objective on the training rows, a mean for each epoch.
+        Objective on the training rows, a mean for each epoch, weight decay left out;
+        for "lbfgs" before the step.
 
     validation_scores_ : list of float or None
-        Explained variance of the held-out rows after each epoch, about the mean of the
-        training rows; None without ``early_stopping``.
+        Explained variance of the held-out rows after each epoch of the last ``fit``,
+        about the mean of the training rows; None without ``early_stopping``.
 
     best_score_ : float or None
         The best of ``validation_scores_``, which the weights kept belong to.
@@ -199,6 +203,9 @@ DOCUMENTATION = {
     scale_ : float
         What they are divided by then: the root mean squared deviation over all
         features, in their unit.
+
+    interrupted_ : bool
+        Whether Ctrl-C ended the last training.
 
     noise_variance_ : float
         Learnt variance of features about their reconstruction, in the squared unit of

@@ -18,7 +18,7 @@ BLOCK = 16
 
 def chunks(X: Any, width: int | None = None) -> Iterator[slice]:
     """Cut rows that take ``width`` numbers each into slices of bounded memory."""
-    n_blocks = CHUNK_ELEMENTS // (width or X.shape[1]) // BLOCK
+    n_blocks = CHUNK_ELEMENTS // (width or int(np.prod(X.shape[1:]))) // BLOCK
     return gen_batches(X.shape[0], BLOCK * max(1, n_blocks))
 
 
@@ -42,37 +42,46 @@ def dense(X: Any) -> np.ndarray:
 
 
 def column_means(X: Any) -> np.ndarray:
-    """Mean of each feature, in float64."""
+    """Mean of each feature, in float64; exact where a feature is constant."""
     if issparse(X):
         return mean_variance_axis(X, axis=0)[0].astype(np.float64)
-    return X.mean(axis=0, dtype=np.float64)
+    origin = X[0].astype(np.float64)
+    sums = ((X[s] - origin).sum(axis=0) for s in chunks(X))
+    return origin + np.sum(list(sums), axis=0) / X.shape[0]
 
 
-def squared_deviation(X: Any, mean: np.ndarray) -> float:
-    """Sum over all entries of the squared deviation from ``mean``."""
-    with np.errstate(over="ignore"):
-        return sum(float(np.square(dense(X[s]) - mean).sum()) for s in chunks(X))
+def largest_deviation(X: Any, mean: np.ndarray) -> float:
+    """Largest distance of an entry from ``mean``."""
+    return max(float(np.abs(dense(X[s]) - mean).max()) for s in chunks(X))
 
 
-def explained_share(unexplained: float, total: float) -> float:
-    """Return ``1 - unexplained / total``; of nothing, all or none is explained."""
-    return float(1 - unexplained / total) if total else float(unexplained == 0)
+def squared_deviation(X: Any, mean: np.ndarray, scale: float) -> float:
+    """Sum over all entries of ``((X - mean) / scale)^2``, in float64."""
+    return sum(float(np.square((dense(X[s]) - mean) / scale).sum()) for s in chunks(X))
 
 
 def root_mean_square(X: Any, mean: np.ndarray) -> float:
     """Root of the mean squared deviation from ``mean``, over all entries.
 
-    It is 1.0 where the deviations are nothing but rounding, so that dividing by it is
-    safe.
+    It is 1.0 if there is no deviation, so that dividing by it is safe.
     """
-    spread = float(np.sqrt(squared_deviation(X, mean) / np.prod(X.shape)))
-    if not np.isfinite(spread):
+    # Squares of what is at most 1 cannot overflow.
+    largest = largest_deviation(X, mean)
+    if not np.isfinite(largest):
         raise ValueError(
-            "The squares of X overflow float64: its largest magnitude is "
+            "The spread of X overflows float64: its largest magnitude is "
             f"{abs(X).max():.3g}. Divide X by a constant first."
         )
-    rounding = 10 * np.finfo(np.float64).eps * np.abs(mean).max()
-    return spread if spread > rounding else 1.0
+    if largest == 0:
+        return 1.0
+    return largest * float(
+        np.sqrt(squared_deviation(X, mean, largest) / np.prod(X.shape))
+    )
+
+
+def explained_share(unexplained: float, total: float) -> float:
+    """Return ``1 - unexplained / total``; of nothing, all or none is explained."""
+    return float(1 - unexplained / total) if total else float(unexplained == 0)
 
 
 def standardise(X: Any, mean: np.ndarray, scale: float) -> Tensor:
@@ -82,7 +91,7 @@ def standardise(X: Any, mean: np.ndarray, scale: float) -> Tensor:
 
 
 def in_blocks(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    """Apply a function so that a row's result does not depend on its company."""
+    """Apply a function so that a row's result hardly depends on its company."""
     missing = -len(rows) % BLOCK
     if not missing:
         return function(rows)
@@ -130,7 +139,9 @@ class Batches:
     def __iter__(self) -> Iterator[Tensor]:
         index = self.index
         if self.generator is not None:
-            index = index[torch.randperm(len(index), generator=self.generator)]
+            index = index[
+                torch.randperm(len(index), generator=self.generator, device="cpu")
+            ]
         home = getattr(self.rows, "device", torch.device("cpu"))
         for chosen in torch.split(index.to(home), self.batch_size):
             batch = self.rows.index_select(0, chosen)

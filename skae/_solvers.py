@@ -19,21 +19,33 @@ SOLVERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
 # ours may be much smaller, and a power of two costs no bits.
 LBFGS_SCALE = 2.0**20
 
+# Decay would draw biases away from the mean of the data, and a variance to 1.
+UNDECAYED = ("bias", "log_variance")
+
+
+def is_decayed(name: str) -> bool:
+    """Whether weight decay is for the weight of this name."""
+    return not name.endswith(UNDECAYED)
+
 
 def is_full_batch(solver: Any) -> bool:
     """Whether the solver needs the objective of all rows at once."""
-    return solver == "lbfgs" or getattr(solver, "func", solver) is torch.optim.LBFGS
+    return solver in ("lbfgs", torch.optim.LBFGS)
 
 
 def make_solver(
     solver: Any, learning_rate: float, weight_decay: float
 ) -> tuple[Any, dict[str, Any]]:
     """Return the class or factory of an optimizer, and its options."""
-    # Without the line search of the name, L-BFGS would diverge.
-    name = "lbfgs" if solver is torch.optim.LBFGS else solver
-    factory, options = SOLVERS.get(name, (solver, {}))
-    options = {"lr": learning_rate} | options
-    # A class of the user's keeps its own default; L-BFGS knows no weight decay.
-    if not is_full_batch(solver) and (weight_decay or solver in SOLVERS):
+    if solver in ("lbfgs", torch.optim.LBFGS):
+        # Without the line search of the name, L-BFGS would diverge.
+        return SOLVERS["lbfgs"]
+    factory, options = SOLVERS.get(solver, (solver, {}))
+    options = {"lr": learning_rate} | options | getattr(solver, "keywords", {})
+    # A class of the user's keeps its own default.
+    if weight_decay or solver in SOLVERS:
         options["weight_decay"] = weight_decay
+    if weight_decay:
+        groups = [(f"*{name}", {"weight_decay": 0.0}) for name in UNDECAYED]
+        options["param_groups"] = groups
     return factory, options

@@ -1,10 +1,10 @@
 """The plain autoencoder: nothing but a code narrower than the data."""
 
-import warnings
 from typing import Any
 
 from ._base import BaseAutoencoder
 from ._parameters import autoencoder
+from ._validation import warn_caller
 
 
 @autoencoder
@@ -57,12 +57,11 @@ class UndercompleteAE(BaseAutoencoder):
     (1797, 64)
     """
 
-    def _network_options(self) -> dict[str, Any]:
+    def _start(self, X: Any) -> None:
+        super()._start(X)
         if self.n_components >= self.n_features_in_:
-            warnings.warn(
+            warn_caller(
                 f"n_components={self.n_components} is not smaller than n_features="
                 f"{self.n_features_in_}: the code is not narrower than the input, "
-                "which the network may simply copy.",
-                stacklevel=2,
+                "which the network may simply copy."
             )
-        return super()._network_options()

@@ -1,10 +1,14 @@
 """Checks at the public door: parameters' constraints, rows and codes."""
 
+import inspect
+import warnings
 from collections.abc import Collection
 from numbers import Integral, Real
+from types import FrameType
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
@@ -12,6 +16,12 @@ from sklearn.utils.validation import validate_data
 POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
 POSITIVE = Interval(Real, 0, None, closed="neither")
 NONNEGATIVE = Interval(Real, 0, None, closed="left")
+#: Smallest and largest value that makes sense to a loss, in the data's units.
+DOMAINS: dict[Any, tuple[float, float]] = {
+    "bernoulli": (0.0, 1.0),
+    "poisson": (0.0, np.inf),
+}
+
 FRACTION = Interval(Real, 0, 1, closed="neither")
 
 
@@ -20,7 +30,51 @@ def names(options: Collection[str]) -> StrOptions:
     return StrOptions(set(options))
 
 
-def check_rows(estimator: Any, X: Any, *, reset: bool) -> Any:
+def callers() -> list[FrameType]:
+    """Return the frames from the function that asks outwards."""
+    frames, frame = [], inspect.currentframe()
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+        frames.append(frame)
+    return frames
+
+
+def in_package(frame: FrameType, *packages: str) -> bool:
+    """Whether a frame runs code of one of the packages."""
+    return frame.f_globals.get("__name__", "").startswith(packages)
+
+
+def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line of the user's that led here, past scikit-learn's wrappers."""
+    inner = ("skae.", "sklearn.", "joblib.", "contextlib")
+    level = next(
+        (i for i, frame in enumerate(callers(), 1) if not in_package(frame, *inner)), 1
+    )
+    warnings.warn(message, category, stacklevel=level)
+
+
+def in_meta_estimator() -> bool:
+    """Whether another estimator or a search of scikit-learn's is fitting ours."""
+    wrappers = ("sklearn.base", "sklearn.utils._set_output")
+    return any(
+        in_package(frame, "sklearn.", "joblib.") and not in_package(frame, *wrappers)
+        for frame in callers()
+    )
+
+
+def check_callbacks(callbacks: list[Any] | None) -> list[Any]:
+    """Return the callbacks, each one an object or class of skorch's kind."""
+    for callback in callbacks or []:
+        member = callback[1] if isinstance(callback, tuple) else callback
+        if not hasattr(member, "on_epoch_end"):
+            raise TypeError(
+                f"callbacks={callbacks!r} holds {callback!r}, which is no skorch "
+                "callback: derive it from skorch.callbacks.Callback."
+            )
+    return list(callbacks or [])
+
+
+def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
     """Return X as an array or CSR matrix; integers but uint8 become float64."""
     return validate_data(
         estimator,
@@ -28,7 +82,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool) -> Any:
         reset=reset,
         accept_sparse="csr",
         dtype=[np.float64, np.float32, np.uint8],
-        ensure_min_samples=2 if reset else 1,
+        ensure_min_samples=min_samples,
     )
 
 
@@ -43,18 +97,21 @@ def check_codes(Z: Any, n_components: int) -> np.ndarray:
     return Z
 
 
-def check_domain(X: Any, domain: tuple[float, float] | None, loss: Any) -> None:
+def check_domain(X: Any, loss: Any) -> None:
     """Raise if a value lies where the loss makes no sense."""
-    if domain is None:
+    if loss not in DOMAINS:
         return
-    low, high = domain
+    low, high = DOMAINS[loss]
+    # Taking the minimum would sum duplicates in place.
+    X = X.copy() if issparse(X) and not X.has_canonical_format else X
     smallest, largest = X.min(), X.max()
-    if smallest < low or largest > high:
+    # A scaler may leave its range by a rounding error.
+    if smallest < low - 1e-9 or largest > high + 1e-9:
         # scikit-learn's checks look for these words.
         negative = "Negative values in data: " if smallest < 0 else ""
         raise ValueError(
             f"{negative}loss={loss!r} needs values in [{low:g}, {high:g}], but X spans "
-            f"[{smallest:g}, {largest:g}]: rescale it (MinMaxScaler) or use "
+            f"[{smallest:.10g}, {largest:.10g}]: rescale it (MinMaxScaler) or use "
             "loss='squared_error'."
         )
 
@@ -62,7 +119,10 @@ def check_domain(X: Any, domain: tuple[float, float] | None, loss: Any) -> None:
 def check_layer_sizes(hidden_layer_sizes: Any) -> list[int]:
     """Return the widths as a list; a single number is one layer."""
     sizes = np.atleast_1d(np.asarray(hidden_layer_sizes, dtype=object)).tolist()
-    if not all(isinstance(s, Integral) and int(s) > 0 for s in sizes):
+    if not all(
+        isinstance(s, Integral) and not isinstance(s, bool) and int(s) > 0
+        for s in sizes
+    ):
         raise ValueError(
             f"hidden_layer_sizes={hidden_layer_sizes!r} must be positive integers, "
             "outermost first, such as (256, 64); () is one linear map."

@@ -11,9 +11,15 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.metrics import mean_squared_error
 
-from ._rows import column_means, explained_share, squared_deviation
+from ._rows import (
+    chunks,
+    column_means,
+    dense,
+    explained_share,
+    root_mean_square,
+    squared_deviation,
+)
 
 __all__ = ["explained_variance", "neg_mean_squared_error"]
 
@@ -44,6 +50,8 @@ def explained_variance(estimator: Any, X: Any, y: Any = None) -> float:
     ------
     TypeError
         If the estimator cannot reconstruct.
+    ValueError
+        If ``X`` is not numeric.
 
     Examples
     --------
@@ -54,9 +62,11 @@ def explained_variance(estimator: Any, X: Any, y: Any = None) -> float:
     >>> round(explained_variance(PCA(2).fit(X), X), 3)
     0.978
     """
-    rows, reconstruction = _reconstruct(estimator, X)
-    unexplained = np.square(rows - reconstruction, dtype=np.float64).sum()
-    return explained_share(unexplained, squared_deviation(rows, column_means(rows)))
+    rows = _flat(X)
+    mean = column_means(rows)
+    scale = root_mean_square(rows, mean)
+    unexplained = _squared_error(estimator, X, scale)
+    return explained_share(unexplained, squared_deviation(rows, mean, scale))
 
 
 def neg_mean_squared_error(estimator: Any, X: Any, y: Any = None) -> float:
@@ -82,6 +92,8 @@ def neg_mean_squared_error(estimator: Any, X: Any, y: Any = None) -> float:
     ------
     TypeError
         If the estimator cannot reconstruct.
+    ValueError
+        If ``X`` is not numeric.
 
     Examples
     --------
@@ -92,11 +104,11 @@ def neg_mean_squared_error(estimator: Any, X: Any, y: Any = None) -> float:
     >>> round(neg_mean_squared_error(PCA(2).fit(X), X), 3)
     -0.025
     """
-    return -mean_squared_error(*_reconstruct(estimator, X))
+    return -_squared_error(estimator, X) / np.prod(_flat(X).shape)
 
 
-def _reconstruct(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and their reconstructions, both as two-dimensional arrays."""
+def _squared_error(estimator: Any, X: Any, scale: float = 1.0) -> float:
+    """Sum over all entries of ``((x - x^) / scale)^2``."""
     if not hasattr(estimator, "transform") or not hasattr(
         estimator, "inverse_transform"
     ):
@@ -104,10 +116,19 @@ def _reconstruct(estimator: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
             f"{estimator!r} cannot reconstruct: it needs transform and "
             "inverse_transform, as PCA has."
         )
-    reconstruction = estimator.inverse_transform(estimator.transform(X))
-    return _flat(X), _flat(reconstruction)
+    # Sparse rows would fill the memory if they were dense all at once.
+    parts = (X[s] for s in chunks(X)) if issparse(X) else (X,)
+    total = 0.0
+    for part in parts:
+        reconstruction = estimator.inverse_transform(estimator.transform(part))
+        difference = dense(_flat(part)) - dense(_flat(reconstruction))
+        total += float(np.square(difference / scale).sum())
+    return total
 
 
-def _flat(X: Any) -> np.ndarray:
-    X = X.toarray() if issparse(X) else np.asarray(X)
+def _flat(X: Any) -> Any:
+    """Return two-dimensional rows: a CSR matrix, or an array in float64."""
+    if issparse(X):
+        return X.tocsr()
+    X = np.asarray(X, dtype=np.float64)
     return X.reshape(len(X), -1)

@@ -8,7 +8,7 @@ from skae import _corruption
 
 def corrupted(name, level, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return getattr(_corruption, name)(torch.ones(500, 200), level, generator)
+    return getattr(_corruption, name)(torch.ones(500, 200), generator, level=level)
 
 
 def test_gaussian_noise_has_the_level_as_deviation():

@@ -35,11 +35,13 @@ def test_sparse_and_dense_rows_are_the_same(sparse):
 
 def test_small_chunks_change_nothing(sparse, monkeypatch):
     X = sparse.toarray()
-    whole = _rows.read_rows(X, X.mean(0), 2.0), _rows.squared_deviation(X, X.mean(0))
+    mean = _rows.column_means(X)
+    whole = _rows.read_rows(X, mean, 2.0), _rows.root_mean_square(X, mean)
     monkeypatch.setattr(_rows, "CHUNK_ELEMENTS", 1)
     assert next(_rows.chunks(X)) == slice(0, _rows.BLOCK)
-    assert torch.equal(_rows.read_rows(X, X.mean(0), 2.0), whole[0])
-    assert _rows.squared_deviation(X, X.mean(0)) == pytest.approx(whole[1])
+    np.testing.assert_allclose(_rows.column_means(X), mean)
+    assert torch.equal(_rows.read_rows(X, mean, 2.0), whole[0])
+    assert _rows.root_mean_square(X, mean) == pytest.approx(whole[1])
     np.testing.assert_array_equal(_rows.map_rows(lambda x: 2 * x, X), 2 * X)
 
 
@@ -56,10 +58,28 @@ def test_constant_data_are_not_divided_by_rounding(value):
     assert _rows.root_mean_square(X, _rows.column_means(X)) == 1.0
 
 
+def test_a_constant_column_far_off_does_not_hide_a_spread(rng):
+    X = np.column_stack([np.full(50, 1.7e18), 1e-6 * rng.normal(size=50)])
+    expected = np.sqrt(X[:, 1].var() / 2)
+    assert _rows.root_mean_square(X, _rows.column_means(X)) == pytest.approx(expected)
+
+
 def test_overflow_is_an_error_that_says_what_to_do():
-    X = np.array([[1e200], [-1e200]])
-    with pytest.raises(ValueError, match=r"1e\+200\. Divide X"):
+    X = np.array([[1e308], [-1e308]])
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        pytest.raises(ValueError, match=r"1e\+308\. Divide X"),
+    ):
         _rows.root_mean_square(X, _rows.column_means(X))
+
+
+@pytest.mark.parametrize("unit", [1e-170, 1e200])
+def test_spread_scales_with_the_unit(rng, unit):
+    X = rng.normal(size=(50, 3))
+    scaled, plain = (
+        _rows.root_mean_square(Z, _rows.column_means(Z)) for Z in (unit * X, X)
+    )
+    assert scaled == pytest.approx(unit * plain)
 
 
 def test_an_epoch_holds_each_row_once_in_a_new_order():
@@ -84,4 +104,5 @@ def test_a_rows_result_does_not_depend_on_its_company(n_rows):
     rows, weight = (torch.randn(128, 50, generator=generator) for _ in range(2))
     whole = _rows.in_blocks(lambda x: x @ weight.T, rows)
     part = _rows.in_blocks(lambda x: x @ weight.T, rows[:n_rows])
-    assert torch.equal(part, whole[:n_rows])
+    # Bit for bit with MKL; other libraries make no promise.
+    torch.testing.assert_close(part, whole[:n_rows], rtol=1e-6, atol=1e-6)

@@ -9,6 +9,7 @@ from scipy.linalg import subspace_angles
 from sklearn.datasets import load_breast_cancer
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
 from skorch.callbacks import LRScheduler
 
 from skae import UndercompleteAE
@@ -48,12 +49,13 @@ def test_linear_autoencoder_spans_pcas_subspace(data, training, request):
     assert largest_angle(estimator.fit(X), PCA(5).fit(X)) < 1e-2
 
 
-def test_linear_autoencoder_finds_directions_of_little_variance():
+@pytest.mark.parametrize(
+    "training", [LBFGS, full_batch_adam(20_000)], ids=["lbfgs", "adam"]
+)
+def test_linear_autoencoder_finds_directions_of_little_variance(training):
     """Raw measurements: the fifth component has a ten-thousandth of the first's."""
     X = load_breast_cancer().data
-    estimator = UndercompleteAE(
-        5, hidden_layer_sizes=(), random_state=0, **full_batch_adam(20_000)
-    )
+    estimator = UndercompleteAE(5, hidden_layer_sizes=(), random_state=0, **training)
     assert largest_angle(estimator.fit(X), PCA(5).fit(X)) < 1e-2
 
 
@@ -108,6 +110,22 @@ def test_code_as_wide_as_the_data_is_warned_of(rng, n_components):
         UserWarning, match=f"n_components={n_components} .* n_features=3"
     ):
         UndercompleteAE(n_components, max_iter=1).fit(X)
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        lambda e, X: e.fit(X),
+        lambda e, X: e.fit_transform(X),
+        lambda e, X: make_pipeline(e).fit(X),
+        lambda e, X: e.fit(X).partial_fit(X),
+    ],
+)
+def test_warning_comes_once_and_points_at_the_users_line(rng, fit):
+    X = rng.normal(size=(50, 3))
+    with pytest.warns(UserWarning, match="n_components=3") as record:
+        fit(UndercompleteAE(3, max_iter=1), X)
+    assert [w.filename for w in record] == [__file__]
 
 
 def test_narrower_code_is_not_warned_of(rng):
