@@ -1,7 +1,8 @@
 """PCA and UndercompleteAE on scikit-learn's digits, both with default settings.
 
 Error: mean squared error of the reconstruction of test images, in squared grey values.
-Accuracy: of a linear classifier on the codes of a few labelled training images.
+Accuracy: of a logistic regression on the codes of a few labelled training images, all
+divided by one number: to scale each code by itself would whiten PCA's, which harms it.
 """
 
 import itertools
@@ -19,8 +20,6 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedShuffleSplit, train_test_split
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from skae import UndercompleteAE
 from skae.metrics import neg_mean_squared_error
@@ -49,9 +48,12 @@ def fit(method: str, n_components: int, seed: int, X: np.ndarray) -> Any:
 def accuracy(transformer: Any, n_labels: int, seed: int, data: Any) -> float:
     """Mean test accuracy of a linear classifier over draws of labelled images."""
     X, X_test, y, y_test = data
-    codes, codes_test = transformer.transform(X), transformer.transform(X_test)
+    codes = transformer.transform(X)
+    mean, spread = codes.mean(axis=0), codes.std()
+    codes = (codes - mean) / spread
+    codes_test = (transformer.transform(X_test) - mean) / spread
     draws = StratifiedShuffleSplit(N_DRAWS, train_size=n_labels, random_state=seed)
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    classifier = LogisticRegression(max_iter=1000)
     return float(
         np.mean(
             [
@@ -99,7 +101,7 @@ def make_table(runs: list[dict[str, Any]]) -> Table:
     table = Table(
         title=f"Digits: error and accuracy on test images, {len(SEEDS)} seeds",
         caption="error: mean squared error of a grey value from 0 to 16; acc.: per "
-        "cent, linear classifier on the codes of 10, 50, 100 labelled images",
+        "cent, logistic regression on the codes of 10, 50, 100 labelled images",
     )
     for heading in ("code", "method", "error", *(f"acc. {n}" for n in N_LABELS)):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -138,7 +140,7 @@ def draw(runs: list[dict[str, Any]], path: pathlib.Path) -> None:
         ]
         _plot_mean(accuracies, N_LABELS, pairs, lambda value: value, method)
     errors.set(
-        xlabel="code size", ylabel="squared error on test images", ylim=(0, None)
+        xlabel="code size", ylabel="mean squared error, test images", ylim=(0, None)
     )
     errors.set_xscale("log", base=2)
     errors.set_xticks(CODE_SIZES, labels=CODE_SIZES)

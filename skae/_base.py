@@ -350,6 +350,8 @@ class BaseAutoencoder(
     def score(self, X: Any, y: Any = None) -> float:
         """Return the share of the variance that the reconstruction explains.
 
+        ``PCA.score`` is a log-likelihood: compare by :mod:`skae.metrics`.
+
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)

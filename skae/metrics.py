@@ -104,7 +104,7 @@ def neg_mean_squared_error(estimator: Any, X: Any, y: Any = None) -> float:
     >>> round(neg_mean_squared_error(PCA(2).fit(X), X), 3)
     -0.025
     """
-    return -_squared_error(estimator, X) / np.prod(_flat(X).shape)
+    return -_squared_error(estimator, X) / float(np.prod(_flat(X).shape))
 
 
 def _squared_error(estimator: Any, X: Any, scale: float = 1.0) -> float:

@@ -24,8 +24,7 @@ def test_digits(tmp_path, monkeypatch, capsys):
     assert all(cell in out for row in rows for cell in row)
 
 
-def test_pcas_error_in_the_record_is_its_variance(tmp_path):
-    """The mean squared error of as many components as features is zero."""
+def test_pca_of_all_components_has_no_error():
     assert digits.run("PCA", 64, 0)["test_error"] == pytest.approx(0, abs=1e-20)
 
 
@@ -37,4 +36,4 @@ def test_epoch(tmp_path, monkeypatch):
     for run in runs:
         assert len(run["pairs"]) == 3
         middle = [sorted(times)[1] for times in zip(*run["pairs"], strict=True)]
-        assert run["ratio"] == pytest.approx(middle[1] / middle[0], rel=0.02)
+        assert run["ratio"] == pytest.approx(middle[1] / middle[0], rel=0.01)
