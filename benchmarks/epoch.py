@@ -19,8 +19,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from skae import UndercompleteAE
-from skae._devices import limited_threads
 from skae._engine import Engine
+from skae._threads import limited_threads
 
 from ._record import write_record
 

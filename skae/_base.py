@@ -16,9 +16,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
-from torch.func import jacrev, vmap
 
+from ._codec import Codec
 from ._devices import own_settings, resolve_device, to_arrays, to_tensors
 from ._engine import Engine
 from ._networks import Dense, Network
@@ -27,12 +26,10 @@ from ._parameters import SharedParameters
 from ._rows import (
     column_means,
     explained_share,
-    in_blocks,
     map_rows,
     read_rows,
     root_mean_square,
     squared_deviation,
-    standardise,
 )
 from ._solvers import is_full_batch
 from ._validation import (
@@ -45,11 +42,6 @@ from ._validation import (
     in_meta_estimator,
     warn_caller,
 )
-
-
-def device_of(network: Network) -> torch.device:
-    """Return where a network computes."""
-    return next(network.parameters()).device
 
 
 @contextmanager
@@ -176,6 +168,8 @@ class BaseAutoencoder(
             engine = self._engine(X, device, partial, validate)
             engine.run(read_rows(X, self.mean_, self.scale_), self._state)
             self._finish(engine, keep_optimizer=partial or self.warm_start)
+        if engine.interrupted:
+            self._report_interrupt()
         return self
 
     def _start(self, X: Any) -> None:
@@ -234,7 +228,7 @@ class BaseAutoencoder(
         epochs = engine.epochs()
         if engine.diverged:
             self._report_divergence(engine)
-        if engine.interrupted and (not epochs or in_meta_estimator()):
+        if engine.interrupted and not epochs:
             raise KeyboardInterrupt
         self.network_ = engine.module_.to("cpu").eval()
         self.network_.zero_grad()
@@ -250,11 +244,13 @@ class BaseAutoencoder(
         if isinstance(loss := engine.criterion_.loss, Gaussian):
             self.noise_variance_ = loss.variance().item() * self.scale_**2
         self.interrupted_ = engine.interrupted
-        if engine.interrupted:
-            warn_caller(
-                f"Interrupted: the weights are the best of {len(epochs)} epochs.",
-                ConvergenceWarning,
-            )
+
+    def _report_interrupt(self) -> None:
+        """Warn that training was cut short, or stop the meta-estimator too."""
+        message = f"Interrupted: the weights are the best of {self.n_iter_} epochs."
+        if in_meta_estimator():
+            raise KeyboardInterrupt(message)
+        warn_caller(message, ConvergenceWarning)
 
     def _report_divergence(self, engine: Engine) -> None:
         """Warn if there are good weights to go back to, raise if not."""
@@ -280,8 +276,8 @@ class BaseAutoencoder(
         codes : ndarray of shape (n_samples, n_components), float32
             Codes, without unit.
         """
-        X, network = self._checked(X), self._deployed()
-        return map_rows(lambda x: self._encode(network, x).cpu().numpy(), X)
+        X, codec = self._checked(X), self._codec()
+        return map_rows(lambda x: codec.encode(x).cpu().numpy(), X)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Decode codes.
@@ -304,13 +300,7 @@ class BaseAutoencoder(
         """
         check_is_fitted(self)
         codes = check_codes(X, self.n_components_)
-        network = self._deployed()
-
-        def decode(z: np.ndarray) -> np.ndarray:
-            code = torch.tensor(z, dtype=torch.float32, device=device_of(network))
-            return self._decode(network, code)
-
-        return map_rows(decode, codes, width=self.n_features_in_)
+        return map_rows(self._codec().decode, codes, width=self.n_features_in_)
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Encode and decode rows: ``inverse_transform(transform(X))``.
@@ -326,8 +316,8 @@ class BaseAutoencoder(
             Their reconstruction, in the same unit and of the dtype of
             ``inverse_transform``.
         """
-        X, network = self._checked(X), self._deployed()
-        return map_rows(lambda x: self._decode(network, self._encode(network, x)), X)
+        X, codec = self._checked(X), self._codec()
+        return map_rows(lambda x: codec.decode(codec.encode(x)), X)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the squared reconstruction error of each row.
@@ -385,58 +375,33 @@ class BaseAutoencoder(
             ``d transform(x)[j] / d x[i]`` at ``[:, j, i]``, per unit of the data. Where
             the activation has a kink it is the derivative torch takes there.
         """
-        X, network = self._checked(X), self._deployed()
-        derivative = vmap(jacrev(lambda row: network.encode(row[None])[0]))
-
-        def at(x: np.ndarray) -> np.ndarray:
-            device = device_of(network)
-            with own_settings(device, grad=True):
-                rows = standardise(x, self.mean_, self.scale_).to(device)
-                slopes = derivative(rows).detach().cpu().numpy()
-            return (slopes.astype(np.float64) / self.scale_).astype(np.float32)
-
-        return map_rows(at, X, width=self.n_components_ * self.n_features_in_)
+        X, width = self._checked(X), self.n_components_ * self.n_features_in_
+        return map_rows(self._codec().jacobian, X, width)
 
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self)
         return check_rows(self, X, reset=False)
 
-    def _deployed(self) -> Network:
-        """Return the network where it shall compute: on ``device``, if it is here."""
+    def _codec(self) -> Codec:
+        """Return what computes on rows in their unit, on ``device`` if it is here."""
         try:
             device = resolve_device(self.device)
         except ValueError:
             # A model fitted on a GPU must open on a machine without one.
-            return self.network_
-        if device.type == "cpu":
-            return self.network_
-        return copy.deepcopy(self.network_).to(device)
-
-    def _encode(self, network: Network, x: np.ndarray) -> Tensor:
-        device = device_of(network)
-        with own_settings(device, grad=False):
-            rows = standardise(x, self.mean_, self.scale_).to(device)
-            return in_blocks(network.encode, rows)
-
-    def _decode(self, network: Network, code: Tensor) -> np.ndarray:
-        loss = make_loss(self._fitted_loss, self.mean_, self.scale_).to(code.device)
-        with own_settings(code.device, grad=False):
-            rows = loss.inverse_link(in_blocks(network.decode, code)).cpu().numpy()
-        rows = np.add(rows.astype(self.mean_.dtype) * self.scale_, self.mean_)
-        if self._fitted_loss in DOMAINS:
-            # Adding the mean again may leave the range by a rounding error.
-            low, high = DOMAINS[self._fitted_loss]
-            rows = np.clip(rows, low, high)
-        return rows
+            device = torch.device("cpu")
+        on_cpu = device.type == "cpu"
+        network = self.network_ if on_cpu else copy.deepcopy(self.network_).to(device)
+        loss = make_loss(self._fitted_loss, self.mean_, self.scale_).to(device)
+        domain = DOMAINS.get(self._fitted_loss)
+        return Codec(network, loss, self.mean_, self.scale_, domain, device)
 
     def _squared_errors(self, X: Any) -> np.ndarray:
         """Return each row's squared error, on data divided by ``scale_``."""
-        network = self._deployed()
+        codec = self._codec()
 
         def errors(x: np.ndarray) -> np.ndarray:
-            reconstruction = self._decode(network, self._encode(network, x))
-            difference = (x - reconstruction.astype(np.float64)) / self.scale_
-            return np.square(difference).sum(axis=1)
+            reconstruction = codec.decode(codec.encode(x)).astype(np.float64)
+            return np.square((x - reconstruction) / self.scale_).sum(axis=1)
 
         return map_rows(errors, X)
 

@@ -1,6 +1,5 @@
-"""Where tensors live and who computes: devices, threads, torch's settings."""
+"""Where and how torch computes: devices, settings, generators."""
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -55,32 +54,6 @@ def to_tensors(arrays: Mapping[str, Any]) -> dict[str, Any]:
         else value
         for name, value in arrays.items()
     }
-
-
-_limit_lock = threading.Lock()
-_limits: list[int] = []
-
-
-@contextmanager
-def limited_threads(n_threads: int | None) -> Iterator[None]:
-    """Let torch use as many threads in this one of Python's; None changes nothing.
-
-    torch keeps the number for each thread, but also one for threads to come: of several
-    fits at once the last to leave must put back what the first one found.
-    """
-    if n_threads is None:
-        yield
-        return
-    with _limit_lock:
-        before = _limits[0] if _limits else torch.get_num_threads()
-        _limits.append(before)
-    torch.set_num_threads(n_threads)
-    try:
-        yield
-    finally:
-        with _limit_lock:
-            _limits.pop()
-            torch.set_num_threads(before)
 
 
 @contextmanager

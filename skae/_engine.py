@@ -1,6 +1,5 @@
 """The training loop: skorch's, over batches of tensors held in memory."""
 
-import dis
 from typing import Any
 
 import numpy as np
@@ -10,70 +9,13 @@ from skorch.callbacks import Callback, EpochTimer, PrintLog
 from skorch.utils import TeeGenerator
 from torch import Tensor
 
-from ._devices import limited_threads, place, seeded, to_arrays, to_tensors
+from ._devices import place, seeded, to_arrays, to_tensors
 from ._rows import Batches
 from ._solvers import LBFGS_SCALE, is_decayed, is_full_batch, make_solver
+from ._stopping import Stopping, is_deliberate
+from ._threads import limited_threads, reproducible_threads
 
 VALIDATION_ELEMENTS = 2**22
-# Operations of a step from which the speed of several threads is worth last bits.
-LARGE_STEP = 5e7
-# Elements from which torch shares a sum among threads.
-SHARED_SUM = 2**15
-
-
-def splits_unevenly(size: int) -> bool:
-    """Whether matrix products of this size change bits when two threads share them.
-
-    The halves of these few sizes meet other kernels of MKL than the whole.
-    """
-    return 4 < size < 12 and size % 4 != 0
-
-
-def is_deliberate(interrupt: KeyboardInterrupt) -> bool:
-    """Whether code raised it, as skorch's callbacks do to end training, or a signal."""
-    trace = interrupt.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return False
-    code = trace.tb_frame.f_code.co_code
-    return dis.opname[code[trace.tb_lasti]] == "RAISE_VARARGS"
-
-
-class Stopping(Callback):
-    """Ends training that stands still or blows up, and remembers the best weights.
-
-    Best is the least error on the held-out rows, or on the training rows.
-    """
-
-    def __init__(self, tol: float, n_iter_no_change: int) -> None:
-        self.tol, self.n_iter_no_change = tol, n_iter_no_change
-
-    def on_train_begin(self, net: "Engine", **kwargs: Any) -> None:
-        self.weights: list[dict[str, Tensor]] | None = None
-        self.reference: float | None = None
-        self.best = np.inf
-        self.n_stale = 0
-        self.is_finite = True
-
-    def on_epoch_end(self, net: "Engine", **kwargs: Any) -> None:
-        error = net.history[-1, net.monitor]
-        self.is_finite = bool(np.isfinite(error)) and net.is_finite()
-        if not self.is_finite:
-            raise KeyboardInterrupt  # skorch's way to end training early
-        if error < self.best:
-            self.best, self.weights = error, net.weights()
-        self.n_stale += 1
-        if self._has_improved(error):
-            self.reference, self.n_stale = error, 0
-        if self.n_stale >= self.n_iter_no_change:
-            raise KeyboardInterrupt
-
-    def _has_improved(self, error: float) -> bool:
-        # By a share of its size, not of 1: losses may be tiny, and may be negative.
-        return self.reference is None or (
-            error < self.reference - self.tol * abs(self.reference)
-        )
 
 
 class Engine(NeuralNet):
@@ -140,24 +82,15 @@ class Engine(NeuralNet):
         return self
 
     def n_threads(self, n_rows: int) -> int | None:
-        """Return how many threads give the same bits in any worker of a search.
-
-        Sums are shared among threads, so their last bits depend on how many there are.
-        Only large steps, which would wait too long, take all threads come what may.
-        """
-        n_training = n_rows - self._n_validation(n_rows)
+        """Return how many threads this training shall use; None for all."""
+        if self.full_batch:
+            return 1
         weights = list(self.module_.parameters())
         widths = {n for w in weights for n in w.shape}
-        n_operations = 6 * self.batch_size * sum(w.numel() for w in weights)
-        if n_operations >= LARGE_STEP and not self.full_batch:
-            return None
-        sizes = widths | {self.batch_size, n_training % self.batch_size}
-        alone = (
-            self.full_batch
-            or self.batch_size * max(widths) >= SHARED_SUM
-            or any(map(splits_unevenly, sizes))
-        )
-        return 1 if alone else min(2, torch.get_num_threads())
+        n_training = n_rows - self._n_validation(n_rows)
+        batches = {self.batch_size, n_training % self.batch_size}
+        n_weights = sum(w.numel() for w in weights)
+        return reproducible_threads(widths, batches, n_weights)
 
     def _load_state(self, state: dict[str, Any]) -> None:
         self.generator.set_state(torch.tensor(state["generator"], device="cpu"))

@@ -720,8 +720,11 @@ def test_interrupt_keeps_the_best_weights_and_warns(X, event):
 
 def test_interrupt_inside_a_meta_estimator_is_raised_again(X):
     pipeline = Pipeline([("reduce", small(callbacks=[CtrlC(3)], max_iter=500))])
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="best of 2 epochs"):
         pipeline.fit(X)
+    np.testing.assert_array_equal(
+        pipeline["reduce"].transform(X), small(max_iter=2).fit(X).transform(X)
+    )
 
 
 def test_interrupt_of_the_first_epoch_loses_nothing(X):

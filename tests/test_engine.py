@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from skae import UndercompleteAE
 from skae._devices import resolve_device
-from skae._engine import Stopping
 from skae._solvers import SOLVERS
+from skae._stopping import Stopping
 
 
 @pytest.fixture

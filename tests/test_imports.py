@@ -1,4 +1,4 @@
-"""Imports go one way: leaves, rows, engine, base, estimators, the package."""
+"""Imports go one way: leaves, engine and codec, base, estimators, the package."""
 
 import ast
 import pathlib
@@ -18,12 +18,15 @@ LEAVES = {
     "_rows",
     "_devices",
     "_solvers",
+    "_stopping",
+    "_threads",
 }
 ALLOWED = {
     **{leaf: set() for leaf in LEAVES},
-    "_engine": {"_rows", "_devices", "_solvers"},
+    "_engine": {"_rows", "_devices", "_solvers", "_stopping", "_threads"},
+    "_codec": {"_networks", "_objectives", "_rows", "_devices"},
     "_parameters": LEAVES,
-    "_base": LEAVES | {"_engine", "_parameters"},
+    "_base": LEAVES | {"_engine", "_parameters", "_codec"},
     "_undercomplete": LEAVES | {"_parameters", "_base"},
     # These know a fitted estimator by what it does.
     "metrics": {"_rows"},

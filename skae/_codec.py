@@ -1,0 +1,51 @@
+"""A fitted network between rows in their unit and codes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import jacrev, vmap
+
+from ._devices import own_settings
+from ._networks import Network
+from ._objectives import Loss
+from ._rows import in_blocks, standardise
+
+
+@dataclass
+class Codec:
+    """Encode, decode and differentiate arrays; ``domain`` bounds what is decoded."""
+
+    network: Network
+    loss: Loss
+    mean: np.ndarray
+    scale: float
+    domain: tuple[float, float] | None
+    device: torch.device
+
+    def _send(self, x: np.ndarray) -> Tensor:
+        return standardise(x, self.mean, self.scale).to(self.device)
+
+    def encode(self, x: np.ndarray) -> Tensor:
+        """Encode rows."""
+        with own_settings(self.device, grad=False):
+            return in_blocks(self.network.encode, self._send(x))
+
+    def decode(self, code: Tensor | np.ndarray) -> np.ndarray:
+        """Decode codes to rows in the unit and dtype of the mean."""
+        with own_settings(self.device, grad=False):
+            if not isinstance(code, Tensor):
+                code = torch.tensor(code, dtype=torch.float32, device=self.device)
+            output = in_blocks(self.network.decode, code)
+            rows = self.loss.inverse_link(output).cpu().numpy()
+        rows = np.add(rows.astype(self.mean.dtype) * self.scale, self.mean)
+        # Adding the mean again may leave the domain by a rounding error.
+        return rows if self.domain is None else np.clip(rows, *self.domain)
+
+    def jacobian(self, x: np.ndarray) -> np.ndarray:
+        """Differentiate the encoder at each row, per unit of the data."""
+        derivative = vmap(jacrev(lambda row: self.network.encode(row[None])[0]))
+        with own_settings(self.device, grad=True):
+            slopes = derivative(self._send(x)).detach().cpu().numpy()
+        return (slopes.astype(np.float64) / self.scale).astype(np.float32)
