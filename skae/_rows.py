@@ -41,6 +41,7 @@ def dense(X: Any) -> np.ndarray:
     return X.toarray() if issparse(X) else X
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def column_means(X: Any) -> np.ndarray:
     """Mean of each feature, in float64; exact where a feature is constant."""
     if issparse(X):
@@ -60,6 +61,7 @@ def squared_deviation(X: Any, mean: np.ndarray, scale: float) -> float:
     return sum(float(np.square((dense(X[s]) - mean) / scale).sum()) for s in chunks(X))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def root_mean_square(X: Any, mean: np.ndarray) -> float:
     """Root of the mean squared deviation from ``mean``, over all entries.
 

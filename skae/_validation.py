@@ -16,13 +16,12 @@ from sklearn.utils.validation import validate_data
 POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
 POSITIVE = Interval(Real, 0, None, closed="neither")
 NONNEGATIVE = Interval(Real, 0, None, closed="left")
+FRACTION = Interval(Real, 0, 1, closed="neither")
 #: Smallest and largest value that makes sense to a loss, in the data's units.
 DOMAINS: dict[Any, tuple[float, float]] = {
     "bernoulli": (0.0, 1.0),
     "poisson": (0.0, np.inf),
 }
-
-FRACTION = Interval(Real, 0, 1, closed="neither")
 
 
 def names(options: Collection[str]) -> StrOptions:
