@@ -242,7 +242,8 @@ class BaseAutoencoder(
             self.validation_scores_ = [1 - e["valid_loss"] for e in epochs]
             self.best_score_ = 1 - engine.stopping.best
         if isinstance(loss := engine.criterion_.loss, Gaussian):
-            self.noise_variance_ = loss.variance().item() * self.scale_**2
+            # A power of the scale would raise where a product is infinite.
+            self.noise_variance_ = loss.variance().item() * self.scale_ * self.scale_
         self.interrupted_ = engine.interrupted
 
     def _report_interrupt(self) -> None:
@@ -275,6 +276,13 @@ class BaseAutoencoder(
         -------
         codes : ndarray of shape (n_samples, n_components), float32
             Codes, without unit.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        ValueError
+            If ``X`` has NaN, infinite values, or other features than in ``fit``.
         """
         X, codec = self._checked(X), self._codec()
         return map_rows(lambda x: codec.encode(x).cpu().numpy(), X)
@@ -295,6 +303,8 @@ class BaseAutoencoder(
 
         Raises
         ------
+        NotFittedError
+            If called before ``fit``.
         ValueError
             If ``X`` has another number of columns than the codes.
         """
@@ -315,6 +325,13 @@ class BaseAutoencoder(
         X_reconstructed : ndarray of shape (n_samples, n_features)
             Their reconstruction, in the same unit and of the dtype of
             ``inverse_transform``.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        ValueError
+            If ``X`` has NaN, infinite values, or other features than in ``fit``.
         """
         X, codec = self._checked(X), self._codec()
         return map_rows(lambda x: codec.decode(codec.encode(x)), X)
@@ -332,10 +349,17 @@ class BaseAutoencoder(
         scores : ndarray of shape (n_samples,), float32
             ``-||x - reconstruct(x)||^2`` in the squared unit of the data, of which
             float32 holds 1e-45 to 3e38: the higher, the more like the training data.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        ValueError
+            If ``X`` has NaN, infinite values, or other features than in ``fit``.
         """
         errors = self._squared_errors(self._checked(X))
         with np.errstate(over="ignore"):
-            return -(errors * self.scale_**2).astype(np.float32)
+            return -(errors * self.scale_ * self.scale_).astype(np.float32)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the share of the variance that the reconstruction explains.
@@ -355,6 +379,13 @@ class BaseAutoencoder(
             ``1 - sum ||x - reconstruct(x)||^2 / sum ||x - mean(X)||^2``: 1.0 is
             perfect, 0.0 as good as the mean. Of rows that are all alike it is 1.0 if
             the reconstruction is exact, else 0.0.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        ValueError
+            If ``X`` has NaN, infinite values, or other features than in ``fit``.
         """
         X = self._checked(X)
         unexplained = self._squared_errors(X).sum()
@@ -374,6 +405,13 @@ class BaseAutoencoder(
         derivatives : ndarray of shape (n_samples, n_components, n_features), float32
             ``d transform(x)[j] / d x[i]`` at ``[:, j, i]``, per unit of the data. Where
             the activation has a kink it is the derivative torch takes there.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        ValueError
+            If ``X`` has NaN, infinite values, or other features than in ``fit``.
         """
         X, width = self._checked(X), self.n_components_ * self.n_features_in_
         return map_rows(self._codec().jacobian, X, width)

@@ -55,6 +55,10 @@ class UndercompleteAE(BaseAutoencoder):
     (1797, 8)
     >>> ae.reconstruct(X).shape
     (1797, 64)
+    >>> ae.jacobian(X[:2]).shape
+    (2, 8, 64)
+    >>> 0 < ae.score(X) < 1
+    True
     """
 
     def _start(self, X: Any) -> None:

@@ -94,6 +94,9 @@ def test_any_unit(X, fitted, unit):
     assert skae.metrics.explained_variance(estimator, unit * X) == pytest.approx(
         fitted.score(X), rel=1e-4
     )
+    # In float32 these are zero or infinite, but no error.
+    assert not np.isnan(estimator.score_samples(unit * X)).any()
+    assert small(loss="gaussian").fit(unit * X).noise_variance_ >= 0
 
 
 def test_statistics_are_those_of_the_data(fitted, X):
