@@ -21,7 +21,7 @@ from ._codec import Codec
 from ._devices import own_settings, resolve_device, to_arrays, to_tensors
 from ._engine import Engine
 from ._networks import Dense, Network
-from ._objectives import Gaussian, Objective, make_loss
+from ._objectives import Gaussian, Objective, make_loss, try_out
 from ._parameters import SharedParameters
 from ._rows import (
     column_means,
@@ -174,6 +174,7 @@ class BaseAutoencoder(
 
     def _start(self, X: Any) -> None:
         """Measure the data, and draw the first weights."""
+        try_out(self.loss, self.n_features_in_)
         means = column_means(X)
         self.scale_ = root_mean_square(X, means)
         self.mean_ = means.astype(np.float64 if X.dtype == np.float64 else np.float32)

@@ -198,8 +198,8 @@ class Engine(NeuralNet):
         if iterator is None:
             return
         self._set_training(training)
-        # skorch's own loop reads every loss back and books every batch, which takes a
-        # tenth of the time of small networks: it runs only where callbacks listen.
+        # skorch's own loop reads every loss back and books every batch, which takes up
+        # to a tenth of a small network's time: it runs only where callbacks listen.
         loop = self._booked_steps if self.callbacks else self._steps
         losses, sizes = loop(iterator, training, prefix, step_fn)
         name, loss = f"{prefix}_loss", float(np.average(losses, weights=sizes))

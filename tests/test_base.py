@@ -193,6 +193,21 @@ def test_callable_loss_is_what_is_minimised(X):
     np.testing.assert_array_equal(named, called)
 
 
+def test_callable_loss_is_for_training_alone(X):
+    calls = []
+
+    def loss(reconstruction, rows):
+        calls.append(len(rows))
+        return F.mse_loss(reconstruction, rows)
+
+    estimator = small(loss=loss).fit(X)
+    n_calls = len(calls)
+    with torch.inference_mode():
+        estimator.reconstruct(X)
+        estimator.score(X)
+    assert len(calls) == n_calls > 0
+
+
 # Kinds of input -------------------------------------------------------------------
 
 
