@@ -3,9 +3,9 @@
 import argparse
 import pathlib
 
-from . import digits, epoch
+from . import digits, epoch, floor
 
-SUITES = {"digits": digits.main, "epoch": epoch.main}
+SUITES = {"digits": digits.main, "epoch": epoch.main, "floor": floor.main}
 
 
 def main() -> None:

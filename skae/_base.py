@@ -20,12 +20,15 @@ from sklearn.utils.validation import check_is_fitted
 from ._codec import Codec
 from ._devices import own_settings, resolve_device, to_arrays, to_tensors
 from ._engine import Engine
-from ._networks import Dense, Network
+from ._floor import NEGLIGIBLE, is_better, overall
+from ._networks import Dense, Network, Prefix, Residual
 from ._objectives import Gaussian, Objective, make_loss, try_out
 from ._parameters import SharedParameters
+from ._pca import fit_pca
 from ._rows import (
     column_means,
     explained_share,
+    hold_out,
     map_rows,
     read_rows,
     root_mean_square,
@@ -43,6 +46,9 @@ from ._validation import (
     warn_caller,
 )
 
+# Steps of a solver after which little is left to gain.
+N_STEPS = 4000
+
 
 @contextmanager
 def all_or_nothing(estimator: Any) -> Iterator[None]:
@@ -57,6 +63,12 @@ def all_or_nothing(estimator: Any) -> Iterator[None]:
 
 
 def _is_stochastic(estimator: Any) -> bool:
+    n_components = estimator.n_components
+    if n_components is not None and n_components < 1:
+        raise AttributeError(
+            f"partial_fit sees too few rows to choose a width by n_components="
+            f"{n_components}: use an integer."
+        )
     if is_full_batch(estimator.solver):
         raise AttributeError(
             f"partial_fit needs minibatches, and solver={estimator.solver!r} works on "
@@ -78,9 +90,9 @@ class BaseAutoencoder(
 
     def _network_options(self) -> dict[str, Any]:
         """Arguments of the network class, from the parameters and the data's shape."""
-        hidden = check_layer_sizes(self.hidden_layer_sizes)
+        hidden = check_layer_sizes(self.hidden_layer_sizes, self.n_features_in_)
         return {
-            "sizes": [self.n_features_in_, *hidden, int(self.n_components)],
+            "sizes": [self.n_features_in_, *hidden, self._width],
             "activation": self.activation,
             "code_activation": self.code_activation,
             "tied_weights": self.tied_weights,
@@ -164,35 +176,87 @@ class BaseAutoencoder(
             if resume:
                 self._check_resumable()
             else:
-                self._start(X)
+                self._start(X, validate)
             engine = self._engine(X, device, partial, validate)
             engine.run(read_rows(X, self.mean_, self.scale_), self._state)
-            self._finish(engine, keep_optimizer=partial or self.warm_start)
+            self._finish(engine, X, keep_optimizer=partial or self.warm_start)
         if engine.interrupted:
             self._report_interrupt()
         return self
 
-    def _start(self, X: Any) -> None:
-        """Measure the data, and draw the first weights."""
+    def _start(self, X: Any, validate: bool) -> None:
+        """Measure the data, and set the first weights."""
+        if self.init == "pca" and self.code_activation != "identity":
+            raise ValueError(
+                f"init='pca' starts with a linear code, which code_activation="
+                f"{self.code_activation!r} would bend: use init='random'."
+            )
         try_out(self.loss, self.n_features_in_)
         means = column_means(X)
         self.scale_ = root_mean_square(X, means)
         self.mean_ = means.astype(np.float64 if X.dtype == np.float64 else np.float32)
-        self._architecture = self._network_options()
-        self._fitted_loss = self.loss
-        self.n_components_ = int(self.n_components)
+        self._fitted_loss, self._fitted_init = self.loss, self.init
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        training, judges = self._parts(X, validate, seed)
+        self._width = self._choose_width(X, training, judges)
+        self.n_components_ = self._width
+        self._architecture = self._network_options()
+        self.network_ = self._build_network()
         generator = torch.Generator("cpu").manual_seed(seed)
-        self.network_ = self._network_class(**self._architecture)
-        self.network_.reset_parameters(generator, self._objective().loss.first_output())
+        loss = make_loss(self.loss, self.mean_, self.scale_)
+        self.network_.reset_parameters(generator, loss.first_output())
         self._state = {"generator": generator.get_state().numpy(), "split_seed": seed}
+        if self.init == "pca":
+            self._become_pca(self.network_, training)
         self.loss_curve_: list[float] = []
         self.__dict__.pop("noise_variance_", None)
 
+    def _parts(self, X: Any, validate: bool, seed: int) -> tuple[Any, Any]:
+        """Return the rows to train on, and those that judge."""
+        if not validate:
+            return X, X
+        parts = hold_out(X.shape[0], self.validation_fraction, seed)
+        training, held_out = (part.numpy() for part in parts)
+        # Two rows at least have a principal axis.
+        return X[training] if len(training) > 1 else X, X[held_out]
+
+    def _choose_width(self, X: Any, training: Any, judges: Any) -> int:
+        """Return how many components to train."""
+        if self.n_components is None:
+            return min(X.shape)
+        return int(self.n_components)
+
+    def _build_network(self) -> Network:
+        """Build a network of the fitted shape, its weights not yet set."""
+        network = self._network_class(**self._architecture)
+        if self._fitted_init != "pca":
+            return network
+        link = make_loss(self._fitted_loss, self.mean_, self.scale_).link
+        return Residual(network, self._width, self.n_features_in_, link)
+
+    def _is_cut(self) -> bool:
+        """Whether the code is narrower than what was trained."""
+        return self.n_components_ < self._width
+
+    def _become_pca(self, network: Network, X: Any) -> None:
+        """Turn the network into the PCA of the rows."""
+        seed = self._state["split_seed"]
+        pca = fit_pca(X, self.mean_, self.scale_, self._width, seed).first(self._width)
+        network.become_linear(**vars(pca))
+
     def _check_resumable(self) -> None:
         """Raise if the parameters now describe another network or loss."""
-        now = {**self._network_options(), "loss": self.loss}
-        fitted = {**self._architecture, "loss": self._fitted_loss}
+        if self._is_cut():
+            raise ValueError(
+                f"Cannot go on training: of {self._width} components only "
+                f"{self.n_components_} are kept. Fit with warm_start=False, or with "
+                f"n_components={self.n_components_}."
+            )
+        now = self._network_options() | {"loss": self.loss, "init": self.init}
+        fitted = self._architecture | {
+            "loss": self._fitted_loss,
+            "init": self._fitted_init,
+        }
         changed = {k: (fitted[k], now[k]) for k in now if fitted[k] != now[k]}
         if changed:
             changes = ", ".join(f"{k} from {a} to {b}" for k, (a, b) in changed.items())
@@ -204,33 +268,44 @@ class BaseAutoencoder(
     def _engine(
         self, X: Any, device: torch.device, partial: bool, validate: bool
     ) -> Engine:
-        auto = self.batch_size == "auto"
-        batch_size = np.clip(X.shape[0] // 40, 32, 256) if auto else self.batch_size
+        n_rows, batch_size, max_iter = X.shape[0], self.batch_size, self.max_iter
+        if batch_size == "auto":
+            batch_size = np.clip(n_rows // 40, 32, 256)
+        if max_iter == "auto":
+            max_iter = np.clip(N_STEPS * int(batch_size) // n_rows, 10, 200)
         return Engine(
             copy.deepcopy(self.network_),
             self._objective(),
             solver=self.solver,
-            learning_rate=self.learning_rate_init,
-            weight_decay=self.weight_decay,
+            learning_rate_init=self.learning_rate_init,
+            # An epoch at a time there is no last one to slow down to.
+            learning_rate="constant" if partial else self.learning_rate,
+            weight_decay=self._weight_decay(),
             validation_fraction=self.validation_fraction if validate else 0.0,
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
             # A user's activation may draw from the only generator that it knows.
             draws_globally=callable(self.activation) or callable(self.code_activation),
-            batch_size=min(int(batch_size), X.shape[0]),
-            max_epochs=1 if partial else self.max_iter,
+            batch_size=min(int(batch_size), n_rows),
+            max_epochs=1 if partial else int(max_iter),
             callbacks=check_callbacks(self.callbacks),
             device=str(device),
             verbose=int(self.verbose),
         )
 
-    def _finish(self, engine: Engine, keep_optimizer: bool) -> None:
+    def _weight_decay(self) -> float:
+        if self.weight_decay is None:
+            return 0.1 if self.solver == "adamw" else 0.0
+        return self.weight_decay
+
+    def _finish(self, engine: Engine, X: Any, keep_optimizer: bool) -> None:
         """Publish what was learnt."""
         epochs = engine.epochs()
         if engine.diverged:
             self._report_divergence(engine)
         if engine.interrupted and not epochs:
             raise KeyboardInterrupt
+        self._judge(engine, X)
         self.network_ = engine.module_.to("cpu").eval()
         self.network_.zero_grad()
         self.device_ = engine.device
@@ -238,14 +313,28 @@ class BaseAutoencoder(
         self._state = engine.state(keep_optimizer and not engine.diverged)
         self.loss_curve_ = [*self.loss_curve_, *(e["train_loss"] for e in epochs)]
         self.n_iter_ = len(self.loss_curve_)
-        self.validation_scores_ = self.best_score_ = None
-        if engine.validation_fraction:
-            self.validation_scores_ = [1 - e["valid_loss"] for e in epochs]
-            self.best_score_ = 1 - engine.stopping.best
         if isinstance(loss := engine.criterion_.loss, Gaussian):
             # A power of the scale would raise where a product is infinite.
             self.noise_variance_ = loss.variance().item() * self.scale_ * self.scale_
         self.interrupted_ = engine.interrupted
+
+    def _judge(self, engine: Engine, X: Any) -> None:
+        """Score on held-out rows; return to PCA where training has not beaten it."""
+        self.validation_scores_ = self.best_score_ = self.pca_score_ = None
+        if not engine.validation_fraction:
+            return
+        self.validation_scores_ = [1 - e["valid_loss"] for e in engine.epochs()]
+        self.best_score_ = 1 - engine.stopping.best
+        if self._fitted_init != "pca":
+            return
+        network = engine.module_
+        ours = engine.unexplained(network.reconstruct, network.widths)
+        pca = engine.unexplained(network.linear, network.widths)
+        self.pca_score_ = 1 - overall(pca).item()
+        if not is_better(ours, pca):
+            self._become_pca(network, X)
+            self._report_no_gain(len(pca))
+            self.best_score_ = self.pca_score_
 
     def _report_interrupt(self) -> None:
         """Warn that training was cut short, or stop the meta-estimator too."""
@@ -253,6 +342,20 @@ class BaseAutoencoder(
         if in_meta_estimator():
             raise KeyboardInterrupt(message)
         warn_caller(message, ConvergenceWarning)
+
+    def _report_no_gain(self, n_held_out: int) -> None:
+        """Warn that PCA stays, unless nothing was left to gain."""
+        if 1 - self.pca_score_ < NEGLIGIBLE:
+            return
+        warn_caller(
+            f"Training did not improve on PCA, whose weights are kept: of the variance "
+            f"of {n_held_out} held-out rows PCA explains {self.pca_score_:.4g}, the best "
+            f"epoch {self.best_score_:.4g}, which is no significant gain. More rows, another "
+            f"n_components={self.n_components} or wider hidden_layer_sizes="
+            f"{self.hidden_layer_sizes} may help; early_stopping=False trains on all "
+            "rows and keeps what comes out.",
+            ConvergenceWarning,
+        )
 
     def _report_divergence(self, engine: Engine) -> None:
         """Warn if there are good weights to go back to, raise if not."""
@@ -459,14 +562,17 @@ class BaseAutoencoder(
         # Weights as arrays: the file knows neither torch's storages nor a device.
         state = dict(super().__getstate__())
         if "network_" in state:
-            state["network_"] = to_arrays(state["network_"].state_dict())
+            whole = self.network_.network if self._is_cut() else self.network_
+            state["network_"] = to_arrays(whole.state_dict())
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
-        if "network_" in state:
-            with own_settings(torch.device("cpu"), grad=True):
-                network = self._network_class(**state["_architecture"])
-                network.load_state_dict(to_tensors(state["network_"]))
-            state["network_"] = network.eval()
+        weights = state.pop("network_", None)
         super().__setstate__(state)
+        if weights is not None:
+            with own_settings(torch.device("cpu"), grad=True):
+                network = self._build_network().eval()
+                network.load_state_dict(to_tensors(weights))
+            cut = self._is_cut()
+            self.network_ = Prefix(network, self.n_components_) if cut else network

@@ -38,7 +38,7 @@ class Codec:
             if not isinstance(code, Tensor):
                 code = torch.tensor(code, dtype=torch.float32, device=self.device)
             output = in_blocks(self.network.decode, code)
-            rows = self.loss.inverse_link(output).cpu().numpy()
+            rows = self.loss.link.inverse(output).cpu().numpy()
         rows = np.add(rows.astype(self.mean.dtype) * self.scale, self.mean)
         # Adding the mean again may leave the domain by a rounding error.
         return rows if self.domain is None else np.clip(rows, *self.domain)

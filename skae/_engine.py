@@ -1,5 +1,8 @@
 """The training loop: skorch's, over batches of tensors held in memory."""
 
+import math
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,12 +13,14 @@ from skorch.utils import TeeGenerator
 from torch import Tensor
 
 from ._devices import place, seeded, to_arrays, to_tensors
-from ._rows import Batches
+from ._floor import overall
+from ._rows import Batches, hold_out
 from ._solvers import LBFGS_SCALE, is_decayed, is_full_batch, make_solver
 from ._stopping import Stopping, is_deliberate
 from ._threads import limited_threads, reproducible_threads
 
 VALIDATION_ELEMENTS = 2**22
+Answer = Callable[[Tensor, int], Tensor]
 
 
 class Engine(NeuralNet):
@@ -27,7 +32,8 @@ class Engine(NeuralNet):
         objective: torch.nn.Module,
         *,
         solver: Any,
-        learning_rate: float,
+        learning_rate_init: float,
+        learning_rate: str,
         weight_decay: float,
         validation_fraction: float,
         tol: float,
@@ -35,7 +41,7 @@ class Engine(NeuralNet):
         draws_globally: bool,
         **kwargs: Any,
     ) -> None:
-        optimizer, options = make_solver(solver, learning_rate, weight_decay)
+        optimizer, options = make_solver(solver, learning_rate_init, weight_decay)
         self.solver, self.full_batch = solver, is_full_batch(solver)
         # Where the optimizer knows no weight decay, the term enters the objective.
         self.ridge = weight_decay if self.full_batch else 0.0
@@ -44,6 +50,7 @@ class Engine(NeuralNet):
         self.validation_fraction = validation_fraction
         self.monitor = "valid_loss" if validation_fraction else "train_loss"
         self.stopping = Stopping(tol, n_iter_no_change)
+        self.decays = learning_rate == "cosine" and not self.full_batch
         self.interrupted = False
         super().__init__(
             network,
@@ -87,7 +94,7 @@ class Engine(NeuralNet):
             return 1
         weights = list(self.module_.parameters())
         widths = {n for w in weights for n in w.shape}
-        n_training = n_rows - self._n_validation(n_rows)
+        n_training = len(self._split(n_rows)[0])
         batches = {self.batch_size, n_training % self.batch_size}
         n_weights = sum(w.numel() for w in weights)
         return reproducible_threads(widths, batches, n_weights)
@@ -159,33 +166,34 @@ class Engine(NeuralNet):
         x = next(iter(self.get_iterator(index)))
         return float(loss(loss.first_output().expand_as(x), x))
 
-    def _n_validation(self, n_rows: int) -> int:
+    def _split(self, n_rows: int) -> tuple[Tensor, Tensor | None]:
+        """Return indices of training and of held-out rows."""
         if not self.validation_fraction:
-            return 0
-        return max(1, int(self.validation_fraction * n_rows))
+            return torch.arange(n_rows, device="cpu"), None
+        return hold_out(n_rows, self.validation_fraction, self.split_seed)
 
     def get_split_datasets(self, X: Any, y: Any = None, **_: Any) -> tuple[Any, Any]:
         """Return training and validation rows as indices into ``X``."""
         self.rows = X
-        n_validation = self._n_validation(len(X))
-        everything = torch.arange(len(X), device="cpu")
-        self.loss_of_mean = self._loss_of_mean(everything)
-        if not n_validation:
-            return everything, None
-        # A seed of its own holds the same rows out when training goes on.
-        generator = torch.Generator("cpu").manual_seed(self.split_seed)
-        order = torch.randperm(len(X), generator=generator, device="cpu")
-        held_out = order[:n_validation]
-        batches = self.get_iterator(held_out)
-        total = sum(float(x.square().sum()) for x in batches)
-        self.spread = total / n_validation or 1.0
-        return order[n_validation:], held_out
+        training, held_out = self._split(len(X))
+        self.loss_of_mean = self._loss_of_mean(training)
+        self.n_steps = 0
+        self.last_step = self.max_epochs * math.ceil(len(training) / self.batch_size)
+        self.rates = [group["lr"] for group in self.optimizer_.param_groups]
+        self.judges = training if held_out is None else held_out
+        return training, held_out
+
+    @cached_property
+    def spread(self) -> float:
+        """Mean squared deviation of the rows that judge from the training mean."""
+        total = sum(float(x.square().sum()) for x in self.get_iterator(self.judges))
+        return total / len(self.judges) or 1.0
 
     def get_iterator(self, dataset: Tensor, training: bool = False) -> Batches:
         """Return batches of the rows that ``dataset`` names."""
         device = torch.device(self.device)
         if not training:
-            n_rows = max(1, VALIDATION_ELEMENTS // len(self.criterion_.loss.mean))
+            n_rows = max(1, VALIDATION_ELEMENTS // len(self.criterion_.loss.link.mean))
             return Batches(self.rows, dataset, n_rows, device)
         if self.full_batch:
             return Batches(self.rows, dataset, len(dataset), device)
@@ -231,8 +239,17 @@ class Engine(NeuralNet):
         loss = self.criterion_(self.module_, batch, self.generator)
         loss.backward()
         self._tell_gradients(batch)
+        if self.decays:
+            self._set_rates()
         self.optimizer_.step()
         return {"loss": loss.detach(), "y_pred": None}
+
+    def _set_rates(self) -> None:
+        """Lower the rates along half a cosine that ends with the last epoch."""
+        share = (1 + math.cos(math.pi * self.n_steps / self.last_step)) / 2
+        self.n_steps += 1
+        for group, rate in zip(self.optimizer_.param_groups, self.rates, strict=True):
+            group["lr"] = share * rate
 
     def _search_line(self, batch: Tensor) -> Tensor:
         """Take one step of L-BFGS; return the loss before it."""
@@ -268,10 +285,30 @@ class Engine(NeuralNet):
     @torch.no_grad()
     def validation_step(self, batch: Tensor, **_: Any) -> dict[str, Any]:
         """Return the share of the variance that is left unexplained."""
-        output = self.module_.decode(self.module_.encode(batch))
-        residual = self.criterion_.loss.inverse_link(output) - batch
-        error = residual.square().flatten(1).sum(1).mean() / self.spread
-        return {"loss": error, "y_pred": output}
+        answer, widths = self.module_.reconstruct, self.module_.widths
+        shares = self._unexplained(answer, widths, batch)
+        return {"loss": overall(shares), "y_pred": None}
+
+    def _unexplained(self, answer: Answer, widths: Sequence[int], x: Tensor) -> Tensor:
+        """Return squared errors of rows at each width, over their mean deviation."""
+        link = self.criterion_.loss.link
+        residuals = [link.inverse(answer(x, n)) - x for n in widths]
+        squares = [r.square().flatten(1).sum(1) for r in residuals]
+        return torch.stack(squares, 1) / self.spread
+
+    @torch.no_grad()
+    def unexplained(self, answer: Answer, widths: Sequence[int]) -> Tensor:
+        """Return the unexplained share of each held-out row, or training row.
+
+        ``answer(rows, n_components)`` is the decoder's output. Shares, one column for
+        each width, are those of the rows' mean deviation.
+        """
+        self._set_training(False)
+        with limited_threads(self.n_threads(len(self.rows))):
+            batches = self.get_iterator(self.judges)
+            return torch.cat(
+                [self._unexplained(answer, widths, x) for x in batches]
+            ).cpu()
 
     def epochs(self) -> list[dict[str, Any]]:
         """Return the records of the epochs that ended well."""

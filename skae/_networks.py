@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,10 @@ def linear(n_inputs: int, n_outputs: int) -> nn.Linear:
 
 
 class TiedLinear(nn.Module):
-    """Linear map ``x W + b`` that borrows ``W`` from the map ``x W.T + c``."""
+    """Linear map ``x W + b`` that borrows ``W`` from the map ``x W.T + c``.
+
+    Of shorter rows ``x`` the first rows of ``W`` are used.
+    """
 
     def __init__(self, source: nn.Linear) -> None:
         super().__init__()
@@ -55,32 +58,48 @@ class TiedLinear(nn.Module):
         self.bias = nn.Parameter(torch.empty(source.in_features, device="cpu"))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self._source[0].weight.T, self.bias)
+        return F.linear(x, self._source[0].weight[: x.shape[1]].T, self.bias)
 
 
 class Network(nn.Module):
     """What the rest of the package asks of a network.
 
     Weights are uninitialised until :meth:`reset_parameters` or ``load_state_dict``.
+    ``widths`` are the numbers of first components that it learns to decode.
     """
+
+    widths: list[int]
 
     def encode(self, x: Tensor) -> Tensor:
         """Map rows, shape (n, ...), to codes, shape (n, n_components)."""
         raise NotImplementedError
 
     def decode(self, code: Tensor) -> Tensor:
-        """Map codes back, to the scale on which the loss compares."""
+        """Map codes back, to the scale on which the loss compares.
+
+        Of ordered codes the first components alone may be given.
+        """
         raise NotImplementedError
+
+    def reconstruct(self, x: Tensor, n_components: int) -> Tensor:
+        """Return the output for ``x`` from the first components of its code."""
+        return self.decode(self.encode(x)[:, :n_components])
 
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
         """Draw weights with which decoded codes lie about ``output``."""
+        raise NotImplementedError
+
+    def silence(self) -> None:
+        """Change last layers so that every code, and every output, is zero."""
         raise NotImplementedError
 
 
 class Dense(Network):
     """Fully connected encoder, and a decoder that mirrors it.
 
-    ``sizes`` are the widths from the input to the code, both included.
+    ``sizes`` are the widths from the input to the code, both included. An ``ordered``
+    code has a decoder for each of the :func:`prefix_widths`: one for all of them would
+    answer with whatever it makes of missing components.
     """
 
     def __init__(
@@ -89,17 +108,23 @@ class Dense(Network):
         activation: str | Callable[[], nn.Module] = "relu",
         code_activation: str | Callable[[], nn.Module] = "identity",
         tied_weights: bool = False,
+        ordered: bool = False,
     ) -> None:
         super().__init__()
         maps = [linear(a, b) for a, b in pairwise(sizes)]
-        mirrored = [
-            TiedLinear(m) if tied_weights else linear(m.out_features, m.in_features)
-            for m in reversed(maps)
-        ]
         self.encoder = _alternate(maps, activation)
         if code_activation != "identity":
             self.encoder.append(make_activation(code_activation))
-        self.decoder = _alternate(mirrored, activation)
+        self.widths = prefix_widths(sizes[-1]) if ordered else [sizes[-1]]
+        self.decoders = nn.ModuleList()
+        for width in self.widths:
+            mirrored = [
+                TiedLinear(m) if tied_weights else linear(m.out_features, m.in_features)
+                for m in reversed(maps)
+            ]
+            if not tied_weights:
+                mirrored[0] = linear(width, maps[-1].in_features)
+            self.decoders.append(_alternate(mirrored, activation))
         # Whatever torch's default is, and activations may have weights too.
         self.to("cpu", torch.float32)
 
@@ -107,7 +132,10 @@ class Dense(Network):
         return self.encoder(x)
 
     def decode(self, code: Tensor) -> Tensor:
-        return self.decoder(code)
+        n_given = code.shape[1]
+        chosen = next(i for i, width in enumerate(self.widths) if width >= n_given)
+        missing = self.widths[chosen] - n_given
+        return self.decoders[chosen](F.pad(code, (0, missing)) if missing else code)
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
@@ -117,7 +145,134 @@ class Dense(Network):
                 nn.init.xavier_uniform_(parameter, generator=generator)
             elif name.endswith("bias"):
                 parameter.zero_()
-        cast(Tensor, self.decoder[-1].bias).copy_(output)
+        for decoder in self.decoders:
+            cast(Tensor, cast(nn.Sequential, decoder)[-1].bias).copy_(output)
+
+    @torch.no_grad()
+    def silence(self) -> None:
+        for half in (self.encoder, *self.decoders):
+            maps = [m for m in half if isinstance(m, nn.Linear | TiedLinear)]
+            cast(Tensor, maps[-1].bias).zero_()
+            if isinstance(maps[-1], nn.Linear):
+                maps[-1].weight.zero_()
+        # A tied decoder ignores its code too, but may answer a constant.
+        for width, decoder in zip(self.widths, self.decoders, strict=True):
+            last = cast(Tensor, cast(nn.Sequential, decoder)[-1].bias)
+            last.sub_(self.decode(last.new_zeros(1, width))[0])
+
+
+def prefix_widths(n_components: int) -> list[int]:
+    """Return 1, 2, 4, ... and ``n_components``."""
+    return [*(2**i for i in range((n_components - 1).bit_length())), n_components]
+
+
+# Standard deviations: farther out a network is asked about ever the same place.
+FAR = 10.0
+
+
+class Residual(Network):
+    """A linear autoencoder ``A``, and a network that adds what it misses.
+
+    ``encode(x) = A (x - c) + s network.encode(near(x - c))`` and
+    ``decode(z) = link(A^T z + c) + r network.decode(near(z / d))``: with a silent
+    network it is PCA where ``A`` has PCA's axes. ``A`` and ``c`` stay as they are:
+    trained too they gained nothing, and lost where rows are few or far out. The
+    deviations ``d`` of the codes, and ``r`` and ``s`` of what is missed, make one step
+    size right for any spectrum. ``near(v) = FAR tanh(v / FAR)``, in deviations, bounds
+    what is added: an outlier is reconstructed about as PCA does.
+    """
+
+    axes: Tensor
+    centre: Tensor
+    deviation: Tensor
+    code_deviation: Tensor
+    code_scale: Tensor
+    output_scale: Tensor
+
+    def __init__(
+        self, network: Network, n_components: int, n_features: int, link: nn.Module
+    ) -> None:
+        super().__init__()
+        self.network, self.link, self.widths = network, link, network.widths
+        shapes = {
+            "axes": (n_components, n_features),
+            "centre": (n_features,),
+            "deviation": (n_features,),
+            "code_deviation": (n_components,),
+            "code_scale": (n_components,),
+            "output_scale": (n_components,),
+        }
+        for name, shape in shapes.items():
+            empty = torch.empty(shape, dtype=torch.float32, device="cpu")
+            self.register_buffer(name, empty)
+
+    def encode(self, x: Tensor) -> Tensor:
+        near = self.deviation * _near((x - self.centre) / self.deviation)
+        return self._project(x) + self.code_scale * self.network.encode(near)
+
+    def decode(self, code: Tensor) -> Tensor:
+        n_given = code.shape[1]
+        missed = self.network.decode(_near(code / self.code_deviation[:n_given]))
+        return self._expand(code) + self.output_scale[n_given - 1] * missed
+
+    def linear(self, x: Tensor, n_components: int) -> Tensor:
+        """Return the output for ``x`` of the linear part alone, from a shorter code."""
+        return self._expand(self._project(x)[:, :n_components])
+
+    def _project(self, x: Tensor) -> Tensor:
+        return F.linear(x - self.centre, self.axes)
+
+    def _expand(self, code: Tensor) -> Tensor:
+        axes = self.axes[: code.shape[1]]
+        return self.link(F.linear(code, axes.T) + self.centre)
+
+    def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
+        self.network.reset_parameters(generator, torch.zeros_like(output))
+        self.network.silence()
+
+    def silence(self) -> None:
+        self.network.silence()
+
+    @torch.no_grad()
+    def become_linear(
+        self, axes: Any, centre: Any, deviation: Any, variances: Any, unexplained: Any
+    ) -> None:
+        """Take a linear code over, as arrays, and silence the network.
+
+        ``deviation`` is that of each feature, ``variances`` are those of the code, and
+        ``unexplained`` is the mean over features of the variance that the first 1, 2,
+        ... components leave.
+        """
+        self.axes.copy_(torch.as_tensor(axes))
+        self.centre.copy_(torch.as_tensor(centre))
+        # A feature that never varies tells nothing when it does.
+        self.deviation.copy_(torch.as_tensor(deviation).clamp(min=1e-6))
+        missed = torch.as_tensor(unexplained).sqrt()
+        ends = [next(w for w in self.widths if w > i) for i in range(len(missed))]
+        self.output_scale.copy_(missed * self.link.slope)
+        self.code_scale.copy_(missed[torch.tensor(ends) - 1])
+        # A component of no variance is free to code what the others miss.
+        least = missed[-1] if missed[-1] > 0 else torch.ones_like(missed[-1])
+        self.code_deviation.copy_(torch.as_tensor(variances).sqrt().clamp(min=least))
+        self.network.silence()
+
+
+def _near(deviations: Tensor) -> Tensor:
+    return FAR * torch.tanh(deviations / FAR)
+
+
+class Prefix(Network):
+    """A network of which only the first components of the code are used."""
+
+    def __init__(self, network: Network, n_components: int) -> None:
+        super().__init__()
+        self.network, self.n_components = network, n_components
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.network.encode(x)[:, : self.n_components]
+
+    def decode(self, code: Tensor) -> Tensor:
+        return self.network.decode(code)
 
 
 def _alternate(

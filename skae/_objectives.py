@@ -1,12 +1,15 @@
 """Objectives: ``mean_i loss(x_i, decode(encode(corrupt(x_i)))) + alpha * penalty``."""
 
 from collections.abc import Callable
-from typing import Any
+from itertools import pairwise
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from ._links import Link, Log, Logit
 
 
 class Loss(nn.Module):
@@ -14,27 +17,22 @@ class Loss(nn.Module):
 
     Averaging over features too keeps the loss, and so the meaning of a penalty's
     weight, the same at any width. Rows ``x`` are standardised: less ``mean``, and
-    divided by ``scale``. ``output`` is the decoder's answer, and ``inverse_link`` makes
-    of it the reconstruction of ``x``.
+    divided by ``scale``. ``output`` is the decoder's answer, which ``link`` leads to
+    from the reconstruction of ``x``.
     """
 
-    mean: Tensor
+    link_class: ClassVar[type[Link]] = Link
 
     def __init__(self, mean: np.ndarray, scale: float) -> None:
         super().__init__()
-        self.scale = scale
-        values = torch.tensor(mean, dtype=torch.float32, device="cpu")
-        self.register_buffer("mean", values, persistent=False)
+        self.link = self.link_class(mean, scale)
 
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
         raise NotImplementedError
 
     def first_output(self) -> Tensor:
         """Return the output whose reconstruction is the mean."""
-        return torch.zeros_like(self.mean)
-
-    def inverse_link(self, output: Tensor) -> Tensor:
-        return output
+        return self.link(torch.zeros_like(self.link.mean))
 
 
 class SquaredError(Loss):
@@ -78,15 +76,11 @@ class Bernoulli(Loss):
     ``t`` is ``x`` in the data's own units.
     """
 
+    link_class = Logit
+
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
-        target = x * self.scale + self.mean
+        target = x * self.link.scale + self.link.mean
         return F.binary_cross_entropy_with_logits(output, target)
-
-    def first_output(self) -> Tensor:
-        return torch.logit(self.mean, eps=1e-4)
-
-    def inverse_link(self, output: Tensor) -> Tensor:
-        return (torch.sigmoid(output) - self.mean) / self.scale
 
 
 class Poisson(Loss):
@@ -97,18 +91,17 @@ class Poisson(Loss):
     level matters. The loss is divided by ``s^2``, and zero at the mean.
     """
 
+    link_class = Log
+
     def __init__(self, mean: np.ndarray, scale: float) -> None:
         level = mean.mean() or 1.0
         super().__init__(mean / level, float(scale / level))
 
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
-        log_ratio = self.scale * output
-        target = x * self.scale + self.mean
-        excess = self.mean * torch.expm1(log_ratio) - target * log_ratio
-        return excess.mean() / self.scale**2
-
-    def inverse_link(self, output: Tensor) -> Tensor:
-        return self.mean * torch.expm1(self.scale * output) / self.scale
+        log_ratio = self.link.scale * output
+        target = x * self.link.scale + self.link.mean
+        excess = self.link.mean * torch.expm1(log_ratio) - target * log_ratio
+        return excess.mean() / self.link.scale**2
 
 
 class CallableLoss(Loss):
@@ -182,7 +175,50 @@ class Objective(nn.Module):
     def forward(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
         seen = x if self.corrupt is None else self.corrupt(x, generator)
         code = network.encode(seen)
-        value = self.loss(network.decode(code), x)
+        value = self.compare(network, code, x, generator)
         if self.penalty is None:
             return value
         return value + self.alpha * self.penalty(network, seen, code)
+
+    def compare(
+        self, network: Any, code: Tensor, x: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Return the loss of the decoded code."""
+        return self.loss(network.decode(code), x)
+
+
+class OrderedObjective(Objective):
+    """A weighted mean of the losses of the code's prefixes takes the loss's place.
+
+    Of the prefixes that share a decoder the widest is decoded in each step, and every
+    second time another, drawn at random: nested dropout (Rippel, Gelbart and Adams,
+    2014) of less variance. ``weights``, one for each width, keep what few components
+    cannot tell from drowning what many do.
+    """
+
+    def __init__(self, loss: Loss, weights: np.ndarray) -> None:
+        super().__init__(loss)
+        self.weights = weights
+
+    def compare(
+        self, network: Any, code: Tensor, x: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        chosen = self._draw(network.widths, generator)
+        losses = [self.loss(network.decode(code[:, :n]), x) for n in chosen]
+        weights = [self.weights[n - 1] for n in chosen]
+        terms = [w * loss for w, loss in zip(weights, losses, strict=True)]
+        return torch.stack(terms).sum() / sum(weights)
+
+    def _draw(self, widths: list[int], generator: torch.Generator) -> list[int]:
+        """Return the widths to decode in this step."""
+        between = [
+            (low + 1, high)
+            for low, high in pairwise([0, *widths])
+            if high - low > 1
+            and torch.rand((), generator=generator, device="cpu") < 0.5
+        ]
+        others = [
+            int(torch.randint(low, high, (), generator=generator, device="cpu"))
+            for low, high in between
+        ]
+        return widths + others

@@ -21,22 +21,23 @@ T = TypeVar("T", bound=type)
 class SharedParameters(BaseEstimator):
     """Fields here are parameters of every autoencoder."""
 
-    n_components: int = 2
+    n_components: int | float | None = 2
     _: KW_ONLY
-    hidden_layer_sizes: int | Sequence[int] = (128,)
+    hidden_layer_sizes: int | Sequence[int] | str = "auto"
     activation: str | Callable[[], nn.Module] = "gelu"
     code_activation: str | Callable[[], nn.Module] = "identity"
     loss: str | Callable[[Tensor, Tensor], Tensor] = "squared_error"
     tied_weights: bool = False
-    init: str = "random"
-    solver: str | Callable[..., torch.optim.Optimizer] = "adam"
-    learning_rate_init: float = 0.001
-    weight_decay: float = 0.0
+    init: str = "pca"
+    solver: str | Callable[..., torch.optim.Optimizer] = "adamw"
+    learning_rate_init: float = 0.005
+    learning_rate: str = "cosine"
+    weight_decay: float | None = None
     batch_size: int | str = "auto"
-    max_iter: int = 200
+    max_iter: int | str = "auto"
     tol: float = 1e-4
-    n_iter_no_change: int = 10
-    early_stopping: bool = False
+    n_iter_no_change: int = 20
+    early_stopping: bool = True
     validation_fraction: float = 0.1
     warm_start: bool = False
     callbacks: list[Any] | None = None
@@ -45,18 +46,19 @@ class SharedParameters(BaseEstimator):
     random_state: int | np.random.RandomState | None = None
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        "n_components": [POSITIVE_INTEGER],
-        "hidden_layer_sizes": ["array-like", POSITIVE_INTEGER],
+        "n_components": [POSITIVE_INTEGER, None],
+        "hidden_layer_sizes": [names({"auto"}), "array-like", POSITIVE_INTEGER],
         "activation": [names(ACTIVATIONS), callable],
         "code_activation": [names(ACTIVATIONS), callable],
         "loss": [names(LOSSES), callable],
         "tied_weights": ["boolean"],
-        "init": [names({"random"})],
+        "init": [names({"pca", "random"})],
         "solver": [names(SOLVERS), callable],
         "learning_rate_init": [POSITIVE],
-        "weight_decay": [NONNEGATIVE],
+        "learning_rate": [names({"constant", "cosine"})],
+        "weight_decay": [NONNEGATIVE, None],
         "batch_size": [names({"auto"}), POSITIVE_INTEGER],
-        "max_iter": [POSITIVE_INTEGER],
+        "max_iter": [names({"auto"}), POSITIVE_INTEGER],
         "tol": [NONNEGATIVE],
         "n_iter_no_change": [POSITIVE_INTEGER],
         "early_stopping": ["boolean"],

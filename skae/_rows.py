@@ -12,6 +12,8 @@ from torch import Tensor
 
 # Large enough to hide the cost of a call, small enough to stay in the cache.
 CHUNK_ELEMENTS = 2**20
+# So many rows at least are held out, if there are three times as many.
+LEAST_HELD_OUT = 10
 # BLAS sums products of few rows in another order than those of many.
 BLOCK = 16
 
@@ -99,6 +101,18 @@ def in_blocks(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
         return function(rows)
     padding = rows.new_zeros(missing, *rows.shape[1:])
     return function(torch.cat([rows, padding]))[: len(rows)]
+
+
+def hold_out(n_rows: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Return indices of rows to train on and of rows to hold out, chosen by a seed.
+
+    The same seed holds the same rows out when training goes on.
+    """
+    few = max(1, min(LEAST_HELD_OUT, n_rows // 3))
+    generator = torch.Generator("cpu").manual_seed(seed)
+    order = torch.randperm(n_rows, generator=generator, device="cpu")
+    n_held_out = max(few, int(fraction * n_rows))
+    return order[n_held_out:], order[:n_held_out]
 
 
 class SparseRows:

@@ -4,9 +4,12 @@ from typing import Any
 
 import torch
 
+# Losses may be small, and so may be gradients: a step must not depend on their size.
+EPS = 1e-14
+
 SOLVERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
-    "adam": (torch.optim.Adam, {"fused": True}),
-    "adamw": (torch.optim.AdamW, {"fused": True}),
+    "adam": (torch.optim.Adam, {"fused": True, "eps": EPS}),
+    "adamw": (torch.optim.AdamW, {"fused": True, "eps": EPS}),
     "sgd": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True, "fused": True}),
     "rmsprop": (torch.optim.RMSprop, {}),
     # One iteration is one epoch; the line search replaces the learning rate.

@@ -32,7 +32,15 @@ from skae import UndercompleteAE
 
 def small(n_components=2, **kw):
     """An estimator whose fit takes no time."""
-    defaults = {"hidden_layer_sizes": (16,), "max_iter": 5, "random_state": 0}
+    defaults = {
+        "hidden_layer_sizes": (16,),
+        "init": "random",
+        "early_stopping": False,
+        "learning_rate": "constant",
+        "learning_rate_init": 0.001,
+        "max_iter": 5,
+        "random_state": 0,
+    }
     return UndercompleteAE(n_components, **defaults | kw)
 
 

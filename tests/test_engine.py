@@ -13,6 +13,15 @@ from skae._devices import resolve_device
 from skae._solvers import SOLVERS
 from skae._stopping import Stopping
 
+PLAIN = {
+    "init": "random",
+    "learning_rate": "constant",
+    "learning_rate_init": 0.001,
+    "weight_decay": 0.0,
+    "early_stopping": False,
+    "random_state": 0,
+}
+
 
 @pytest.fixture
 def X(rng):
@@ -20,8 +29,8 @@ def X(rng):
 
 
 def fit(X, **kw):
-    defaults = {"batch_size": 32, "max_iter": 3, "tol": 0, "random_state": 0}
-    return UndercompleteAE(2, **defaults | kw).fit(X)
+    defaults = {"batch_size": 32, "max_iter": 3, "tol": 0, "solver": "adam"}
+    return UndercompleteAE(2, **PLAIN | defaults | kw).fit(X)
 
 
 def weights(estimator):
@@ -30,10 +39,10 @@ def weights(estimator):
 
 def by_hand(X, make_optimizer, n_epochs=3, batch_size=32):
     """What fit does, step by step."""
-    estimator = UndercompleteAE(2, random_state=0)
+    estimator = UndercompleteAE(2, init="random")
     seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
     generator = torch.Generator().manual_seed(seed)
-    estimator.n_features_in_ = X.shape[1]
+    estimator.n_features_in_, estimator._width = X.shape[1], 2
     network = estimator._network_class(**estimator._network_options())
     network.reset_parameters(generator, torch.zeros(X.shape[1]))
     mean = X.mean(0, dtype=np.float64)
@@ -53,8 +62,8 @@ def by_hand(X, make_optimizer, n_epochs=3, batch_size=32):
 @pytest.mark.parametrize(
     ("solver", "make_optimizer"),
     [
-        ("adam", partial(torch.optim.Adam, lr=0.001)),
-        ("adamw", partial(torch.optim.AdamW, lr=0.001, weight_decay=0.0)),
+        ("adam", partial(torch.optim.Adam, lr=0.001, eps=1e-14)),
+        ("adamw", partial(torch.optim.AdamW, lr=0.001, eps=1e-14, weight_decay=0.0)),
         ("sgd", partial(torch.optim.SGD, lr=0.001, momentum=0.9, nesterov=True)),
         ("rmsprop", partial(torch.optim.RMSprop, lr=0.001)),
         (torch.optim.NAdam, partial(torch.optim.NAdam, lr=0.001)),
@@ -72,7 +81,7 @@ def test_fit_equals_a_loop_by_hand(X, solver, make_optimizer):
 
 
 def test_lbfgs_minimises_what_adam_does(breast_cancer):
-    kw = {"hidden_layer_sizes": (), "random_state": 0}
+    kw = {"hidden_layer_sizes": (), **PLAIN}
     adam = UndercompleteAE(3, **kw).fit(breast_cancer)
     lbfgs = UndercompleteAE(3, solver="lbfgs", **kw).fit(breast_cancer)
     assert lbfgs.score(breast_cancer) == pytest.approx(
@@ -114,11 +123,12 @@ def test_weight_decay_shrinks_weights(X, solver):
 
 def test_lbfgs_and_adam_decay_the_same_way(breast_cancer):
     """Both minimise loss + weight_decay / 2 * ||w||^2."""
-    kw = {"hidden_layer_sizes": (), "random_state": 0, "weight_decay": 0.01, "tol": 0}
-    lbfgs = UndercompleteAE(2, solver="lbfgs", **kw).fit(breast_cancer)
-    adam = UndercompleteAE(
-        2, batch_size=600, learning_rate_init=0.01, max_iter=2000, **kw
-    ).fit(breast_cancer)
+    kw = {**PLAIN, "hidden_layer_sizes": (), "weight_decay": 0.01, "tol": 0}
+    kw |= {"learning_rate_init": 0.01, "batch_size": 600, "max_iter": 2000}
+    lbfgs, adam = (
+        UndercompleteAE(2, solver=solver, **kw).fit(breast_cancer)
+        for solver in ("lbfgs", "adam")
+    )
     np.testing.assert_allclose(
         lbfgs.reconstruct(breast_cancer), adam.reconstruct(breast_cancer), atol=0.01
     )

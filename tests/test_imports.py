@@ -12,7 +12,7 @@ import skae
 FILES = sorted(pathlib.Path(skae.__file__).parent.glob("*.py"))
 LEAVES = {
     "_networks",
-    "_objectives",
+    "_links",
     "_corruption",
     "_validation",
     "_rows",
@@ -20,14 +20,17 @@ LEAVES = {
     "_solvers",
     "_stopping",
     "_threads",
+    "_pca",
+    "_floor",
 }
 ALLOWED = {
     **{leaf: set() for leaf in LEAVES},
-    "_engine": {"_rows", "_devices", "_solvers", "_stopping", "_threads"},
+    "_objectives": {"_links"},
+    "_engine": {"_floor", "_rows", "_devices", "_solvers", "_stopping", "_threads"},
     "_codec": {"_networks", "_objectives", "_rows", "_devices"},
-    "_parameters": LEAVES,
-    "_base": LEAVES | {"_engine", "_parameters", "_codec"},
-    "_undercomplete": LEAVES | {"_parameters", "_base"},
+    "_parameters": LEAVES | {"_objectives"},
+    "_base": LEAVES | {"_objectives", "_engine", "_parameters", "_codec"},
+    "_undercomplete": LEAVES | {"_objectives", "_engine", "_parameters", "_base"},
     # These know a fitted estimator by what it does.
     "metrics": {"_rows"},
 }

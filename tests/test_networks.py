@@ -8,7 +8,7 @@ from skae._networks import ACTIVATIONS, Dense, make_activation
 
 
 def start(network, output=None, seed=0):
-    width = network.decoder[-1].bias.numel()
+    width = network.decoders[0][-1].bias.numel()
     generator = torch.Generator().manual_seed(seed)
     network.reset_parameters(
         generator, torch.zeros(width) if output is None else output
@@ -23,7 +23,7 @@ def test_decoder_mirrors_encoder(sizes, tied):
     code = network.encode(torch.ones(3, 6))
     assert code.shape == (3, 2)
     assert network.decode(code).shape == (3, 6)
-    assert len(network.encoder) == len(network.decoder) == 2 * len(sizes) - 3
+    assert len(network.encoder) == len(network.decoders[0]) == 2 * len(sizes) - 3
 
 
 def test_tied_decoder_multiplies_by_the_transpose():
@@ -37,8 +37,8 @@ def test_tied_decoder_multiplies_by_the_transpose():
 def test_tied_weights_are_stored_and_learnt_once():
     tied, free = Dense([6, 4, 2], "tanh", tied_weights=True), Dense([6, 4, 2])
     assert set(free.state_dict()) - set(tied.state_dict()) == {
-        "decoder.0.weight",
-        "decoder.2.weight",
+        "decoders.0.0.weight",
+        "decoders.0.2.weight",
     }
     x = torch.randn(1, 6, generator=torch.Generator().manual_seed(1))
     start(tied).decode(tied.encode(x)).square().sum().backward()

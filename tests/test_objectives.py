@@ -51,7 +51,7 @@ def test_poisson_differs_from_half_the_deviance_by_a_constant(pair):
     loss = make_loss("poisson", np.full(3, level), spread)
 
     def gap(output):
-        rate = (level + spread * loss.inverse_link(output)).numpy().ravel()
+        rate = (level + spread * loss.link.inverse(output)).numpy().ravel()
         deviance = mean_poisson_deviance(counts.numpy().ravel(), rate)
         value = loss(output, (counts - level) / spread).item()
         return value * spread**2 / level - deviance / 2
@@ -82,7 +82,7 @@ def test_gaussian_is_bounded_on_a_perfect_fit():
 def test_first_output_reconstructs_the_mean(name):
     """Which is zero, on standardised rows."""
     loss = make_loss(name, np.array([0.1, 0.5, 0.9]), 0.3)
-    reconstruction = loss.inverse_link(loss.first_output())
+    reconstruction = loss.link.inverse(loss.first_output())
     torch.testing.assert_close(reconstruction, torch.zeros(3), atol=1e-6, rtol=0)
 
 
@@ -95,7 +95,7 @@ def test_the_least_loss_of_a_constant_is_at_the_mean_or_median(name):
     loss = make_loss(name, mean, scale)
     grid = torch.linspace(-3, 3, 2001)
     values = [loss(g.expand(3, 1), x).item() for g in grid]
-    best = loss.inverse_link(grid[int(np.argmin(values))]).item()
+    best = loss.link.inverse(grid[int(np.argmin(values))]).item()
     centre = x.median() if name == "absolute_error" else x.mean()
     assert best == pytest.approx(centre.item(), abs=0.01)
 

@@ -1,0 +1,64 @@
+"""PCA of rows as an autoencoder starts from it: standardised, with its scales."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.decomposition import PCA
+from sklearn.utils.sparsefuncs import mean_variance_axis
+from threadpoolctl import threadpool_limits
+
+
+@dataclass
+class LinearCode:
+    """PCA's code of standardised rows: ``axes (x - centre)``, widest axis first."""
+
+    axes: np.ndarray
+    centre: np.ndarray
+    #: Standard deviation of each feature.
+    deviation: np.ndarray
+    #: Of each component.
+    variances: np.ndarray
+    #: Mean over features of the variance that the first 1, 2, ... components leave.
+    unexplained: np.ndarray
+
+    def first(self, n_components: int) -> Self:
+        """Return the code of the first components; missing ones are zero."""
+        missing = (0, max(0, n_components - len(self.variances)))
+        return type(self)(
+            np.pad(self.axes[:n_components], (missing, (0, 0))),
+            self.centre,
+            self.deviation,
+            np.pad(self.variances[:n_components], missing),
+            np.pad(self.unexplained[:n_components], missing, mode="edge"),
+        )
+
+    def explained(self, rows: np.ndarray) -> np.ndarray:
+        """Share of the rows' variance about the centre that each prefix explains."""
+        deviations = rows - self.centre
+        squares = np.square(deviations @ self.axes.T).sum(axis=0)
+        return np.cumsum(squares) / (np.square(deviations).sum() or 1.0)
+
+
+def fit_pca(
+    X: Any, mean: np.ndarray, scale: float, n_components: int | None, seed: int
+) -> LinearCode:
+    """Fit the PCA that scikit-learn would choose to ``(X - mean) / scale``."""
+    largest = min(X.shape)
+    wanted = largest if n_components is None else min(n_components, largest)
+    if issparse(X) and wanted == largest:
+        X = X.toarray()  # solvers for sparse rows find all axes but one
+    shift = mean / scale if issparse(X) else 0.0
+    rows = X / scale if issparse(X) else (X - mean.astype(np.float64)) / scale
+    # The number of threads would change last bits, and a search has fewer.
+    with threadpool_limits(limits=1), np.errstate(invalid="ignore"):
+        pca = PCA(wanted, random_state=seed).fit(rows)
+    deviation = np.sqrt(mean_variance_axis(rows, 0)[1] if issparse(X) else rows.var(0))
+    variances = pca.explained_variance_
+    # Summed from the smallest on, so that rounding leaves no negative rest.
+    rest = pca.noise_variance_ * (largest - wanted)
+    unexplained = np.cumsum([rest, *variances[:0:-1]])[::-1] / X.shape[1]
+    return LinearCode(
+        pca.components_, pca.mean_ - shift, deviation, variances, unexplained
+    )
