@@ -3,9 +3,15 @@
 import argparse
 import pathlib
 
-from . import digits, epoch, floor
+from . import digits, epoch, floor, ordered, search
 
-SUITES = {"digits": digits.main, "epoch": epoch.main, "floor": floor.main}
+SUITES = {
+    "digits": digits.main,
+    "epoch": epoch.main,
+    "floor": floor.main,
+    "ordered": ordered.main,
+    "search": search.main,
+}
 
 
 def main() -> None:
@@ -17,7 +23,10 @@ def main() -> None:
         choices=SUITES,
         default="digits",
         help="digits: PCA and UndercompleteAE on scikit-learn's digits (the default); "
-        "epoch: a training epoch beside a loop written by hand",
+        "epoch: a training epoch beside a loop written by hand; "
+        "floor: test errors over PCA's on many data sets; "
+        "ordered: prefixes of one code beside PCA and separate fits; "
+        "search: candidates for the defaults, on training rows",
     )
     parser.add_argument(
         "--output",

@@ -37,11 +37,13 @@ def squared_error(transformer: Any, X: Rows) -> float:
     return float(np.square(X - reconstruction).sum(axis=1).mean())
 
 
-def run(name: str, width: int, seed: int, train: Rows, test: Rows) -> dict[str, Any]:
+def run(
+    name: str, width: int, seed: int, train: Rows, test: Rows, **parameters: Any
+) -> dict[str, Any]:
     """Fit both, and return their test errors as shares of the variance."""
     variance = np.square(test - train.mean(axis=0)).sum(axis=1).mean()
     pca = PCA(width, random_state=seed).fit(train)
-    autoencoder = UndercompleteAE(width, random_state=seed)
+    autoencoder = UndercompleteAE(width, random_state=seed, **parameters)
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -53,8 +55,8 @@ def run(name: str, width: int, seed: int, train: Rows, test: Rows) -> dict[str, 
         "width": width,
         "seed": seed,
         "seconds": round(time.perf_counter() - start, 2),
-        "pca_error": squared_error(pca, test) / variance,
-        "error": squared_error(autoencoder, test) / variance,
+        "pca_error": float(squared_error(pca, test) / variance),
+        "error": float(squared_error(autoencoder, test) / variance),
         "pca_score": autoencoder.pca_score_,
         "best_score": autoencoder.best_score_,
     }

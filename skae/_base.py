@@ -39,6 +39,7 @@ from ._validation import (
     DOMAINS,
     check_callbacks,
     check_codes,
+    check_count,
     check_domain,
     check_layer_sizes,
     check_rows,
@@ -201,7 +202,7 @@ class BaseAutoencoder(
         self._width = self._choose_width(X, training, judges)
         self.n_components_ = self._width
         self._architecture = self._network_options()
-        self.network_ = self._build_network()
+        self.network_: Network = self._build_network()
         generator = torch.Generator("cpu").manual_seed(seed)
         loss = make_loss(self.loss, self.mean_, self.scale_)
         self.network_.reset_parameters(generator, loss.first_output())
@@ -229,16 +230,26 @@ class BaseAutoencoder(
     def _build_network(self) -> Network:
         """Build a network of the fitted shape, its weights not yet set."""
         network = self._network_class(**self._architecture)
+        network.link = make_loss(self._fitted_loss, self.mean_, self.scale_).link
         if self._fitted_init != "pca":
             return network
-        link = make_loss(self._fitted_loss, self.mean_, self.scale_).link
-        return Residual(network, self._width, self.n_features_in_, link)
+        return Residual(network, self._width, self.n_features_in_)
+
+    def _whole_network(self) -> Network:
+        """Return the network that was trained."""
+        network = self.network_
+        return network.network if isinstance(network, Prefix) else network
+
+    def _use(self, network: Network) -> None:
+        """Publish the network, or as much as is kept of its code."""
+        kept = self.n_components_
+        self.network_ = Prefix(network, kept) if self._is_cut() else network
 
     def _is_cut(self) -> bool:
         """Whether the code is narrower than what was trained."""
         return self.n_components_ < self._width
 
-    def _become_pca(self, network: Network, X: Any) -> None:
+    def _become_pca(self, network: Any, X: Any) -> None:
         """Turn the network into the PCA of the rows."""
         seed = self._state["split_seed"]
         pca = fit_pca(X, self.mean_, self.scale_, self._width, seed).first(self._width)
@@ -305,7 +316,8 @@ class BaseAutoencoder(
             self._report_divergence(engine)
         if engine.interrupted and not epochs:
             raise KeyboardInterrupt
-        self._judge(engine, X)
+        if not self._judge(engine):
+            self._become_pca(engine.module_, X)
         self.network_ = engine.module_.to("cpu").eval()
         self.network_.zero_grad()
         self.device_ = engine.device
@@ -318,23 +330,26 @@ class BaseAutoencoder(
             self.noise_variance_ = loss.variance().item() * self.scale_ * self.scale_
         self.interrupted_ = engine.interrupted
 
-    def _judge(self, engine: Engine, X: Any) -> None:
-        """Score on held-out rows; return to PCA where training has not beaten it."""
+    def _judge(self, engine: Engine) -> bool:
+        """Score by the held-out rows; return whether training may keep its weights."""
         self.validation_scores_ = self.best_score_ = self.pca_score_ = None
         if not engine.validation_fraction:
-            return
+            return True
         self.validation_scores_ = [1 - e["valid_loss"] for e in engine.epochs()]
         self.best_score_ = 1 - engine.stopping.best
         if self._fitted_init != "pca":
-            return
+            return True
         network = engine.module_
         ours = engine.unexplained(network.reconstruct, network.widths)
         pca = engine.unexplained(network.linear, network.widths)
-        self.pca_score_ = 1 - overall(pca).item()
-        if not is_better(ours, pca):
-            self._become_pca(network, X)
+        self.pca_score_ = pca_score = 1 - overall(pca).item()
+        if is_better(ours, pca):
+            return True
+        # Where nothing was left to gain there is nothing to warn of.
+        if 1 - pca_score > NEGLIGIBLE:
             self._report_no_gain(len(pca))
-            self.best_score_ = self.pca_score_
+        self.best_score_ = pca_score
+        return False
 
     def _report_interrupt(self) -> None:
         """Warn that training was cut short, or stop the meta-estimator too."""
@@ -344,16 +359,13 @@ class BaseAutoencoder(
         warn_caller(message, ConvergenceWarning)
 
     def _report_no_gain(self, n_held_out: int) -> None:
-        """Warn that PCA stays, unless nothing was left to gain."""
-        if 1 - self.pca_score_ < NEGLIGIBLE:
-            return
+        """Warn that PCA stays."""
         warn_caller(
-            f"Training did not improve on PCA, whose weights are kept: of the variance "
-            f"of {n_held_out} held-out rows PCA explains {self.pca_score_:.4g}, the best "
-            f"epoch {self.best_score_:.4g}, which is no significant gain. More rows, another "
-            f"n_components={self.n_components} or wider hidden_layer_sizes="
-            f"{self.hidden_layer_sizes} may help; early_stopping=False trains on all "
-            "rows and keeps what comes out.",
+            "Training did not improve on PCA, which is kept: of the variance of "
+            f"{n_held_out} held-out rows PCA explains {self.pca_score_:.4g}, the best "
+            f"epoch {self.best_score_:.4g}, which is worse or may be luck. More rows, "
+            f"or another width than n_components={self.n_components}, may help; "
+            "early_stopping=False trains on all rows and keeps what comes of it.",
             ConvergenceWarning,
         )
 
@@ -520,6 +532,39 @@ class BaseAutoencoder(
         X, width = self._checked(X), self.n_components_ * self.n_features_in_
         return map_rows(self._codec().jacobian, X, width)
 
+    def tangent_space(self, X: Any, n_directions: int) -> np.ndarray:
+        """Find the directions in which the code changes fastest at each row.
+
+        They span the tangent of the manifold that the data lie about (Rifai, Dauphin,
+        Vincent, Bengio and Muller, "The manifold tangent classifier", 2011).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows in the unit of the training data.
+        n_directions : int
+            Number of directions, at most ``n_components_`` and the number of features.
+
+        Returns
+        -------
+        directions : ndarray of shape (n_samples, n_directions, n_features), float32
+            The leading right singular vectors of the encoder's Jacobian at each row,
+            orthonormal, without unit; the largest entry of each is positive.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        ValueError
+            If ``X`` has NaN, infinite values, or other features than in ``fit``, or if
+            ``n_directions`` is not such a number.
+        """
+        X = self._checked(X)
+        most = min(self.n_components_, self.n_features_in_)
+        check_count("n_directions", n_directions, most)
+        codec, width = self._codec(), self.n_components_ * self.n_features_in_
+        return map_rows(lambda x: codec.tangents(x, n_directions), X, width)
+
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self)
         return check_rows(self, X, reset=False)
@@ -562,8 +607,7 @@ class BaseAutoencoder(
         # Weights as arrays: the file knows neither torch's storages nor a device.
         state = dict(super().__getstate__())
         if "network_" in state:
-            whole = self.network_.network if self._is_cut() else self.network_
-            state["network_"] = to_arrays(whole.state_dict())
+            state["network_"] = to_arrays(self._whole_network().state_dict())
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -574,5 +618,4 @@ class BaseAutoencoder(
             with own_settings(torch.device("cpu"), grad=True):
                 network = self._build_network().eval()
                 network.load_state_dict(to_tensors(weights))
-            cut = self._is_cut()
-            self.network_ = Prefix(network, self.n_components_) if cut else network
+            self._use(network)

@@ -45,7 +45,19 @@ class Codec:
 
     def jacobian(self, x: np.ndarray) -> np.ndarray:
         """Differentiate the encoder at each row, per unit of the data."""
+        slopes = self._slopes(x).cpu().numpy()
+        return (slopes.astype(np.float64) / self.scale).astype(np.float32)
+
+    def tangents(self, x: np.ndarray, n_directions: int) -> np.ndarray:
+        """Return the directions in which the code of each row changes fastest."""
+        directions = torch.linalg.svd(self._slopes(x), full_matrices=False).Vh
+        directions = directions[:, :n_directions]
+        # Of the two signs take the one whose largest entry is positive.
+        largest = directions.abs().argmax(dim=2, keepdim=True)
+        signs = directions.gather(2, largest).sign()
+        return (signs * directions).cpu().numpy()
+
+    def _slopes(self, x: np.ndarray) -> Tensor:
         derivative = vmap(jacrev(lambda row: self.network.encode(row[None])[0]))
         with own_settings(self.device, grad=True):
-            slopes = derivative(self._send(x)).detach().cpu().numpy()
-        return (slopes.astype(np.float64) / self.scale).astype(np.float32)
+            return derivative(self._send(x)).detach()

@@ -144,7 +144,7 @@ class Engine(NeuralNet):
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **_: Any) -> None:
         """Go back to the best weights where the last are not meant to stay."""
-        self.diverged = not self.stopping.is_finite or self._is_worse_than_the_mean()
+        self.diverged = not self.stopping.is_finite or self._has_grown()
         keep_last = not (self.diverged or self.interrupted or self.validation_fraction)
         if self.stopping.weights is not None and not keep_last:
             for module, weights in zip(
@@ -152,19 +152,24 @@ class Engine(NeuralNet):
             ):
                 module.load_state_dict(weights)
 
-    def _is_worse_than_the_mean(self) -> bool:
-        """Whether the last loss is far above that of answering the mean."""
+    def _has_grown(self) -> bool:
+        """Whether the last loss is far above what it was without training."""
         if self.criterion_.penalty is not None or not self.epochs():
             return False
         last = self.epochs()[-1]["train_loss"]
-        return bool(last > self.loss_of_mean + max(1.0, abs(self.loss_of_mean)))
+        return bool(last > self.loss_before + max(1.0, abs(self.loss_before)))
 
     @torch.no_grad()
-    def _loss_of_mean(self, index: Tensor) -> float:
-        """Return the loss of answering the mean to the first of the rows."""
+    def _loss_before(self, index: Tensor) -> float:
+        """Return the loss of the first rows by the mean or by the first weights.
+
+        A linear start may leave the domain of the loss, and do worse than the mean.
+        """
+        self._set_training(False)
         loss = self.criterion_.loss
         x = next(iter(self.get_iterator(index)))
-        return float(loss(loss.first_output().expand_as(x), x))
+        of_mean = loss(loss.first_output().expand_as(x), x)
+        return float(max(of_mean, loss(self.module_.decode(self.module_.encode(x)), x)))
 
     def _split(self, n_rows: int) -> tuple[Tensor, Tensor | None]:
         """Return indices of training and of held-out rows."""
@@ -176,7 +181,7 @@ class Engine(NeuralNet):
         """Return training and validation rows as indices into ``X``."""
         self.rows = X
         training, held_out = self._split(len(X))
-        self.loss_of_mean = self._loss_of_mean(training)
+        self.loss_before = self._loss_before(training)
         self.n_steps = 0
         self.last_step = self.max_epochs * math.ceil(len(training) / self.batch_size)
         self.rates = [group["lr"] for group in self.optimizer_.param_groups]

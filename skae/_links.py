@@ -46,10 +46,10 @@ class Log(Link):
     """The output is the logarithm of the data over their mean, divided by ``scale``."""
 
     def forward(self, reconstruction: Tensor) -> Tensor:
-        ratio = 1 + reconstruction * self.scale / self.mean
         # Of a feature that is always zero any ratio to the mean will do.
-        ratio = torch.where(self.mean > 0, ratio, 1.0)
-        return ratio.clamp(min=1e-4).log() / self.scale
+        mean = torch.where(self.mean > 0, self.mean, 1.0)
+        ratio = 1 + reconstruction * self.scale / mean
+        return ratio.clamp(min=1e-3).log() / self.scale
 
     def inverse(self, output: Tensor) -> Tensor:
         return self.mean * torch.expm1(self.scale * output) / self.scale

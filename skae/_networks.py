@@ -1,5 +1,6 @@
 """Networks: modules with two verbs, ``encode`` and ``decode``."""
 
+from bisect import bisect
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -8,6 +9,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from ._links import Link
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "identity": nn.Identity,
@@ -65,25 +68,38 @@ class Network(nn.Module):
     """What the rest of the package asks of a network.
 
     Weights are uninitialised until :meth:`reset_parameters` or ``load_state_dict``.
-    ``widths`` are the numbers of first components that it learns to decode.
+    ``widths`` are the numbers of first components that it learns to decode. ``link``
+    leads from reconstructions to what ``decode`` answers.
     """
 
     widths: list[int]
+    link: Link
 
     def encode(self, x: Tensor) -> Tensor:
         """Map rows, shape (n, ...), to codes, shape (n, n_components)."""
         raise NotImplementedError
 
     def decode(self, code: Tensor) -> Tensor:
-        """Map codes back, to the scale on which the loss compares.
-
-        Of ordered codes the first components alone may be given.
-        """
+        """Map codes of one of the widths back, to the scale of the loss."""
         raise NotImplementedError
+
+    def decode_prefix(self, code: Tensor) -> Tensor:
+        """Decode the first components of a code, as many as there may be.
+
+        Between two widths the narrower is decoded, and encoded again to estimate what
+        the wider has more.
+        """
+        n_given = code.shape[1]
+        if n_given in self.widths:
+            return self.decode(code)
+        following = bisect(self.widths, n_given)
+        narrow, wide = self.widths[following - 1], self.widths[following]
+        guess = self.encode(self.link.inverse(self.decode(code[:, :narrow])))
+        return self.decode(torch.cat([code, guess[:, n_given:wide]], dim=1))
 
     def reconstruct(self, x: Tensor, n_components: int) -> Tensor:
         """Return the output for ``x`` from the first components of its code."""
-        return self.decode(self.encode(x)[:, :n_components])
+        return self.decode_prefix(self.encode(x)[:, :n_components])
 
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
         """Draw weights with which decoded codes lie about ``output``."""
@@ -132,10 +148,7 @@ class Dense(Network):
         return self.encoder(x)
 
     def decode(self, code: Tensor) -> Tensor:
-        n_given = code.shape[1]
-        chosen = next(i for i, width in enumerate(self.widths) if width >= n_given)
-        missing = self.widths[chosen] - n_given
-        return self.decoders[chosen](F.pad(code, (0, missing)) if missing else code)
+        return self.decoders[self.widths.index(code.shape[1])](code)
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
@@ -189,11 +202,10 @@ class Residual(Network):
     code_scale: Tensor
     output_scale: Tensor
 
-    def __init__(
-        self, network: Network, n_components: int, n_features: int, link: nn.Module
-    ) -> None:
+    def __init__(self, network: Network, n_components: int, n_features: int) -> None:
         super().__init__()
-        self.network, self.link, self.widths = network, link, network.widths
+        self.network, self.widths = network, network.widths
+        self.link = network.link
         shapes = {
             "axes": (n_components, n_features),
             "centre": (n_features,),
@@ -264,6 +276,8 @@ def _near(deviations: Tensor) -> Tensor:
 class Prefix(Network):
     """A network of which only the first components of the code are used."""
 
+    network: Network
+
     def __init__(self, network: Network, n_components: int) -> None:
         super().__init__()
         self.network, self.n_components = network, n_components
@@ -272,7 +286,7 @@ class Prefix(Network):
         return self.network.encode(x)[:, : self.n_components]
 
     def decode(self, code: Tensor) -> Tensor:
-        return self.network.decode(code)
+        return self.network.decode_prefix(code)
 
 
 def _alternate(

@@ -1,7 +1,6 @@
 """Objectives: ``mean_i loss(x_i, decode(encode(corrupt(x_i)))) + alpha * penalty``."""
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -175,50 +174,28 @@ class Objective(nn.Module):
     def forward(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
         seen = x if self.corrupt is None else self.corrupt(x, generator)
         code = network.encode(seen)
-        value = self.compare(network, code, x, generator)
+        value = self.compare(network, code, x)
         if self.penalty is None:
             return value
         return value + self.alpha * self.penalty(network, seen, code)
 
-    def compare(
-        self, network: Any, code: Tensor, x: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def compare(self, network: Any, code: Tensor, x: Tensor) -> Tensor:
         """Return the loss of the decoded code."""
         return self.loss(network.decode(code), x)
 
 
 class OrderedObjective(Objective):
-    """A weighted mean of the losses of the code's prefixes takes the loss's place.
+    """A weighted mean of the losses of some prefixes of the code.
 
-    Of the prefixes that share a decoder the widest is decoded in each step, and every
-    second time another, drawn at random: nested dropout (Rippel, Gelbart and Adams,
-    2014) of less variance. ``weights``, one for each width, keep what few components
-    cannot tell from drowning what many do.
+    It is the expected loss of nested dropout (Rippel, Gelbart and Adams, 2014) with
+    chances in proportion to ``weights``, one for each of the network's ``widths``. The
+    weights keep what few components cannot tell from drowning what many do.
     """
 
     def __init__(self, loss: Loss, weights: np.ndarray) -> None:
         super().__init__(loss)
-        self.weights = weights
+        self.weights = weights / weights.sum()
 
-    def compare(
-        self, network: Any, code: Tensor, x: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        chosen = self._draw(network.widths, generator)
-        losses = [self.loss(network.decode(code[:, :n]), x) for n in chosen]
-        weights = [self.weights[n - 1] for n in chosen]
-        terms = [w * loss for w, loss in zip(weights, losses, strict=True)]
-        return torch.stack(terms).sum() / sum(weights)
-
-    def _draw(self, widths: list[int], generator: torch.Generator) -> list[int]:
-        """Return the widths to decode in this step."""
-        between = [
-            (low + 1, high)
-            for low, high in pairwise([0, *widths])
-            if high - low > 1
-            and torch.rand((), generator=generator, device="cpu") < 0.5
-        ]
-        others = [
-            int(torch.randint(low, high, (), generator=generator, device="cpu"))
-            for low, high in between
-        ]
-        return widths + others
+    def compare(self, network: Any, code: Tensor, x: Tensor) -> Tensor:
+        losses = [self.loss(network.decode(code[:, :n]), x) for n in network.widths]
+        return sum(w * v for w, v in zip(self.weights.tolist(), losses, strict=True))

@@ -36,7 +36,7 @@ class SharedParameters(BaseEstimator):
     batch_size: int | str = "auto"
     max_iter: int | str = "auto"
     tol: float = 1e-4
-    n_iter_no_change: int = 20
+    n_iter_no_change: int = 100
     early_stopping: bool = True
     validation_fraction: float = 0.1
     warm_start: bool = False
@@ -82,9 +82,10 @@ def autoencoder(cls: T) -> T:
 
 DOCUMENTATION = {
     "<network parameters>": """
-    hidden_layer_sizes : int or array-like of int, default=(128,)
+    hidden_layer_sizes : int, array-like of int or "auto", default="auto"
         Widths of the encoder's hidden layers, outermost first; the decoder mirrors
-        them. ``()`` makes encoder and decoder one linear map each.
+        them. ``()`` makes encoder and decoder one linear map each; "auto" is one layer
+        of four times the features, but from 128 to 512.
 
     activation : str or callable, default="gelu"
         Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
@@ -113,46 +114,61 @@ DOCUMENTATION = {
     tied_weights : bool, default=False
         Whether the decoder's weights are the encoder's, transposed. Biases are not.
 
-    init : {"random"}, default="random"
-        How weights start: "random" draws them Glorot-uniform, with biases of zero, save
-        the last, with which the first reconstruction lies about the mean.
+    init : {"pca", "random"}, default="pca"
+        How training starts:
+
+        - "pca": encoder and decoder are a linear map, which is PCA's and stays so, plus
+          a network, which starts at zero. Before the first step the autoencoder is PCA.
+          With ``early_stopping`` what is trained is kept only if it explains more of
+          the held-out rows than PCA, by a paired t test at the level 0.025; if not, the
+          weights are PCA's of all rows. So on few rows, where a gain may be luck, PCA
+          mostly stays. Other losses than the squared error see PCA's answer clipped to
+          their domain. ``code_activation`` must be "identity".
+        - "random": networks alone, their weights Glorot-uniform with biases of zero,
+          save the last, with which the first reconstruction lies about the mean.
 """,
     "<training parameters>": """
-    solver : str or callable, default="adam"
+    solver : str or callable, default="adamw"
         "adam", "adamw", "sgd" (Nesterov momentum 0.9), "rmsprop", "lbfgs" (all rows at
         once, with a line search, in one thread), or a ``torch.optim`` class.
 
-    learning_rate_init : float, default=0.001
+    learning_rate_init : float, default=0.005
         Step size at the start. Not used by "lbfgs".
 
-    weight_decay : float, default=0.0
+    learning_rate : {"cosine", "constant"}, default="cosine"
+        Whether the step size falls along half a cosine to zero at the end of
+        ``max_iter`` epochs. Callbacks that set it need "constant", which
+        ``partial_fit`` always uses.
+
+    weight_decay : float or None, default=None
         Weight of the L2 penalty, half the sum of all squared weights, biases left out;
-        "adamw" decays weights apart from the loss instead. With a class as solver, 0.0
-        leaves that class's own default.
+        "adamw" decays weights apart from the loss instead. None is 0.1 for "adamw",
+        else 0.0. With a class as solver, 0.0 leaves that class's own default.
 
     batch_size : int or "auto", default="auto"
         Rows in a minibatch; "auto" is ``n_samples // 40``, but from 32 to 256: few
         rows then still make many steps. Not used by "lbfgs".
 
-    max_iter : int, default=200
+    max_iter : int or "auto", default="auto"
         Number of epochs at most; to reach it gives no warning. For "lbfgs" an epoch is
-        an iteration.
+        an iteration. "auto" makes about 4000 steps, in 10 to 200 epochs.
 
     tol : float, default=0.0001
         Training stops when the loss, or with ``early_stopping`` the unexplained
         variance, has not fallen by this share of itself in ``n_iter_no_change``
         epochs.
 
-    n_iter_no_change : int, default=10
-        See ``tol``.
+    n_iter_no_change : int, default=100
+        See ``tol``. It is long, for a curved code often takes long to unfold.
 
-    early_stopping : bool, default=False
+    early_stopping : bool, default=True
         Whether to hold out a random ``validation_fraction`` of the rows, stop by their
         explained variance, whatever the loss, and go back to the weights that were best
         there. Not used by ``partial_fit``.
 
     validation_fraction : float, default=0.1
-        Share of the rows to hold out, one row at least.
+        Share of the rows to hold out; at least ten rows, or a third where there are
+        fewer than 30.
 
     warm_start : bool, default=False
         Whether ``fit`` goes on from the weights, ``mean_`` and ``scale_`` of the fit
@@ -194,7 +210,12 @@ DOCUMENTATION = {
         about the mean of the training rows; None without ``early_stopping``.
 
     best_score_ : float or None
-        The best of ``validation_scores_``, which the weights kept belong to.
+        The best of ``validation_scores_``, which the weights kept belong to; or
+        ``pca_score_`` if none was better.
+
+    pca_score_ : float or None
+        Explained variance of the held-out rows by PCA of the training rows, at the same
+        width. None without ``early_stopping``, and with ``init="random"``.
 
     network_ : torch.nn.Module
         The trained network, on the CPU, with ``encode`` and ``decode``.

@@ -11,12 +11,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseAutoencoder
 from ._engine import Engine
-from ._networks import Prefix
+from ._networks import Residual, prefix_widths
 from ._objectives import Objective, OrderedObjective, make_loss
 from ._parameters import SharedParameters, autoencoder
 from ._pca import fit_pca
 from ._rows import standardise
-from ._validation import FRACTION, warn_caller
+from ._validation import FRACTION, check_count, warn_caller
+
+# Found on digits: between the power of 2, by which all widths count for the same share
+# of their own error, and that of 0, by which only the narrow ones count.
+WEIGHT_POWER = 1.8
 
 
 def _has_order(estimator: Any) -> bool:
@@ -35,16 +39,30 @@ class UndercompleteAE(BaseAutoencoder):
     Minimises ``mean_i loss(x_i, decode(encode(x_i)))`` over the weights of two
     mirrored networks. With ``hidden_layer_sizes=()`` and the squared error the
     solution is PCA's subspace [2]_; with hidden layers the code follows curved
-    surfaces too [1]_.
+    surfaces too [1]_. Training starts from PCA, and rows held out decide whether it
+    has improved on it: if not, the answer is PCA.
+
+    With ``ordered=True`` it minimises ``sum_k w_k mean_i loss(x_i, decode_k(the first
+    k components of encode(x_i)))`` over ``k`` = 1, 2, 4, ... and the whole width, with
+    a decoder for each: every prefix of the code is then a code, as in PCA. It is nested
+    dropout [3]_ without chance. The weight ``w_k`` grows as what PCA misses at ``k``
+    falls. Between two of these widths the narrower decoder guesses what the wider needs
+    more.
 
     Rows are centred and divided by one number, so that neither the unit of the data
     nor its origin matters. Computation is in float32.
 
     Parameters
     ----------
-    n_components : int, default=2
+    n_components : int, float or None, default=2
         Width of the code. A warning is given if it is not smaller than the number of
-        features.
+        features. A number between 0 and 1 orders the code, and keeps as many components
+        as explain that share of the variance of the held-out rows. None keeps as many
+        as there are rows or features, whichever are fewer.
+
+    ordered : bool, default=False
+        Whether every prefix of the code shall be a good code. Takes about four times as
+        long.
 
     <network parameters>
 
@@ -52,6 +70,12 @@ class UndercompleteAE(BaseAutoencoder):
 
     Attributes
     ----------
+    explained_variance_ratio_ : ndarray of shape (n_components_,)
+        What each component adds to the explained variance of the held-out rows, or of
+        the training rows without ``early_stopping``. Only of ordered codes; of what
+        the widths that are trained leave unexplained ``validation_scores_``,
+        ``best_score_`` and ``pca_score_`` then take the geometric mean.
+
     <shared attributes>
 
     See Also
@@ -65,6 +89,8 @@ class UndercompleteAE(BaseAutoencoder):
        with neural networks", Science 313, 2006.
     .. [2] H. Bourlard and Y. Kamp, "Auto-association by multilayer perceptrons and
        singular value decomposition", Biological Cybernetics 59, 1988.
+    .. [3] O. Rippel, M. Gelbart and R. Adams, "Learning ordered representations with
+       nested dropout", ICML 2014.
 
     Examples
     --------
@@ -78,7 +104,7 @@ class UndercompleteAE(BaseAutoencoder):
     (1797, 64)
     >>> ae.jacobian(X[:2]).shape
     (2, 8, 64)
-    >>> 0 < ae.score(X) < 1
+    >>> ae.best_score_ > ae.pca_score_
     True
     """
 
@@ -95,7 +121,8 @@ class UndercompleteAE(BaseAutoencoder):
 
     def _start(self, X: Any, validate: bool) -> None:
         super()._start(X, validate)
-        if self.n_components is not None and self._width >= self.n_features_in_:
+        chosen = isinstance(self.n_components, Integral)
+        if chosen and self._width >= self.n_features_in_:
             warn_caller(
                 f"n_components={self.n_components} is not smaller than n_features="
                 f"{self.n_features_in_}: the code is not narrower than the input, "
@@ -127,20 +154,28 @@ class UndercompleteAE(BaseAutoencoder):
         return OrderedObjective(loss, self._prefix_weights())
 
     def _prefix_weights(self) -> np.ndarray:
-        """Weigh the loss of each width by what PCA misses there, up to a limit."""
-        if self._fitted_init != "pca":
-            return np.ones(self._width)
-        missed = self.network_.output_scale.numpy().astype(np.float64)
-        return 1 / np.square(np.maximum(missed, missed[0] / 100 or 1.0))
+        """Weigh the loss at each width by what PCA misses there, up to a limit.
 
-    def _judge(self, engine: Engine, X: Any) -> None:
-        super()._judge(engine, X)
+        A code of one component gets little: it stands in the way of the second.
+        """
+        widths = np.array(prefix_widths(self._width))
+        weights = np.ones(len(widths))
+        if isinstance(network := self._whole_network(), Residual):
+            missed = network.output_scale.numpy().astype(np.float64)[widths - 1]
+            weights = np.maximum(missed, missed[0] / 100 or 1.0) ** -WEIGHT_POWER
+        weights[:-1][widths[:-1] == 1] *= 0.1
+        return weights
+
+    def _judge(self, engine: Engine) -> bool:
+        keeps = super()._judge(engine)
         self.__dict__.pop("explained_variance_ratio_", None)
         if self._is_ordered():
-            widths = range(1, self._width + 1)
-            shares = engine.unexplained(engine.module_.reconstruct, widths).mean(0)
-            explained = 1 - shares.double().numpy()
-            self.explained_variance_ratio_ = np.diff(explained, prepend=0.0)
+            network, widths = engine.module_, range(1, self._width + 1)
+            answer = network.reconstruct if keeps else network.linear
+            explained = 1 - engine.unexplained(answer, widths).mean(0)
+            ratio = np.diff(explained.double().numpy(), prepend=0.0)
+            self.explained_variance_ratio_ = ratio
+        return keeps
 
     def _finish(self, engine: Engine, X: Any, keep_optimizer: bool) -> None:
         super()._finish(engine, X, keep_optimizer)
@@ -159,9 +194,9 @@ class UndercompleteAE(BaseAutoencoder):
 
     def _keep(self, n_components: int) -> None:
         """Use the first components only."""
-        whole = self.network_.network if self._is_cut() else self.network_
+        whole = self._whole_network()
         self.n_components_ = n_components
-        self.network_ = Prefix(whole, n_components) if self._is_cut() else whole
+        self._use(whole)
         ratio = self.explained_variance_ratio_[:n_components]
         self.explained_variance_ratio_ = ratio
 
@@ -193,12 +228,7 @@ class UndercompleteAE(BaseAutoencoder):
             ``n_components``.
         """
         check_is_fitted(self)
-        is_integer = isinstance(n_components, Integral)
-        if not is_integer or not 1 <= n_components <= self.n_components_:
-            raise ValueError(
-                f"n_components={n_components!r} must be an integer from 1 to "
-                f"{self.n_components_}, the width of the fitted code."
-            )
+        check_count("n_components", n_components, self.n_components_)
         truncated = copy.copy(self)
         truncated.n_components, truncated.ordered = int(n_components), True
         truncated._keep(int(n_components))

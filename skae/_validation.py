@@ -96,6 +96,13 @@ def check_codes(Z: Any, n_components: int) -> np.ndarray:
     return Z
 
 
+def check_count(name: str, value: Any, most: int) -> None:
+    """Raise if a value is no integer from 1 to the most there are."""
+    is_integer = isinstance(value, Integral) and not isinstance(value, bool)
+    if not is_integer or not 1 <= value <= most:
+        raise ValueError(f"{name}={value!r} must be an integer from 1 to {most}.")
+
+
 def check_domain(X: Any, loss: Any) -> None:
     """Raise if a value lies where the loss makes no sense."""
     if loss not in DOMAINS:

@@ -18,6 +18,7 @@ PLAIN = {
     "learning_rate": "constant",
     "learning_rate_init": 0.001,
     "weight_decay": 0.0,
+    "n_iter_no_change": 10,
     "early_stopping": False,
     "random_state": 0,
 }

@@ -1,0 +1,80 @@
+"""Search for defaults: training rows alone, split again into two parts.
+
+The rows that judge in ``python -m benchmarks floor`` are never read here.
+"""
+
+import pathlib
+import time
+from typing import Any
+
+from joblib import Parallel, delayed
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from sklearn.model_selection import train_test_split
+
+from ._data import Rows, load
+from ._record import write_record
+from .floor import WIDTHS, run, summary
+
+#: What each candidate changes of the defaults.
+CANDIDATES: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "128 hidden": {"hidden_layer_sizes": (128,)},
+    "2 hidden layers": {"hidden_layer_sizes": (128, 128)},
+    "relu": {"activation": "relu"},
+    "rate 0.002": {"learning_rate_init": 0.002},
+    "rate 0.01": {"learning_rate_init": 0.01},
+    "no decay": {"weight_decay": 0.0},
+    "decay 0.3": {"weight_decay": 0.3},
+    "patience 20": {"n_iter_no_change": 20},
+    "random start": {"init": "random"},
+}
+MOST_ROWS = 1500
+#: A fit of more numbers takes too long for a search.
+MOST_NUMBERS = 300_000
+
+
+def parts() -> dict[str, tuple[Rows, Rows]]:
+    """Return rows to train on and rows to validate, of each data set."""
+    chosen = {}
+    for name, read in load().items():
+        rows = read()[0][: 4 * MOST_ROWS].astype(float)
+        train, validation = train_test_split(rows, test_size=0.25, random_state=1)
+        if (train := train[:MOST_ROWS]).size <= MOST_NUMBERS:
+            chosen[name] = train, validation
+    return chosen
+
+
+def main(output: pathlib.Path) -> None:
+    """Fit all candidates; print the table; write the record."""
+    console = Console()
+    cases = [
+        (name, width, *rows)
+        for name, rows in parts().items()
+        for width in WIDTHS
+        if width < min(rows[0].shape)
+    ]
+    table = Table(title="Validation error over PCA's: geometric mean and maximum")
+    for heading in ("candidate", "mean", "worst", "seconds a fit"):
+        table.add_column(heading)
+    results = []
+    for candidate, changes in CANDIDATES.items():
+        start = time.perf_counter()
+        fits = Parallel(n_jobs=2, return_as="generator")(
+            delayed(run)(name, width, 0, train, validation, **changes)
+            for name, width, train, validation in cases
+        )
+        runs = list(track(fits, candidate, total=len(cases), console=console))
+        seconds = round((time.perf_counter() - start) / len(cases), 2)
+        found = summary(runs) | {"seconds": seconds}
+        results.append({"candidate": candidate, "changes": changes, **found})
+        mean, worst = found["geometric mean"], found["worst"]
+        table.add_row(candidate, f"{mean:.3f}", f"{worst:.3f}", f"{seconds:.2f}")
+    console.print(table)
+    write_record(
+        output / "search.json",
+        suite="search",
+        command="python -m benchmarks search",
+        results=results,
+    )

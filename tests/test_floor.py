@@ -1,0 +1,33 @@
+"""The judgement: gains that are luck, and gains that are not."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import ttest_rel
+
+from skae._floor import is_better, overall
+
+
+@pytest.mark.parametrize("gain", np.linspace(-0.05, 0.3, 15))
+@pytest.mark.parametrize("n_rows", [3, 10, 200])
+def test_is_students_paired_test(gain, n_rows):
+    rng = np.random.default_rng(0)
+    pca = torch.from_numpy(rng.uniform(0.5, 1.5, size=(n_rows, 1)))
+    ours = pca - gain + 0.2 * torch.from_numpy(rng.normal(size=(n_rows, 1)))
+    test = ttest_rel(pca[:, 0], ours[:, 0], alternative="greater")
+    assert is_better(ours, pca) == bool(test.pvalue < 0.025)
+
+
+def test_one_row_tells_nothing():
+    assert not is_better(torch.zeros(1, 1), torch.ones(1, 1))
+
+
+def test_a_gain_at_one_width_does_not_excuse_a_loss_at_another():
+    pca = 1 + 0.01 * torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+    assert is_better(pca * torch.tensor([0.5, 0.9]), pca)
+    assert not is_better(pca * torch.tensor([0.5, 1.1]), pca)
+
+
+def test_widths_count_by_their_own_size():
+    shares = torch.tensor([[0.4, 0.001], [0.6, 0.003]])
+    assert overall(shares).item() == pytest.approx(np.sqrt(0.5 * 0.002))

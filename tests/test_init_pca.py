@@ -1,0 +1,230 @@
+"""The floor: before training it is PCA, after training PCA or better."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+from sklearn.datasets import make_swiss_roll
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from skorch.callbacks import Callback
+from torch.nn import functional as F
+
+from skae import UndercompleteAE
+from skae.metrics import explained_variance
+
+UNTRAINED = {"learning_rate_init": 1e-30, "max_iter": 1, "early_stopping": False}
+
+
+def error(transformer, X):
+    return np.square(X - transformer.inverse_transform(transformer.transform(X))).mean()
+
+
+def fit_quietly(estimator, X):
+    """Fit; on data without structure it is due to warn that PCA stays."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return estimator.fit(X)
+
+
+@pytest.mark.parametrize(
+    "kw",
+    [
+        {},
+        {"tied_weights": True},
+        {"tied_weights": True, "activation": "logistic", "hidden_layer_sizes": (9, 5)},
+        {"hidden_layer_sizes": ()},
+        {"ordered": True},
+        {"ordered": True, "tied_weights": True},
+        {"activation": torch.nn.PReLU},
+        {"loss": "absolute_error"},
+        {"loss": "gaussian"},
+        {"loss": F.huber_loss},
+        {"solver": "adam"},
+    ],
+    ids=str,
+)
+def test_start_is_pca(digits, kw):
+    estimator = UndercompleteAE(5, **UNTRAINED | kw).fit(digits)
+    pca = PCA(5).fit(digits)
+    codes = pca.transform(digits)
+    np.testing.assert_allclose(
+        estimator.transform(digits) * estimator.scale_, codes, atol=1e-4
+    )
+    np.testing.assert_allclose(
+        estimator.reconstruct(digits), pca.inverse_transform(codes), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(("loss", "top"), [("bernoulli", 1), ("poisson", np.inf)])
+def test_start_goes_through_the_link(digits, loss, top):
+    """What PCA puts outside of the domain is clipped to it."""
+    X = digits / 16
+    estimator = UndercompleteAE(5, loss=loss, **UNTRAINED).fit(X)
+    pca = PCA(5).fit(X)
+    expected = pca.inverse_transform(pca.transform(X)).clip(0, top)
+    np.testing.assert_allclose(estimator.reconstruct(X), expected, atol=1e-3)
+
+
+def test_start_is_pca_of_rows_fewer_than_features(digits):
+    X = digits[:40]
+    estimator = UndercompleteAE(5, **UNTRAINED).fit(X)
+    assert error(estimator, digits) == pytest.approx(
+        error(PCA(5).fit(X), digits), rel=1e-4
+    )
+
+
+def test_sparse_rows_start_and_train_as_dense_ones_do(digits):
+    X, kw = digits[:400], {"max_iter": 5, "random_state": 0}
+    dense, sparse = (
+        UndercompleteAE(3, **kw).fit(make(X)) for make in (np.asarray, csr_array)
+    )
+    np.testing.assert_allclose(dense.transform(X), sparse.transform(X), atol=1e-2)
+    assert dense.pca_score_ == pytest.approx(sparse.pca_score_, rel=1e-5)
+
+
+@pytest.mark.parametrize("n_components", [7, 8])
+def test_components_beyond_the_rank_are_spare(rng, n_components):
+    X = rng.normal(size=(6, 10))
+    estimator = UndercompleteAE(n_components, **UNTRAINED).fit(X)
+    np.testing.assert_allclose(estimator.reconstruct(X), X, atol=1e-5)
+
+
+def test_a_bent_code_has_no_linear_start(digits):
+    with pytest.raises(ValueError, match=r"code_activation='tanh'.*init='random'"):
+        UndercompleteAE(code_activation="tanh").fit(digits)
+
+
+def test_scores_are_those_of_the_held_out_rows(digits):
+    held_out = []
+
+    class Listener(Callback):
+        def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+            if not training and not held_out:
+                held_out.append(batch.numpy())
+
+    estimator = UndercompleteAE(
+        4, max_iter=10, callbacks=[Listener()], random_state=0
+    ).fit(digits)
+    X = held_out[0] * estimator.scale_ + estimator.mean_
+    assert len(X) == 179
+    # They take the variance about the training mean, score about that of its rows.
+    assert estimator.best_score_ == pytest.approx(estimator.score(X), abs=3e-3)
+    everything = np.round(digits, 3).tolist()
+    is_held_out = np.isin(
+        [str(r) for r in everything], [str(r) for r in X.round(3).tolist()]
+    )
+    pca = PCA(4).fit(digits[~is_held_out])
+    assert estimator.pca_score_ == pytest.approx(explained_variance(pca, X), abs=3e-3)
+    assert estimator.best_score_ == max(estimator.validation_scores_)
+    assert estimator.best_score_ > estimator.pca_score_
+
+
+def test_where_nothing_is_gained_pca_of_all_rows_stays(rng):
+    X = rng.normal(size=(300, 8))
+    with pytest.warns(
+        ConvergenceWarning, match=r"did not improve on PCA.*early_stopping=False"
+    ):
+        estimator = UndercompleteAE(3, random_state=0).fit(X)
+    assert estimator.best_score_ == estimator.pca_score_
+    new = rng.normal(size=(50, 8))
+    pca = PCA(3).fit(X)
+    np.testing.assert_allclose(
+        estimator.reconstruct(new), pca.inverse_transform(pca.transform(new)), atol=1e-4
+    )
+
+
+def test_where_pca_is_exact_nothing_is_warned_of(rng):
+    X = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 8))
+    estimator = UndercompleteAE(3, max_iter=3).fit(X)
+    assert error(estimator, X) < 1e-10
+
+
+def curve(rng, n_rows):
+    """A helix in 100 dimensions, a little noise about it."""
+    t = rng.uniform(0, 3, size=(n_rows, 1))
+    coordinates = np.hstack([np.sin(3 * t), np.cos(3 * t), t])
+    axes = np.linalg.qr(np.random.default_rng(1).normal(size=(100, 3)))[0]
+    return coordinates @ axes.T + 0.02 * rng.normal(size=(n_rows, 100))
+
+
+def low_rank(rng, n_rows):
+    factors = np.random.default_rng(1).normal(size=(4, 100))
+    return rng.normal(size=(n_rows, 4)) @ factors + rng.normal(size=(n_rows, 100))
+
+
+def noise(rng, n_rows):
+    return rng.normal(size=(n_rows, 100))
+
+
+def outliers(rng, n_rows):
+    return rng.standard_t(2, size=(n_rows, 100))
+
+
+@pytest.mark.parametrize("make", [curve, low_rank, noise, outliers])
+@pytest.mark.parametrize("n_rows", [20, 50, 200])
+@pytest.mark.parametrize("n_components", [2, 8])
+def test_few_rows_are_no_worse_than_pca(make, n_rows, n_components):
+    rng = np.random.default_rng(0)
+    X, new = make(rng, n_rows), make(rng, 1000)
+    pca = PCA(n_components).fit(X)
+    ratios = [
+        error(fit_quietly(UndercompleteAE(n_components, random_state=s), X), new)
+        / error(pca, new)
+        for s in range(3)
+    ]
+    assert np.median(ratios) < 1.02
+
+
+def test_curved_data_are_far_better_than_pca():
+    X, new = train_test_split(make_swiss_roll(1500, random_state=0)[0], random_state=0)
+    assert error(UndercompleteAE(2, random_state=0).fit(X), new) < 0.5 * error(
+        PCA(2).fit(X), new
+    )
+
+
+@pytest.mark.parametrize("distance", [1e2, 1e4, 1e6])
+def test_rows_far_out_are_reconstructed_as_by_pca(digits, distance):
+    """A network asked far from all it has seen may answer anything; this one not."""
+    estimator = UndercompleteAE(8, max_iter=20, random_state=0).fit(digits)
+    pca = PCA(8).fit(digits)
+    rows = digits.mean(axis=0) + distance * (digits[:50] - digits.mean(axis=0))
+    assert error(estimator, rows) < 1.3 * error(pca, rows)
+
+
+def test_random_start_has_no_floor(digits):
+    estimator = UndercompleteAE(2, init="random", max_iter=2).fit(digits)
+    assert estimator.pca_score_ is None
+    assert estimator.best_score_ == max(estimator.validation_scores_)
+
+
+def test_without_held_out_rows_what_is_trained_stays(rng):
+    X = rng.normal(size=(300, 8))
+    estimator = UndercompleteAE(3, early_stopping=False, max_iter=5).fit(X)
+    assert estimator.pca_score_ is None
+    assert error(estimator, X) != pytest.approx(error(PCA(3).fit(X), X), rel=1e-6)
+
+
+def test_warm_start_keeps_the_floor(digits):
+    kw = {"max_iter": 5, "warm_start": True, "random_state": 0}
+    estimator = UndercompleteAE(4, **kw).fit(digits)
+    first, pca_score = estimator.best_score_, estimator.pca_score_
+    estimator.fit(digits)
+    assert estimator.n_iter_ == 10
+    assert estimator.pca_score_ == pca_score
+    assert estimator.best_score_ > first
+
+
+def test_init_cannot_change_when_training_goes_on(digits):
+    estimator = UndercompleteAE(2, max_iter=9, warm_start=True).fit(digits)
+    with pytest.raises(ValueError, match="init from pca to random"):
+        estimator.set_params(init="random").fit(digits)
+
+
+def test_random_state_determines_every_bit(digits):
+    kw = {"max_iter": 3, "random_state": 7}
+    a, b = (UndercompleteAE(4, **kw).fit(digits).transform(digits) for _ in range(2))
+    np.testing.assert_array_equal(a, b)

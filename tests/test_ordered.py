@@ -1,0 +1,194 @@
+"""Ordered codes: every prefix is a code, and one fit answers for all widths."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import train_test_split
+
+from skae import UndercompleteAE
+from skae._links import Link
+from skae._networks import Dense, Prefix, prefix_widths
+from skae._objectives import Objective, OrderedObjective, SquaredError
+from skae.metrics import explained_variance
+
+
+@pytest.fixture(scope="module")
+def parts(digits):
+    return train_test_split(digits, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def ordered(parts):
+    return UndercompleteAE(10, ordered=True, max_iter=60, random_state=0).fit(parts[0])
+
+
+def test_prefix_widths():
+    assert [prefix_widths(k) for k in (1, 2, 3, 4, 9)] == [
+        [1],
+        [1, 2],
+        [1, 2, 3],
+        [1, 2, 4],
+        [1, 2, 4, 8, 9],
+    ]
+
+
+def test_objective_is_the_weighted_sum_over_prefixes():
+    generator = torch.Generator().manual_seed(0)
+    network = Dense([6, 5, 4], ordered=True)
+    network.reset_parameters(generator, torch.zeros(6))
+    x = torch.randn(7, 6, generator=generator)
+    loss, weights = SquaredError(np.zeros(6), 1.0), np.array([3.0, 2.0, 1.0])
+    value = OrderedObjective(loss, weights)(network, x, generator)
+    code = network.encode(x)
+    expected = sum(
+        w / 6 * (decoder(code[:, :n]) - x).square().mean()
+        for w, n, decoder in zip(weights, (1, 2, 4), network.decoders, strict=True)
+    )
+    torch.testing.assert_close(value, expected)
+    one = Dense([6, 5, 1], ordered=True)
+    one.reset_parameters(generator, torch.zeros(6))
+    torch.testing.assert_close(
+        OrderedObjective(loss, np.ones(1))(one, x, generator),
+        Objective(loss)(one, x, generator),
+    )
+
+
+def test_between_two_widths_the_narrower_guesses_what_the_wider_has_more():
+    generator = torch.Generator().manual_seed(0)
+    network = Dense([6, 5, 4], ordered=True)
+    network.reset_parameters(generator, torch.zeros(6))
+    network.link = Link(np.zeros(6), 1.0)
+    code = torch.randn(7, 3, generator=generator)
+    guess = network.encode(network.decode(code[:, :2]))[:, 3:]
+    expected = network.decode(torch.cat([code, guess], dim=1))
+    torch.testing.assert_close(Prefix(network, 3).decode(code), expected)
+
+
+def test_every_prefix_is_better_than_pca(ordered, parts):
+    X, new = parts
+    codes = ordered.transform(new)
+    for k in range(1, 11):
+        truncated = ordered.truncate(k)
+        assert truncated.score(new) > explained_variance(PCA(k).fit(X), new)
+        np.testing.assert_array_equal(truncated.transform(new), codes[:, :k])
+
+
+def test_explained_variance_is_that_of_the_prefixes(digits):
+    """Without held-out rows it is measured on the training rows."""
+    estimator = UndercompleteAE(
+        5, ordered=True, early_stopping=False, max_iter=5, random_state=0
+    ).fit(digits)
+    scores = [estimator.truncate(k).score(digits) for k in range(1, 6)]
+    np.testing.assert_allclose(
+        estimator.explained_variance_ratio_.cumsum(), scores, rtol=1e-5
+    )
+
+
+def test_explained_variance_is_measured_on_held_out_rows(ordered, parts):
+    assert ordered.explained_variance_ratio_.sum() == pytest.approx(
+        ordered.score(parts[1]), abs=0.03
+    )
+
+
+def test_components_start_in_the_order_of_pca(digits):
+    estimator = UndercompleteAE(
+        5,
+        ordered=True,
+        early_stopping=False,
+        learning_rate_init=1e-30,
+        max_iter=1,
+    ).fit(digits)
+    np.testing.assert_allclose(
+        estimator.explained_variance_ratio_,
+        PCA(5).fit(digits).explained_variance_ratio_,
+        rtol=1e-4,
+    )
+
+
+@pytest.mark.parametrize("kw", [{"init": "random"}, {"tied_weights": True}])
+def test_other_networks_can_be_ordered(digits, kw):
+    estimator = UndercompleteAE(5, ordered=True, max_iter=40, random_state=0, **kw).fit(
+        digits
+    )
+    assert np.all(estimator.explained_variance_ratio_ > 0)
+
+
+def test_truncated_estimators_are_estimators(ordered, parts):
+    X = parts[1]
+    truncated = ordered.truncate(3)
+    assert truncated.n_components_ == truncated.n_components == 3
+    assert clone(truncated).n_components == 3
+    assert truncated.jacobian(X[:2]).shape == (2, 3, 64)
+    assert len(truncated.get_feature_names_out()) == 3
+    assert len(truncated.explained_variance_ratio_) == 3
+    copied = pickle.loads(pickle.dumps(truncated))
+    np.testing.assert_array_equal(copied.reconstruct(X), truncated.reconstruct(X))
+    shorter = truncated.truncate(2)
+    np.testing.assert_array_equal(
+        shorter.reconstruct(X), ordered.truncate(2).reconstruct(X)
+    )
+    # The whole is as it was.
+    assert ordered.n_components_ == 10
+    assert ordered.transform(X).shape == (len(X), 10)
+
+
+@pytest.mark.parametrize("n_components", [0, 11, 2.0, True, "3", None])
+def test_bad_truncations_are_quoted(ordered, n_components):
+    with pytest.raises(ValueError, match=r"n_components=.* from 1 to 10"):
+        ordered.truncate(n_components)
+
+
+def test_what_has_no_order_cannot_be_truncated(digits):
+    with pytest.raises(AttributeError) as error:
+        UndercompleteAE(2).truncate(1)
+    assert "use ordered=True" in str(error.value.__cause__)
+    with pytest.raises(NotFittedError):
+        UndercompleteAE(2, ordered=True).truncate(1)
+
+
+def test_training_cannot_go_on_once_truncated(ordered, digits):
+    with pytest.raises(ValueError, match="of 10 components only 3 are kept"):
+        ordered.truncate(3).partial_fit(digits)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_share_of_variance_chooses_the_width(parts, share):
+    X = parts[0]
+    estimator = UndercompleteAE(share, max_iter=60, random_state=0).fit(X)
+    explained = estimator.explained_variance_ratio_.cumsum()
+    assert len(explained) == estimator.n_components_
+    assert explained[-1] >= share
+    assert np.all(explained[:-1] < share)
+    assert estimator.n_components_ < PCA(share).fit(X).n_components_
+
+
+def test_share_that_is_out_of_reach_is_warned_of(rng):
+    X = rng.normal(size=(60, 100))
+    with pytest.warns(ConvergenceWarning) as record:
+        estimator = UndercompleteAE(0.9, random_state=0).fit(X)
+    assert any("n_components=0.9 is not reached" in str(w.message) for w in record)
+    assert estimator.n_components_ == 50
+
+
+def test_share_of_variance_needs_all_rows(digits):
+    with pytest.raises(AttributeError) as error:
+        UndercompleteAE(0.5).partial_fit(digits)
+    assert "n_components=0.5: use an integer" in str(error.value.__cause__)
+
+
+@pytest.mark.parametrize("shape", [(30, 8), (8, 30)])
+def test_none_keeps_as_many_components_as_there_are(rng, shape):
+    X = rng.normal(size=shape)
+    estimator = UndercompleteAE(None, max_iter=3, early_stopping=False).fit(X)
+    assert estimator.n_components_ == min(shape)
+
+
+@pytest.mark.parametrize("n_components", [0, -1, 1.0, 1.5, 0.0, "mle"])
+def test_bad_n_components_are_quoted(digits, n_components):
+    with pytest.raises(ValueError, match="'n_components' parameter"):
+        UndercompleteAE(n_components).fit(digits)

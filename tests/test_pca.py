@@ -1,0 +1,60 @@
+"""PCA as a start: what scikit-learn's PCA gives, in standardised units."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array, random_array
+from sklearn.decomposition import PCA
+
+from skae._pca import fit_pca
+
+
+@pytest.mark.parametrize("shape", [(60, 8), (10, 30)], ids=["tall", "wide"])
+@pytest.mark.parametrize("make", [np.asarray, csr_array], ids=["dense", "sparse"])
+@pytest.mark.parametrize("n_components", [3, None])
+def test_agrees_with_scikit_learn(shape, make, n_components):
+    X = random_array(shape, density=0.5, rng=0).toarray() + np.eye(*shape)
+    mean, scale = X.mean(axis=0) + 0.1, 2.0
+    pca = PCA(n_components).fit(X)
+    code = fit_pca(make(X), mean, scale, n_components, seed=0)
+    np.testing.assert_allclose(
+        abs(code.axes @ pca.components_.T)[:-1, :-1],
+        np.eye(len(code.axes) - 1),
+        atol=1e-6,
+    )
+    np.testing.assert_allclose(code.centre, (pca.mean_ - mean) / scale, atol=1e-12)
+    np.testing.assert_allclose(code.variances, pca.explained_variance_ / 4, atol=1e-9)
+    np.testing.assert_allclose(code.deviation, X.std(axis=0) / 2, atol=1e-9)
+
+
+def test_unexplained_is_the_error_by_each_width():
+    X = np.random.default_rng(0).normal(size=(40, 6))
+    code = fit_pca(X, np.zeros(6), 1.0, 4, seed=0)
+    for k in range(1, 5):
+        pca = PCA(k).fit(X)
+        rest = X - pca.inverse_transform(pca.transform(X))
+        # Divided by one row less, as scikit-learn's variances are.
+        assert code.unexplained[k - 1] == pytest.approx(np.square(rest).sum() / 39 / 6)
+
+
+def test_explained_share_of_each_prefix():
+    X = np.random.default_rng(0).normal(size=(40, 6)) * np.arange(1, 7)
+    pca = PCA().fit(X)
+    code = fit_pca(X, np.zeros(6), 1.0, None, seed=0)
+    np.testing.assert_allclose(
+        code.explained(X), np.cumsum(pca.explained_variance_ratio_)
+    )
+
+
+def test_components_beyond_the_rank_are_zero():
+    X = np.random.default_rng(0).normal(size=(3, 5))
+    code = fit_pca(X, np.zeros(5), 1.0, 4, seed=0).first(4)
+    assert code.axes.shape == (4, 5)
+    assert not code.axes[3].any()
+    assert code.variances[3] == 0
+    assert len(code.unexplained) == 4
+
+
+def test_constant_rows():
+    code = fit_pca(np.ones((5, 3)), np.zeros(3), 1.0, 2, seed=0)
+    assert not code.variances.any()
+    assert not code.unexplained.any()
