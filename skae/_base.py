@@ -1,6 +1,7 @@
 """The scikit-learn shell around a network, an objective and the engine."""
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
@@ -98,6 +99,16 @@ class BaseAutoencoder(
             "code_activation": self.code_activation,
             "tied_weights": self.tied_weights,
         }
+
+    @property
+    def _default_decay(self) -> float:
+        """Weight decay of "adamw"."""
+        return 0.2
+
+    @property
+    def _n_batches(self) -> int:
+        """Minibatches of an epoch, as long as they have neither few rows nor many."""
+        return 10
 
     def _objective(self) -> Objective:
         """Return what is minimised."""
@@ -279,11 +290,15 @@ class BaseAutoencoder(
     def _engine(
         self, X: Any, device: torch.device, partial: bool, validate: bool
     ) -> Engine:
+        fraction = self.validation_fraction if validate else 0.0
         n_rows, batch_size, max_iter = X.shape[0], self.batch_size, self.max_iter
+        n_training = len(hold_out(n_rows, fraction, seed=0)[0]) if fraction else n_rows
         if batch_size == "auto":
-            batch_size = np.clip(n_rows // 40, 32, 256)
+            most = np.clip(n_training // self._n_batches, 32, 256)
+            # A last batch of few rows would make as large a step as the others.
+            batch_size = math.ceil(n_training / math.ceil(n_training / most))
         if max_iter == "auto":
-            max_iter = np.clip(N_STEPS * int(batch_size) // n_rows, 10, 200)
+            max_iter = np.clip(N_STEPS * int(batch_size) // n_training, 10, 800)
         return Engine(
             copy.deepcopy(self.network_),
             self._objective(),
@@ -292,7 +307,7 @@ class BaseAutoencoder(
             # An epoch at a time there is no last one to slow down to.
             learning_rate="constant" if partial else self.learning_rate,
             weight_decay=self._weight_decay(),
-            validation_fraction=self.validation_fraction if validate else 0.0,
+            validation_fraction=fraction,
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
             # A user's activation may draw from the only generator that it knows.
@@ -305,9 +320,9 @@ class BaseAutoencoder(
         )
 
     def _weight_decay(self) -> float:
-        if self.weight_decay is None:
-            return 0.1 if self.solver == "adamw" else 0.0
-        return self.weight_decay
+        if self.weight_decay is not None:
+            return self.weight_decay
+        return self._default_decay if self.solver == "adamw" else 0.0
 
     def _finish(self, engine: Engine, X: Any, keep_optimizer: bool) -> None:
         """Publish what was learnt."""

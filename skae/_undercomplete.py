@@ -18,10 +18,6 @@ from ._pca import fit_pca
 from ._rows import standardise
 from ._validation import FRACTION, check_count, warn_caller
 
-# Found on digits: between the power of 2, by which all widths count for the same share
-# of their own error, and that of 0, by which only the narrow ones count.
-WEIGHT_POWER = 1.8
-
 
 def _has_order(estimator: Any) -> bool:
     if not estimator._is_ordered():
@@ -144,6 +140,16 @@ class UndercompleteAE(BaseAutoencoder):
     def _network_options(self) -> dict[str, Any]:
         return super()._network_options() | {"ordered": self._is_ordered()}
 
+    @property
+    def _default_decay(self) -> float:
+        # Several decoders learn noise sooner than one.
+        return 0.6 if self._is_ordered() else super()._default_decay
+
+    @property
+    def _n_batches(self) -> int:
+        # Where widths pull at one encoder, a step needs more rows to find its way.
+        return 5 if self._is_ordered() else super()._n_batches
+
     def _is_ordered(self) -> bool:
         return self.ordered or self._is_share()
 
@@ -154,15 +160,15 @@ class UndercompleteAE(BaseAutoencoder):
         return OrderedObjective(loss, self._prefix_weights())
 
     def _prefix_weights(self) -> np.ndarray:
-        """Weigh the loss at each width by what PCA misses there, up to a limit.
+        """Weigh losses so that each width counts for a share of what PCA misses there.
 
-        A code of one component gets little: it stands in the way of the second.
+        A code of one component counts little: it stands in the way of the second.
         """
         widths = np.array(prefix_widths(self._width))
         weights = np.ones(len(widths))
         if isinstance(network := self._whole_network(), Residual):
             missed = network.output_scale.numpy().astype(np.float64)[widths - 1]
-            weights = np.maximum(missed, missed[0] / 100 or 1.0) ** -WEIGHT_POWER
+            weights = 1 / np.square(np.maximum(missed, missed[0] / 100 or 1.0))
         weights[:-1][widths[:-1] == 1] *= 0.1
         return weights
 

@@ -173,7 +173,7 @@ def test_losses_start_at_the_mean(X):
         with torch.no_grad():
             network = estimator.fit(X / 16).network_
             network.encoder[0].weight.zero_()
-            network.decoder[0].weight.zero_()
+            network.decoders[0][0].weight.zero_()
         reconstruction = estimator.reconstruct(X[:1] / 16)[0]
         np.testing.assert_allclose(reconstruction, X.mean(axis=0) / 16, atol=1e-3)
 
@@ -183,6 +183,7 @@ def test_absolute_error_ignores_outliers(rng):
     X = np.r_[rng.normal(size=(200, 5)), np.full((20, 5), 100.0)]
     kw = {
         "hidden_layer_sizes": (),
+        "early_stopping": False,
         "weight_decay": 0,
         "max_iter": 300,
         "random_state": 0,

@@ -19,14 +19,19 @@ VARIANTS = [
     {"hidden_layer_sizes": ()},
     {"tied_weights": True},
     {"solver": "lbfgs"},
-    {"early_stopping": True},
+    {"init": "random"},
+    {"early_stopping": False},
+    {"ordered": True},
+    {"n_components": 0.9},
+    {"n_components": None},
     {"loss": "gaussian"},
     {"loss": "poisson"},
 ]
 
 
-# The checks' data have two columns at times, and the warning is due.
+# The checks' data have two columns at times, or are noise, and the warnings are due.
 @pytest.mark.filterwarnings("ignore:n_components=. is not smaller than n_features")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks([cls(**kw) for cls in ESTIMATORS for kw in VARIANTS])
 def test_scikit_learn(estimator, check):
     check(estimator)
@@ -56,7 +61,7 @@ def test_every_parameter_is_documented_with_its_default(cls):
 
 @pytest.mark.parametrize("cls", ESTIMATORS)
 def test_every_fitted_attribute_is_documented(cls, digits):
-    estimator = cls(max_iter=1, loss="gaussian").fit(digits)
+    estimator = cls(max_iter=9, loss="gaussian", ordered=True).fit(digits)
     documented = {d.split(" : ")[0].strip() for d in cls.__doc__.splitlines()}
     fitted = {n for n in vars(estimator) if n.endswith("_") and not n.startswith("_")}
     assert fitted <= documented

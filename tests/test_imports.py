@@ -11,7 +11,6 @@ import skae
 
 FILES = sorted(pathlib.Path(skae.__file__).parent.glob("*.py"))
 LEAVES = {
-    "_networks",
     "_links",
     "_corruption",
     "_validation",
@@ -25,12 +24,14 @@ LEAVES = {
 }
 ALLOWED = {
     **{leaf: set() for leaf in LEAVES},
+    "_networks": {"_links"},
     "_objectives": {"_links"},
     "_engine": {"_floor", "_rows", "_devices", "_solvers", "_stopping", "_threads"},
     "_codec": {"_networks", "_objectives", "_rows", "_devices"},
-    "_parameters": LEAVES | {"_objectives"},
-    "_base": LEAVES | {"_objectives", "_engine", "_parameters", "_codec"},
-    "_undercomplete": LEAVES | {"_objectives", "_engine", "_parameters", "_base"},
+    "_parameters": LEAVES | {"_networks", "_objectives"},
+    "_base": LEAVES | {"_networks", "_objectives", "_engine", "_parameters", "_codec"},
+    "_undercomplete": LEAVES
+    | {"_networks", "_objectives", "_engine", "_parameters", "_base"},
     # These know a fitted estimator by what it does.
     "metrics": {"_rows"},
 }

@@ -134,4 +134,6 @@ def test_warning_comes_once_and_points_at_the_users_line(rng, fit):
 def test_narrower_code_is_not_warned_of(rng):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        UndercompleteAE(2, max_iter=1).fit(rng.normal(size=(50, 3)))
+        UndercompleteAE(2, max_iter=1, early_stopping=False).fit(
+            rng.normal(size=(50, 3))
+        )
