@@ -83,10 +83,13 @@ def run(n_features: int, hidden: int, code: int, batch_size: int) -> dict[str, A
     estimator = UndercompleteAE(
         code,
         hidden_layer_sizes=(hidden,),
+        init="random",
         activation="relu",
+        solver="adam",
         batch_size=batch_size,
         max_iter=WARM_UP + N_PAIRS,
         n_iter_no_change=WARM_UP + N_PAIRS,
+        early_stopping=False,
         random_state=0,
     )
     by_hand = epoch_by_hand(X, (n_features, hidden, code), batch_size)

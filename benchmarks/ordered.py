@@ -32,7 +32,7 @@ def run(name: str, seed: int, train: Rows, test: Rows) -> dict[str, Any]:
     whole = UndercompleteAE(WIDTH, ordered=True, random_state=seed).fit(train)
     seconds = round(time.perf_counter() - start, 1)
     separate = {
-        width: UndercompleteAE(width, random_state=seed).fit(train).score(test)
+        str(width): UndercompleteAE(width, random_state=seed).fit(train).score(test)
         for width in SEPARATE
     }
     return {
@@ -79,7 +79,7 @@ def ratios(runs: list[dict[str, Any]], name: str, width: int) -> list[str]:
     chosen = [r for r in runs if r["data"] == name]
     ours = [1 - r["prefixes"][width - 1] for r in chosen]
     others = (
-        [1 - dict(r["separate"])[width] for r in chosen],
+        [1 - r["separate"][str(width)] for r in chosen],
         [1 - r["pca"][width - 1] for r in chosen],
     )
     return [

@@ -134,6 +134,31 @@ def test_jacobian_of_a_linear_encoder_is_its_weight(X):
     np.testing.assert_allclose(estimator.jacobian(X[:2]), [weight, weight], rtol=1e-5)
 
 
+def test_tangent_space_is_that_of_the_jacobian(fitted, X):
+    tangents = fitted.tangent_space(X[:5], 2)
+    assert tangents.shape == (5, 2, 64)
+    assert tangents.dtype == np.float32
+    gram = tangents @ tangents.transpose(0, 2, 1)
+    np.testing.assert_allclose(gram, np.tile(np.eye(2), (5, 1, 1)), atol=1e-5)
+    expected = np.linalg.svd(fitted.jacobian(X[:5]))[2][:, :2]
+    np.testing.assert_allclose(abs((tangents * expected).sum(2)), 1, atol=1e-4)
+    largest = np.take_along_axis(tangents, abs(tangents).argmax(2)[..., None], axis=2)
+    assert np.all(largest > 0)
+
+
+def test_tangent_space_of_a_linear_code_is_the_span_of_its_axes(X):
+    estimator = small(3, init="pca", learning_rate_init=1e-30, max_iter=1).fit(X)
+    axes = PCA(3).fit(X).components_
+    for tangents in estimator.tangent_space(X[:3], 3):
+        np.testing.assert_allclose(tangents @ axes.T @ axes, tangents, atol=1e-4)
+
+
+@pytest.mark.parametrize("n_directions", [0, 4, 1.5, "2", None])
+def test_bad_numbers_of_directions_are_quoted(fitted, X, n_directions):
+    with pytest.raises(ValueError, match=r"n_directions=.* from 1 to 3"):
+        fitted.tangent_space(X, n_directions)
+
+
 def test_gaussian_variance_is_the_mean_squared_residual(X):
     """As probabilistic PCA has it, up to the degrees of freedom."""
     estimator = small(
@@ -244,7 +269,8 @@ def test_sparse_rows_give_what_dense_ones_do(X, fitted, matrix):
         )
 
 
-def test_sparse_rows_are_never_all_dense(monkeypatch):
+@pytest.mark.parametrize("init", ["pca", "random"])
+def test_sparse_rows_are_never_all_dense(monkeypatch, init):
     """As float32 the dense matrix would take 4 GB."""
     S = random_array((10_000, 100_000), density=1e-6, rng=0, format="csr")
     n_rows = []
@@ -253,10 +279,12 @@ def test_sparse_rows_are_never_all_dense(monkeypatch):
         csr_array, "toarray", lambda self: n_rows.append(len(self)) or original(self)
     )
     monkeypatch.setattr(csr_array, "__len__", lambda self: self.shape[0], raising=False)
-    estimator = small(hidden_layer_sizes=(), max_iter=1, early_stopping=True)
+    estimator = small(
+        hidden_layer_sizes=(), max_iter=1, init=init, early_stopping=init == "random"
+    )
     estimator.fit(S[:1000]).transform(S)
     skae.metrics.explained_variance(estimator, S[:100])
-    assert max(n_rows) <= 64
+    assert max(n_rows) <= 100
 
 
 def test_fit_leaves_duplicates_of_a_sparse_matrix(X):

@@ -3,9 +3,10 @@
 import json
 
 import matplotlib.image
+import numpy as np
 import pytest
 
-from benchmarks import digits, epoch
+from benchmarks import _data, digits, epoch, floor, ordered, search
 
 
 def test_digits(tmp_path, monkeypatch, capsys):
@@ -37,3 +38,57 @@ def test_epoch(tmp_path, monkeypatch):
         assert len(run["pairs"]) == 3
         middle = [sorted(times)[1] for times in zip(*run["pairs"], strict=True)]
         assert run["ratio"] == pytest.approx(middle[1] / middle[0], rel=0.01)
+
+
+@pytest.fixture
+def two_sets(monkeypatch):
+    """A curve, which PCA misses, and data of rank two, which it does not."""
+    t = np.linspace(0, 6, 300)[:, None]
+    curve = np.hstack([np.sin(t), np.cos(t), np.sin(2 * t), np.cos(2 * t)])
+    plane = np.hstack([t, t**2, t + t**2, t - t**2])
+    sets = {"digits": (curve[::2], curve[1::2]), "plane": (plane[::2], plane[1::2])}
+    loaders = {name: lambda rows=rows: rows for name, rows in sets.items()}
+    for module in (floor, ordered, search):
+        monkeypatch.setattr(module, "load", lambda: loaders)
+    monkeypatch.setattr(floor, "WIDTHS", (2,))
+    monkeypatch.setattr(search, "WIDTHS", (2,))
+
+
+def test_floor(tmp_path, two_sets, capsys):
+    floor.main(tmp_path)
+    runs = json.loads((tmp_path / "floor.json").read_text())["runs"]
+    assert [(r["data"], r["seed"]) for r in runs] == [
+        (name, seed) for name in ("digits", "plane") for seed in (0, 1, 2)
+    ]
+    assert floor.ratios(runs)["digits", 2] < 0.5
+    assert floor.ratios(runs)["plane", 2] is None
+    assert floor.summary(runs)["worst"] == floor.ratios(runs)["digits", 2]
+    assert "exact" in capsys.readouterr().out
+
+
+def test_ordered(tmp_path, two_sets, monkeypatch):
+    monkeypatch.setattr(ordered, "WIDTH", 3)
+    monkeypatch.setattr(ordered, "SEPARATE", (2,))
+    monkeypatch.setattr(ordered, "SEEDS", {"digits": (0,)})
+    monkeypatch.setattr(ordered, "chosen_widths", dict)
+    ordered.main(tmp_path)
+    (run,) = json.loads((tmp_path / "ordered.json").read_text())["runs"]
+    assert len(run["prefixes"]) == len(run["pca"]) == 3
+    assert ordered.least_margin(run) == min(np.subtract(run["prefixes"], run["pca"]))
+
+
+def test_search(tmp_path, two_sets, monkeypatch):
+    monkeypatch.setattr(search, "CANDIDATES", {"short": {"max_iter": 1}})
+    search.main(tmp_path)
+    (result,) = json.loads((tmp_path / "search.json").read_text())["results"]
+    assert result["cases"] == 1
+
+
+def test_data_sets(monkeypatch):
+    monkeypatch.delenv("SKAE_DATA", raising=False)
+    loaders = _data.load()
+    for name in ("wine, scaled", "bumps", "yes or no"):
+        train, test = loaders[name]()
+        assert len(test) == pytest.approx(len(train) / 3, abs=1)
+        again = loaders[name]()
+        assert np.array_equal(train, again[0])

@@ -160,6 +160,34 @@ def test_callbacks_hear_batches_and_change_no_bit(X):
     assert listener.n_parameters == 8
 
 
+def test_rate_falls_along_half_a_cosine(X):
+    rates = []
+
+    class Recorder(Callback):
+        def on_batch_end(self, net, training=False, **kwargs):
+            if training:
+                rates.append(net.optimizer_.param_groups[0]["lr"])
+
+    fit(X, learning_rate="cosine", callbacks=[Recorder()])
+    # Four batches in each of three epochs.
+    expected = 0.001 * (1 + np.cos(np.pi * np.arange(12) / 12)) / 2
+    np.testing.assert_allclose(rates, expected)
+
+
+def test_automatic_batches_are_even(rng):
+    listener = Listener()
+    X = rng.normal(size=(1200, 4)).astype(np.float32)
+    fit(X, max_iter=1, batch_size="auto", early_stopping=True, callbacks=[listener])
+    assert [n for n, _ in listener.heard] == [108] * 10
+
+
+@pytest.mark.parametrize(("n_rows", "n_epochs"), [(50, 800), (1200, 400), (9000, 111)])
+def test_automatic_epochs_make_4000_steps(rng, n_rows, n_epochs):
+    X = rng.normal(size=(n_rows, 4)).astype(np.float32)
+    kw = {"hidden_layer_sizes": (), "batch_size": "auto", "max_iter": "auto"}
+    assert fit(X, n_iter_no_change=10_000, **kw).n_iter_ == n_epochs
+
+
 def test_callbacks_can_schedule_the_learning_rate(X):
     schedule = LRScheduler(torch.optim.lr_scheduler.ExponentialLR, gamma=1e-30)
     once = fit(X, max_iter=1)

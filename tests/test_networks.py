@@ -1,10 +1,12 @@
 """Networks: shapes, tied weights, where they start."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from skae._networks import ACTIVATIONS, Dense, make_activation
+from skae._links import Link
+from skae._networks import ACTIVATIONS, Dense, Residual, make_activation
 
 
 def start(network, output=None, seed=0):
@@ -82,3 +84,51 @@ def test_code_activation_is_applied_to_the_code(name):
 def test_activation_that_is_no_class_of_modules(wrong):
     with pytest.raises(TypeError, match=r"torch\.nn\.Mish"):
         make_activation(wrong)
+
+
+def linear_start(widths=(2,), tied=False, activation="gelu"):
+    """A silent network on two axes of six features, whose scales are known."""
+    dense = Dense([6, 5, 2], activation, tied_weights=tied, ordered=len(widths) > 1)
+    dense.link = Link(np.zeros(6), 1.0)
+    network = Residual(dense, 2, 6)
+    network.reset_parameters(torch.Generator().manual_seed(0), torch.zeros(6))
+    axes = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 2)))[0].T
+    network.become_linear(axes, np.full(6, 0.1), np.ones(6), [4.0, 1.0], [0.5, 0.25])
+    return network, torch.tensor(axes, dtype=torch.float32)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("activation", ["gelu", "logistic"])
+@pytest.mark.parametrize("widths", [(2,), (1, 2)])
+def test_residual_starts_linear(widths, tied, activation):
+    network, axes = linear_start(widths, tied, activation)
+    x = torch.randn(7, 6, generator=torch.Generator().manual_seed(1))
+    code = (x - 0.1) @ axes.T
+    torch.testing.assert_close(network.encode(x), code)
+    for n in widths:
+        expected = code[:, :n] @ axes[:n] + 0.1
+        torch.testing.assert_close(network.reconstruct(x, n), expected)
+        torch.testing.assert_close(network.linear(x, n), expected)
+
+
+def test_what_a_residual_network_adds_is_in_the_scale_of_what_pca_misses():
+    network, axes = linear_start()
+    bias = network.network.encoder[-1].bias
+    with torch.no_grad():
+        bias.fill_(1.0)
+        network.network.decoders[0][-1].bias.fill_(1.0)
+    x = torch.zeros(1, 6)
+    code = (x - 0.1) @ axes.T + 0.5
+    torch.testing.assert_close(network.encode(x), code)
+    torch.testing.assert_close(network.decode(code), code @ axes + 0.1 + 0.5)
+
+
+def test_what_a_residual_network_adds_is_bounded():
+    network, axes = linear_start()
+    with torch.no_grad():
+        network.network.encoder[-1].weight.fill_(1.0)
+    added = [
+        network.encode(x) - (x - 0.1) @ axes.T
+        for x in (torch.full((1, 6), distance) for distance in (1e3, 1e6))
+    ]
+    torch.testing.assert_close(*added, atol=0.1, rtol=0)

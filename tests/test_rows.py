@@ -103,3 +103,21 @@ def test_a_rows_result_does_not_depend_on_its_company(n_rows):
     part = _rows.in_blocks(lambda x: x @ weight.T, rows[:n_rows])
     # Bit for bit with MKL; other libraries make no promise.
     torch.testing.assert_close(part, whole[:n_rows], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_held_out"), [(2, 1), (3, 1), (9, 3), (20, 6), (50, 10), (1000, 100)]
+)
+def test_rows_held_out(n_rows, n_held_out):
+    training, held_out = _rows.hold_out(n_rows, 0.1, seed=0)
+    assert len(held_out) == n_held_out
+    assert sorted([*training, *held_out]) == list(range(n_rows))
+    assert (
+        not torch.equal(held_out, _rows.hold_out(n_rows, 0.1, seed=1)[1]) or n_rows < 10
+    )
+
+
+def test_the_same_rows_are_held_out_by_the_same_seed():
+    assert torch.equal(
+        _rows.hold_out(50, 0.2, seed=3)[1], _rows.hold_out(50, 0.2, seed=3)[1]
+    )
