@@ -1,7 +1,6 @@
 """The scikit-learn shell around a network, an objective and the engine."""
 
 import copy
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
@@ -27,14 +26,17 @@ from ._objectives import Gaussian, Objective, make_loss, try_out
 from ._parameters import SharedParameters
 from ._pca import fit_pca
 from ._rows import (
+    Rows,
     column_means,
     explained_share,
     hold_out,
     map_rows,
+    n_held_out,
     read_rows,
     root_mean_square,
     squared_deviation,
 )
+from ._schedule import Schedule
 from ._solvers import is_full_batch
 from ._validation import (
     DOMAINS,
@@ -45,11 +47,9 @@ from ._validation import (
     check_layer_sizes,
     check_rows,
     in_meta_estimator,
+    is_share,
     warn_caller,
 )
-
-# Steps of a solver after which little is left to gain.
-N_STEPS = 4000
 
 
 @contextmanager
@@ -65,11 +65,10 @@ def all_or_nothing(estimator: Any) -> Iterator[None]:
 
 
 def _is_stochastic(estimator: Any) -> bool:
-    n_components = estimator.n_components
-    if n_components is not None and n_components < 1:
+    if is_share(estimator.n_components):
         raise AttributeError(
             f"partial_fit sees too few rows to choose a width by n_components="
-            f"{n_components}: use an integer."
+            f"{estimator.n_components}: use an integer."
         )
     if is_full_batch(estimator.solver):
         raise AttributeError(
@@ -84,7 +83,8 @@ class BaseAutoencoder(
 ):
     """What all autoencoders do; a subclass fills slots and adds parameters.
 
-    The slots are ``_network_class`` with ``_network_options``, and ``_objective``.
+    The slots are ``_network_class`` with ``_network_options``, and ``_objective``;
+    ``_choose_width``, ``_schedule``, ``_judge`` and ``_finish`` can be extended.
     Think twice before adding to this class: every estimator pays for it.
     """
 
@@ -100,15 +100,9 @@ class BaseAutoencoder(
             "tied_weights": self.tied_weights,
         }
 
-    @property
-    def _default_decay(self) -> float:
-        """Weight decay of "adamw"."""
-        return 0.2
-
-    @property
-    def _n_batches(self) -> int:
-        """Minibatches of an epoch, as long as they have neither few rows nor many."""
-        return 10
+    def _schedule(self) -> Schedule:
+        """Return what the user may leave open."""
+        return Schedule()
 
     def _objective(self) -> Objective:
         """Return what is minimised."""
@@ -187,6 +181,7 @@ class BaseAutoencoder(
             check_domain(X, self.loss)
             if resume:
                 self._check_resumable()
+                self._resume(X, validate)
             else:
                 self._start(X, validate)
             engine = self._engine(X, device, partial, validate)
@@ -207,11 +202,10 @@ class BaseAutoencoder(
         means = column_means(X)
         self.scale_ = root_mean_square(X, means)
         self.mean_ = means.astype(np.float64 if X.dtype == np.float64 else np.float32)
-        self._fitted_loss, self._fitted_init = self.loss, self.init
+        self._fitted = self._parameters_of_the_fit()
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         training, judges = self._parts(X, validate, seed)
-        self._width = self._choose_width(X, training, judges)
-        self.n_components_ = self._width
+        self.n_components_ = self._width = self._choose_width(X, training, judges)
         self._architecture = self._network_options()
         self.network_: Network = self._build_network()
         generator = torch.Generator("cpu").manual_seed(seed)
@@ -219,20 +213,31 @@ class BaseAutoencoder(
         self.network_.reset_parameters(generator, loss.first_output())
         self._state = {"generator": generator.get_state().numpy(), "split_seed": seed}
         if self.init == "pca":
-            self._become_pca(self.network_, training)
+            self._become_pca(self.network_, X, training)
         self.loss_curve_: list[float] = []
         self.__dict__.pop("noise_variance_", None)
 
-    def _parts(self, X: Any, validate: bool, seed: int) -> tuple[Any, Any]:
-        """Return the rows to train on, and those that judge."""
+    def _parameters_of_the_fit(self) -> dict[str, Any]:
+        """Return parameters that cannot change when training goes on."""
+        return {name: getattr(self, name) for name in ("n_components", "loss", "init")}
+
+    def _resume(self, X: Any, validate: bool) -> None:
+        """Forget what PCA of all rows knows of the rows that will judge."""
+        if validate and self._is_pca:
+            self.network_ = copy.deepcopy(self.network_)
+            training, _ = self._parts(X, validate, self._state["split_seed"])
+            self._become_pca(self.network_, X, training)
+
+    def _parts(self, X: Any, validate: bool, seed: int) -> tuple[Rows, Rows]:
+        """Return what picks the rows to train on, and those that judge."""
         if not validate:
-            return X, X
+            return slice(None), slice(None)
         parts = hold_out(X.shape[0], self.validation_fraction, seed)
         training, held_out = (part.numpy() for part in parts)
         # Two rows at least have a principal axis.
-        return X[training] if len(training) > 1 else X, X[held_out]
+        return training if len(training) > 1 else slice(None), held_out
 
-    def _choose_width(self, X: Any, training: Any, judges: Any) -> int:
+    def _choose_width(self, X: Any, training: Rows, judges: Rows) -> int:
         """Return how many components to train."""
         if self.n_components is None:
             return min(X.shape)
@@ -241,8 +246,8 @@ class BaseAutoencoder(
     def _build_network(self) -> Network:
         """Build a network of the fitted shape, its weights not yet set."""
         network = self._network_class(**self._architecture)
-        network.link = make_loss(self._fitted_loss, self.mean_, self.scale_).link
-        if self._fitted_init != "pca":
+        network.link = make_loss(self._fitted["loss"], self.mean_, self.scale_).link
+        if self._fitted["init"] != "pca":
             return network
         return Residual(network, self._width, self.n_features_in_)
 
@@ -260,9 +265,10 @@ class BaseAutoencoder(
         """Whether the code is narrower than what was trained."""
         return self.n_components_ < self._width
 
-    def _become_pca(self, network: Any, X: Any) -> None:
-        """Turn the network into the PCA of the rows."""
+    def _become_pca(self, network: Any, X: Any, chosen: Rows = slice(None)) -> None:
+        """Turn the network into the PCA of all rows or some."""
         seed = self._state["split_seed"]
+        X = X if isinstance(chosen, slice) else X[chosen]
         pca = fit_pca(X, self.mean_, self.scale_, self._width, seed).first(self._width)
         network.become_linear(**vars(pca))
 
@@ -271,14 +277,11 @@ class BaseAutoencoder(
         if self._is_cut():
             raise ValueError(
                 f"Cannot go on training: of {self._width} components only "
-                f"{self.n_components_} are kept. Fit with warm_start=False, or with "
-                f"n_components={self.n_components_}."
+                f"{self.n_components_} are kept. Fit with warm_start=False, or fit a "
+                f"clone with n_components={self.n_components_}."
             )
-        now = self._network_options() | {"loss": self.loss, "init": self.init}
-        fitted = self._architecture | {
-            "loss": self._fitted_loss,
-            "init": self._fitted_init,
-        }
+        now = self._network_options() | self._parameters_of_the_fit()
+        fitted = self._architecture | self._fitted
         changed = {k: (fitted[k], now[k]) for k in now if fitted[k] != now[k]}
         if changed:
             changes = ", ".join(f"{k} from {a} to {b}" for k, (a, b) in changed.items())
@@ -291,14 +294,18 @@ class BaseAutoencoder(
         self, X: Any, device: torch.device, partial: bool, validate: bool
     ) -> Engine:
         fraction = self.validation_fraction if validate else 0.0
-        n_rows, batch_size, max_iter = X.shape[0], self.batch_size, self.max_iter
-        n_training = len(hold_out(n_rows, fraction, seed=0)[0]) if fraction else n_rows
-        if batch_size == "auto":
-            most = np.clip(n_training // self._n_batches, 32, 256)
-            # A last batch of few rows would make as large a step as the others.
-            batch_size = math.ceil(n_training / math.ceil(n_training / most))
+        n_rows = X.shape[0] - n_held_out(X.shape[0], fraction)
+        schedule = self._schedule()
+        batch_size, max_iter = self.batch_size, self.max_iter
+        if is_full_batch(self.solver):
+            batch_size = n_rows
+        elif batch_size == "auto":
+            batch_size = schedule.batch_size(n_rows)
         if max_iter == "auto":
-            max_iter = np.clip(N_STEPS * int(batch_size) // n_training, 10, 800)
+            max_iter = schedule.n_epochs(n_rows, int(batch_size))
+        weight_decay = self.weight_decay
+        if weight_decay is None:
+            weight_decay = schedule.weight_decay if self.solver == "adamw" else 0.0
         return Engine(
             copy.deepcopy(self.network_),
             self._objective(),
@@ -306,8 +313,9 @@ class BaseAutoencoder(
             learning_rate_init=self.learning_rate_init,
             # An epoch at a time there is no last one to slow down to.
             learning_rate="constant" if partial else self.learning_rate,
-            weight_decay=self._weight_decay(),
+            weight_decay=weight_decay,
             validation_fraction=fraction,
+            keeps_start=self._fitted["init"] == "pca",
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
             # A user's activation may draw from the only generator that it knows.
@@ -319,11 +327,6 @@ class BaseAutoencoder(
             verbose=int(self.verbose),
         )
 
-    def _weight_decay(self) -> float:
-        if self.weight_decay is not None:
-            return self.weight_decay
-        return self._default_decay if self.solver == "adamw" else 0.0
-
     def _finish(self, engine: Engine, X: Any, keep_optimizer: bool) -> None:
         """Publish what was learnt."""
         epochs = engine.epochs()
@@ -331,13 +334,16 @@ class BaseAutoencoder(
             self._report_divergence(engine)
         if engine.interrupted and not epochs:
             raise KeyboardInterrupt
-        if not self._judge(engine):
+        self._is_pca = not self._judge(engine)
+        if self._is_pca:
             self._become_pca(engine.module_, X)
         self.network_ = engine.module_.to("cpu").eval()
         self.network_.zero_grad()
         self.device_ = engine.device
-        # Moments that saw the loss explode would make it explode again.
-        self._state = engine.state(keep_optimizer and not engine.diverged)
+        # Moments that saw the loss explode would make it explode again, and those of
+        # weights that are gone mean nothing.
+        keep_optimizer &= not (engine.diverged or self._is_pca)
+        self._state = engine.state(keep_optimizer)
         self.loss_curve_ = [*self.loss_curve_, *(e["train_loss"] for e in epochs)]
         self.n_iter_ = len(self.loss_curve_)
         if isinstance(loss := engine.criterion_.loss, Gaussian):
@@ -352,11 +358,11 @@ class BaseAutoencoder(
             return True
         self.validation_scores_ = [1 - e["valid_loss"] for e in engine.epochs()]
         self.best_score_ = 1 - engine.stopping.best
-        if self._fitted_init != "pca":
+        if self._fitted["init"] != "pca":
             return True
         network = engine.module_
-        ours = engine.unexplained(network.reconstruct, network.widths)
-        pca = engine.unexplained(network.linear, network.widths)
+        ours = engine.unexplained(network.encode, network.decode, network.widths)
+        pca = engine.unexplained(network.project, network.expand, network.widths)
         self.pca_score_ = pca_score = 1 - overall(pca).item()
         if is_better(ours, pca):
             return True
@@ -593,8 +599,8 @@ class BaseAutoencoder(
             device = torch.device("cpu")
         on_cpu = device.type == "cpu"
         network = self.network_ if on_cpu else copy.deepcopy(self.network_).to(device)
-        loss = make_loss(self._fitted_loss, self.mean_, self.scale_).to(device)
-        domain = DOMAINS.get(self._fitted_loss)
+        loss = make_loss(self._fitted["loss"], self.mean_, self.scale_).to(device)
+        domain = DOMAINS.get(self._fitted["loss"])
         return Codec(network, loss, self.mean_, self.scale_, domain, device)
 
     def _squared_errors(self, X: Any) -> np.ndarray:

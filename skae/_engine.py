@@ -20,7 +20,7 @@ from ._stopping import Stopping, is_deliberate
 from ._threads import limited_threads, reproducible_threads
 
 VALIDATION_ELEMENTS = 2**22
-Answer = Callable[[Tensor, int], Tensor]
+Map = Callable[[Tensor], Tensor]
 
 
 class Engine(NeuralNet):
@@ -36,6 +36,7 @@ class Engine(NeuralNet):
         learning_rate: str,
         weight_decay: float,
         validation_fraction: float,
+        keeps_start: bool,
         tol: float,
         n_iter_no_change: int,
         draws_globally: bool,
@@ -49,6 +50,8 @@ class Engine(NeuralNet):
         self.draws_globally = draws_globally
         self.validation_fraction = validation_fraction
         self.monitor = "valid_loss" if validation_fraction else "train_loss"
+        # Whether the first weights are good enough to go back to.
+        self.keeps_start = keeps_start and bool(validation_fraction)
         self.stopping = Stopping(tol, n_iter_no_change)
         self.decays = learning_rate == "cosine" and not self.full_batch
         self.interrupted = False
@@ -182,11 +185,19 @@ class Engine(NeuralNet):
         self.rows = X
         training, held_out = self._split(len(X))
         self.loss_before = self._loss_before(training)
+        self.judges = training if held_out is None else held_out
         self.n_steps = 0
         self.last_step = self.max_epochs * math.ceil(len(training) / self.batch_size)
-        self.rates = [group["lr"] for group in self.optimizer_.param_groups]
-        self.judges = training if held_out is None else held_out
+        if self.decays:
+            self.rates = [group["lr"] for group in self.optimizer_.param_groups]
+        if self.keeps_start:
+            self.stopping.consider(self, self._error_before())
         return training, held_out
+
+    def _error_before(self) -> float:
+        network = self.module_
+        shares = self.unexplained(network.encode, network.decode, network.widths)
+        return overall(shares).item()
 
     @cached_property
     def spread(self) -> float:
@@ -198,7 +209,8 @@ class Engine(NeuralNet):
         """Return batches of the rows that ``dataset`` names."""
         device = torch.device(self.device)
         if not training:
-            n_rows = max(1, VALIDATION_ELEMENTS // len(self.criterion_.loss.link.mean))
+            widest = max(n for w in self.module_.parameters() for n in w.shape)
+            n_rows = max(1, VALIDATION_ELEMENTS // widest)
             return Batches(self.rows, dataset, n_rows, device)
         if self.full_batch:
             return Batches(self.rows, dataset, len(dataset), device)
@@ -290,30 +302,31 @@ class Engine(NeuralNet):
     @torch.no_grad()
     def validation_step(self, batch: Tensor, **_: Any) -> dict[str, Any]:
         """Return the share of the variance that is left unexplained."""
-        answer, widths = self.module_.reconstruct, self.module_.widths
-        shares = self._unexplained(answer, widths, batch)
+        network = self.module_
+        shares = self._shares(network.encode, network.decode, network.widths, batch)
         return {"loss": overall(shares), "y_pred": None}
 
-    def _unexplained(self, answer: Answer, widths: Sequence[int], x: Tensor) -> Tensor:
-        """Return squared errors of rows at each width, over their mean deviation."""
-        link = self.criterion_.loss.link
-        residuals = [link.inverse(answer(x, n)) - x for n in widths]
-        squares = [r.square().flatten(1).sum(1) for r in residuals]
-        return torch.stack(squares, 1) / self.spread
-
     @torch.no_grad()
-    def unexplained(self, answer: Answer, widths: Sequence[int]) -> Tensor:
+    def unexplained(self, encode: Map, decode: Map, widths: Sequence[int]) -> Tensor:
         """Return the unexplained share of each held-out row, or training row.
 
-        ``answer(rows, n_components)`` is the decoder's output. Shares, one column for
-        each width, are those of the rows' mean deviation.
+        Shares, one column for each width, are those of the rows' mean deviation.
         """
         self._set_training(False)
         with limited_threads(self.n_threads(len(self.rows))):
             batches = self.get_iterator(self.judges)
-            return torch.cat(
-                [self._unexplained(answer, widths, x) for x in batches]
-            ).cpu()
+            shares = [self._shares(encode, decode, widths, x) for x in batches]
+        return torch.cat(shares).cpu()
+
+    def _shares(
+        self, encode: Map, decode: Map, widths: Sequence[int], x: Tensor
+    ) -> Tensor:
+        link, code = self.criterion_.loss.link, encode(x)
+        squares = [
+            (link.inverse(decode(code[:, :n])) - x).square().flatten(1).sum(1)
+            for n in widths
+        ]
+        return torch.stack(squares, 1) / self.spread
 
     def epochs(self) -> list[dict[str, Any]]:
         """Return the records of the epochs that ended well."""

@@ -97,10 +97,6 @@ class Network(nn.Module):
         guess = self.encode(self.link.inverse(self.decode(code[:, :narrow])))
         return self.decode(torch.cat([code, guess[:, n_given:wide]], dim=1))
 
-    def reconstruct(self, x: Tensor, n_components: int) -> Tensor:
-        """Return the output for ``x`` from the first components of its code."""
-        return self.decode_prefix(self.encode(x)[:, :n_components])
-
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
         """Draw weights with which decoded codes lie about ``output``."""
         raise NotImplementedError
@@ -220,21 +216,19 @@ class Residual(Network):
 
     def encode(self, x: Tensor) -> Tensor:
         near = self.deviation * _near((x - self.centre) / self.deviation)
-        return self._project(x) + self.code_scale * self.network.encode(near)
+        return self.project(x) + self.code_scale * self.network.encode(near)
 
     def decode(self, code: Tensor) -> Tensor:
         n_given = code.shape[1]
         missed = self.network.decode(_near(code / self.code_deviation[:n_given]))
-        return self._expand(code) + self.output_scale[n_given - 1] * missed
+        return self.expand(code) + self.output_scale[n_given - 1] * missed
 
-    def linear(self, x: Tensor, n_components: int) -> Tensor:
-        """Return the output for ``x`` of the linear part alone, from a shorter code."""
-        return self._expand(self._project(x)[:, :n_components])
-
-    def _project(self, x: Tensor) -> Tensor:
+    def project(self, x: Tensor) -> Tensor:
+        """Encode by the linear part alone."""
         return F.linear(x - self.centre, self.axes)
 
-    def _expand(self, code: Tensor) -> Tensor:
+    def expand(self, code: Tensor) -> Tensor:
+        """Decode some first components by the linear part alone."""
         axes = self.axes[: code.shape[1]]
         return self.link(F.linear(code, axes.T) + self.centre)
 
@@ -280,10 +274,10 @@ class Prefix(Network):
 
     def __init__(self, network: Network, n_components: int) -> None:
         super().__init__()
-        self.network, self.n_components = network, n_components
+        self.network, self.widths = network, [n_components]
 
     def encode(self, x: Tensor) -> Tensor:
-        return self.network.encode(x)[:, : self.n_components]
+        return self.network.encode(x)[:, : self.widths[0]]
 
     def decode(self, code: Tensor) -> Tensor:
         return self.network.decode_prefix(code)

@@ -1,5 +1,6 @@
 """PCA of rows as an autoencoder starts from it: standardised, with its scales."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -8,6 +9,9 @@ from scipy.sparse import issparse
 from sklearn.decomposition import PCA
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from threadpoolctl import threadpool_limits
+
+# Share of the variance.
+LEAST_REST = 0.01
 
 
 @dataclass
@@ -34,11 +38,14 @@ class LinearCode:
             np.pad(self.unexplained[:n_components], missing, mode="edge"),
         )
 
-    def explained(self, rows: np.ndarray) -> np.ndarray:
+    def explained(self, parts: Iterable[np.ndarray]) -> np.ndarray:
         """Share of the rows' variance about the centre that each prefix explains."""
-        deviations = rows - self.centre
-        squares = np.square(deviations @ self.axes.T).sum(axis=0)
-        return np.cumsum(squares) / (np.square(deviations).sum() or 1.0)
+        squares, total = np.zeros(len(self.axes)), 0.0
+        for rows in parts:
+            deviations = rows - self.centre
+            squares += np.square(deviations @ self.axes.T).sum(axis=0)
+            total += np.square(deviations).sum()
+        return np.cumsum(squares) / (total or 1.0)
 
 
 def fit_pca(
@@ -47,17 +54,28 @@ def fit_pca(
     """Fit the PCA that scikit-learn would choose to ``(X - mean) / scale``."""
     largest = min(X.shape)
     wanted = largest if n_components is None else min(n_components, largest)
-    if issparse(X) and wanted == largest:
-        X = X.toarray()  # solvers for sparse rows find all axes but one
-    shift = mean / scale if issparse(X) else 0.0
-    rows = X / scale if issparse(X) else (X - mean.astype(np.float64)) / scale
+    solver = "auto"
+    shift = np.zeros_like(mean)
+    if issparse(X):
+        rows, shift = X / scale, mean / scale
+        # The usual solver for sparse rows finds all axes but one.
+        if wanted == X.shape[1]:
+            solver = "covariance_eigh"
+        # Centred rows have an axis less than there are rows.
+        wanted = min(wanted, X.shape[0] - 1)
+    else:
+        rows = X - mean.astype(np.float64)
+        rows /= scale
     # The number of threads would change last bits, and a search has fewer.
     with threadpool_limits(limits=1), np.errstate(invalid="ignore"):
-        pca = PCA(wanted, random_state=seed).fit(rows)
+        pca = PCA(wanted, svd_solver=solver, random_state=seed).fit(rows)
     deviation = np.sqrt(mean_variance_axis(rows, 0)[1] if issparse(X) else rows.var(0))
     variances = pca.explained_variance_
     # Summed from the smallest on, so that rounding leaves no negative rest.
     rest = pca.noise_variance_ * (largest - wanted)
+    if wanted >= X.shape[0] - 1:
+        # So few rows hide what others will miss.
+        rest = max(rest, LEAST_REST * variances.sum())
     unexplained = np.cumsum([rest, *variances[:0:-1]])[::-1] / X.shape[1]
     return LinearCode(
         pca.components_, pca.mean_ - shift, deviation, variances, unexplained

@@ -18,6 +18,10 @@ LEAST_HELD_OUT = 10
 BLOCK = 16
 
 
+#: What picks rows of an array or of a sparse matrix.
+Rows = slice | np.ndarray
+
+
 def chunks(X: Any, width: int | None = None) -> Iterator[slice]:
     """Cut rows that take ``width`` numbers each into slices of bounded memory."""
     n_blocks = CHUNK_ELEMENTS // (width or int(np.prod(X.shape[1:]))) // BLOCK
@@ -103,16 +107,21 @@ def in_blocks(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
     return function(torch.cat([rows, padding]))[: len(rows)]
 
 
+def n_held_out(n_rows: int, fraction: float) -> int:
+    """Return how many rows to hold out; a fraction of zero is none."""
+    few = max(1, min(LEAST_HELD_OUT, n_rows // 3))
+    return max(few, int(fraction * n_rows)) if fraction else 0
+
+
 def hold_out(n_rows: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Return indices of rows to train on and of rows to hold out, chosen by a seed.
 
     The same seed holds the same rows out when training goes on.
     """
-    few = max(1, min(LEAST_HELD_OUT, n_rows // 3))
     generator = torch.Generator("cpu").manual_seed(seed)
     order = torch.randperm(n_rows, generator=generator, device="cpu")
-    n_held_out = max(few, int(fraction * n_rows))
-    return order[n_held_out:], order[:n_held_out]
+    n_judges = n_held_out(n_rows, fraction)
+    return order[n_judges:], order[:n_judges]
 
 
 class SparseRows:

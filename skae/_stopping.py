@@ -40,13 +40,17 @@ class Stopping(Callback):
         self.is_finite = bool(np.isfinite(error)) and net.is_finite()
         if not self.is_finite:
             raise KeyboardInterrupt  # skorch's way to end training early
-        if error < self.best:
-            self.best, self.weights = error, net.weights()
+        self.consider(net, error)
         self.n_stale += 1
         if self._has_improved(error):
             self.reference, self.n_stale = error, 0
         if self.n_stale >= self.n_iter_no_change:
             raise KeyboardInterrupt
+
+    def consider(self, net: Any, error: float) -> None:
+        """Remember the weights if they are the best so far."""
+        if error < self.best:
+            self.best, self.weights = error, net.weights()
 
     def _has_improved(self, error: float) -> bool:
         # By a share of its size, not of 1: losses may be tiny, and may be negative.

@@ -15,8 +15,9 @@ from ._networks import Residual, prefix_widths
 from ._objectives import Objective, OrderedObjective, make_loss
 from ._parameters import SharedParameters, autoencoder
 from ._pca import fit_pca
-from ._rows import standardise
-from ._validation import FRACTION, check_count, warn_caller
+from ._rows import Rows, chunks, standardise
+from ._schedule import Schedule
+from ._validation import FRACTION, check_count, is_share, warn_caller
 
 
 def _has_order(estimator: Any) -> bool:
@@ -68,9 +69,9 @@ class UndercompleteAE(BaseAutoencoder):
     ----------
     explained_variance_ratio_ : ndarray of shape (n_components_,)
         What each component adds to the explained variance of the held-out rows, or of
-        the training rows without ``early_stopping``. Only of ordered codes; of what
-        the widths that are trained leave unexplained ``validation_scores_``,
-        ``best_score_`` and ``pca_score_`` then take the geometric mean.
+        the training rows without ``early_stopping``. Only of ordered codes, whose
+        ``validation_scores_`` are one less the geometric mean, over the widths that are
+        trained, of what they leave unexplained.
 
     <shared attributes>
 
@@ -125,33 +126,36 @@ class UndercompleteAE(BaseAutoencoder):
                 "which the network may simply copy."
             )
 
-    def _is_share(self) -> bool:
-        return self.n_components is not None and self.n_components < 1
-
-    def _choose_width(self, X: Any, training: Any, judges: Any) -> int:
-        if not self._is_share():
+    def _choose_width(self, X: Any, training: Rows, judges: Rows) -> int:
+        if not is_share(self.n_components):
             return super()._choose_width(X, training, judges)
         # What PCA needs is enough: the code of the same width is no worse.
-        pca = fit_pca(training, self.mean_, self.scale_, None, seed=0)
-        explained = pca.explained(standardise(judges, self.mean_, self.scale_).numpy())
+        pca = fit_pca(X[training], self.mean_, self.scale_, None, seed=0)
+        rows = X[judges]
+        explained = pca.explained(
+            standardise(rows[s], self.mean_, self.scale_).numpy() for s in chunks(rows)
+        )
         enough = np.flatnonzero(explained >= self.n_components)
         return int(enough[0]) + 1 if len(enough) else len(explained)
 
     def _network_options(self) -> dict[str, Any]:
-        return super()._network_options() | {"ordered": self._is_ordered()}
+        return super()._network_options() | {"ordered": self._wants_order()}
 
-    @property
-    def _default_decay(self) -> float:
-        # Several decoders learn noise sooner than one.
-        return 0.6 if self._is_ordered() else super()._default_decay
-
-    @property
-    def _n_batches(self) -> int:
-        # Where widths pull at one encoder, a step needs more rows to find its way.
-        return 5 if self._is_ordered() else super()._n_batches
+    def _schedule(self) -> Schedule:
+        if not self._is_ordered():
+            return super()._schedule()
+        # Where widths pull at one encoder, a step needs more rows to find its way; and
+        # several decoders learn noise sooner than one.
+        return Schedule(n_batches=5, weight_decay=0.6)
 
     def _is_ordered(self) -> bool:
-        return self.ordered or self._is_share()
+        """Whether the fitted code is ordered, or else that of a fit would be."""
+        if hasattr(self, "_architecture"):
+            return self._architecture["ordered"]
+        return self._wants_order()
+
+    def _wants_order(self) -> bool:
+        return self.ordered or is_share(self.n_components)
 
     def _objective(self) -> Objective:
         if not self._is_ordered():
@@ -168,24 +172,44 @@ class UndercompleteAE(BaseAutoencoder):
         weights = np.ones(len(widths))
         if isinstance(network := self._whole_network(), Residual):
             missed = network.output_scale.numpy().astype(np.float64)[widths - 1]
-            weights = 1 / np.square(np.maximum(missed, missed[0] / 100 or 1.0))
-        weights[:-1][widths[:-1] == 1] *= 0.1
+            # Where PCA is all but exact a weight without end would drown the others.
+            least = missed[0] / 100 or 1.0
+            weights = 1 / np.square(np.maximum(missed, least))
+        if len(widths) > 1:
+            weights[0] *= 0.1
         return weights
 
     def _judge(self, engine: Engine) -> bool:
         keeps = super()._judge(engine)
-        self.__dict__.pop("explained_variance_ratio_", None)
+        for name in ("explained_variance_ratio_", "_pca_scores"):
+            self.__dict__.pop(name, None)
         if self._is_ordered():
-            network, widths = engine.module_, range(1, self._width + 1)
-            answer = network.reconstruct if keeps else network.linear
-            explained = 1 - engine.unexplained(answer, widths).mean(0)
-            ratio = np.diff(explained.double().numpy(), prepend=0.0)
-            self.explained_variance_ratio_ = ratio
+            network = engine.module_
+            scores = self._explained(engine, network.encode, network.decode_prefix)
+            if self.pca_score_ is not None:
+                pca = self._explained(engine, network.project, network.expand)
+                self._pca_scores, scores = pca, scores if keeps else pca
+            self.explained_variance_ratio_ = np.diff(scores, prepend=0.0)
+            self._score_prefix()
         return keeps
+
+    def _score_prefix(self) -> None:
+        """Publish the scores of as many components as are kept."""
+        ratio = self.explained_variance_ratio_[: self.n_components_]
+        self.explained_variance_ratio_ = ratio
+        if self.best_score_ is not None:
+            self.best_score_ = float(ratio.sum())
+        if self.pca_score_ is not None:
+            self.pca_score_ = float(self._pca_scores[self.n_components_ - 1])
+
+    def _explained(self, engine: Engine, encode: Any, decode: Any) -> np.ndarray:
+        """Return the explained variance of the held-out rows by each prefix."""
+        shares = engine.unexplained(encode, decode, range(1, self._width + 1))
+        return 1 - shares.mean(0).double().numpy()
 
     def _finish(self, engine: Engine, X: Any, keep_optimizer: bool) -> None:
         super()._finish(engine, X, keep_optimizer)
-        if self._is_share():
+        if is_share(self.n_components):
             explained = self.explained_variance_ratio_.cumsum()
             enough = np.flatnonzero(explained >= self.n_components)
             if not len(enough):
@@ -203,8 +227,7 @@ class UndercompleteAE(BaseAutoencoder):
         whole = self._whole_network()
         self.n_components_ = n_components
         self._use(whole)
-        ratio = self.explained_variance_ratio_[:n_components]
-        self.explained_variance_ratio_ = ratio
+        self._score_prefix()
 
     @available_if(_has_order)
     def truncate(self, n_components: int) -> Self:

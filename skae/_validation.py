@@ -61,6 +61,12 @@ def in_meta_estimator() -> bool:
     )
 
 
+def is_share(n_components: Any) -> bool:
+    """Whether a number of components is given as a share of the variance."""
+    is_float = isinstance(n_components, float | np.floating)
+    return is_float and bool(0 < n_components < 1)
+
+
 def check_callbacks(callbacks: list[Any] | None) -> list[Any]:
     """Return the callbacks, each one an object or class of skorch's kind."""
     for callback in callbacks or []:

@@ -19,6 +19,7 @@ LEAVES = {
     "_solvers",
     "_stopping",
     "_threads",
+    "_schedule",
     "_pca",
     "_floor",
 }

@@ -228,3 +228,41 @@ def test_random_state_determines_every_bit(digits):
     kw = {"max_iter": 3, "random_state": 7}
     a, b = (UndercompleteAE(4, **kw).fit(digits).transform(digits) for _ in range(2))
     np.testing.assert_array_equal(a, b)
+
+
+def test_warm_start_after_pca_was_kept_is_judged_by_unseen_rows(rng):
+    X = rng.normal(size=(200, 12))
+    estimator = fit_quietly(
+        UndercompleteAE(4, max_iter=5, warm_start=True, random_state=0), X
+    )
+    first = estimator.pca_score_
+    assert fit_quietly(estimator, X).pca_score_ == pytest.approx(first, rel=1e-5)
+
+
+def test_partial_fit_recovers_from_a_first_batch_that_hides_the_rest(digits):
+    estimator = UndercompleteAE(3, random_state=0).partial_fit(digits[:4])
+    before = estimator.score(digits)
+    for _ in range(40):
+        estimator.partial_fit(digits)
+    assert estimator.score(digits) > max(before, 0.6)
+
+
+def test_divergence_falls_back_to_pca(digits):
+    estimator = UndercompleteAE(3, learning_rate_init=1e30, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="Lower learning_rate_init"):
+        estimator.fit(digits)
+    assert error(estimator, digits) == pytest.approx(error(PCA(3).fit(digits), digits))
+
+
+def test_lbfgs_improves_on_pca(digits):
+    estimator = UndercompleteAE(
+        4, solver="lbfgs", hidden_layer_sizes=(16,), max_iter=30, random_state=0
+    ).fit(digits)
+    assert estimator.best_score_ > estimator.pca_score_
+
+
+def test_lbfgs_has_as_many_epochs_for_many_rows_as_for_few(rng):
+    kw = {"hidden_layer_sizes": (), "solver": "lbfgs", "n_iter_no_change": 10_000}
+    X = rng.normal(size=(2000, 3))
+    estimator = UndercompleteAE(1, early_stopping=False, init="random", **kw).fit(X)
+    assert estimator.n_iter_ == 800

@@ -107,8 +107,8 @@ def test_residual_starts_linear(widths, tied, activation):
     torch.testing.assert_close(network.encode(x), code)
     for n in widths:
         expected = code[:, :n] @ axes[:n] + 0.1
-        torch.testing.assert_close(network.reconstruct(x, n), expected)
-        torch.testing.assert_close(network.linear(x, n), expected)
+        torch.testing.assert_close(network.decode(network.encode(x)[:, :n]), expected)
+        torch.testing.assert_close(network.expand(network.project(x)[:, :n]), expected)
 
 
 def test_what_a_residual_network_adds_is_in_the_scale_of_what_pca_misses():

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -192,3 +193,34 @@ def test_none_keeps_as_many_components_as_there_are(rng, shape):
 def test_bad_n_components_are_quoted(digits, n_components):
     with pytest.raises(ValueError, match="'n_components' parameter"):
         UndercompleteAE(n_components).fit(digits)
+
+
+def test_scores_are_those_of_the_width(ordered):
+    explained = ordered.explained_variance_ratio_.cumsum()
+    assert ordered.best_score_ == pytest.approx(explained[-1])
+    truncated = ordered.truncate(3)
+    assert truncated.best_score_ == pytest.approx(explained[2])
+    assert truncated.pca_score_ < ordered.pca_score_ < ordered.best_score_
+
+
+@pytest.mark.parametrize("start", [False, True])
+def test_order_is_that_of_the_fit(digits, start):
+    estimator = UndercompleteAE(3, ordered=start, max_iter=20, random_state=0)
+    estimator.fit(digits).set_params(ordered=not start)
+    assert hasattr(estimator, "truncate") == start
+
+
+def test_width_cannot_change_when_training_goes_on(digits):
+    estimator = UndercompleteAE(3, max_iter=20, warm_start=True).fit(digits)
+    for n_components in (2, None, 0.5):
+        with pytest.raises(ValueError, match="n_components from 3 to"):
+            estimator.set_params(n_components=n_components).fit(digits)
+
+
+def test_share_of_variance_of_sparse_rows(digits):
+    kw = {"max_iter": 20, "random_state": 0}
+    dense, sparse = (
+        UndercompleteAE(0.6, **kw).fit(make(digits[:500]))
+        for make in (np.asarray, csr_array)
+    )
+    assert dense.n_components_ == sparse.n_components_

@@ -1,0 +1,29 @@
+"""How long and in what steps to train where the user leaves it open."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+# Steps of a solver after which little is left to gain.
+N_STEPS = 4000
+
+
+@dataclass
+class Schedule:
+    """Sizes chosen by ``python -m benchmarks search`` and its like."""
+
+    #: Minibatches of an epoch, as long as they have neither few rows nor many.
+    n_batches: int = 10
+    #: Weight decay of "adamw".
+    weight_decay: float = 0.2
+
+    def batch_size(self, n_rows: int) -> int:
+        """Return the size of even batches."""
+        most = np.clip(n_rows // self.n_batches, 32, 256)
+        # A last batch of few rows would make as large a step as the others.
+        return math.ceil(n_rows / math.ceil(n_rows / most))
+
+    def n_epochs(self, n_rows: int, batch_size: int) -> int:
+        """Return how many epochs take enough steps, but no end on few rows."""
+        return int(np.clip(N_STEPS * batch_size // n_rows, 10, 800))
