@@ -208,12 +208,16 @@ class BaseAutoencoder(
         self.n_components_ = self._width = self._choose_width(X, training, judges)
         self._architecture = self._network_options()
         self.network_: Network = self._build_network()
+        self._is_pca = False
         generator = torch.Generator("cpu").manual_seed(seed)
         loss = make_loss(self.loss, self.mean_, self.scale_)
         self.network_.reset_parameters(generator, loss.first_output())
         self._state = {"generator": generator.get_state().numpy(), "split_seed": seed}
         if self.init == "pca":
             self._become_pca(self.network_, X, training)
+            # The one weight of an objective starts where PCA is too.
+            log_variance = np.float32(np.log(max(self._rest, 1e-6)))
+            self._state["objective"] = {"loss.log_variance": np.array(log_variance)}
         self.loss_curve_: list[float] = []
         self.__dict__.pop("noise_variance_", None)
 
@@ -271,6 +275,7 @@ class BaseAutoencoder(
         X = X if isinstance(chosen, slice) else X[chosen]
         pca = fit_pca(X, self.mean_, self.scale_, self._width, seed).first(self._width)
         network.become_linear(**vars(pca))
+        self._is_pca, self._rest = True, pca.unexplained[-1]
 
     def _check_resumable(self) -> None:
         """Raise if the parameters now describe another network or loss."""
@@ -334,8 +339,9 @@ class BaseAutoencoder(
             self._report_divergence(engine)
         if engine.interrupted and not epochs:
             raise KeyboardInterrupt
-        self._is_pca = not self._judge(engine)
-        if self._is_pca:
+        if self._judge(engine):
+            self._is_pca = False
+        else:
             self._become_pca(engine.module_, X)
         self.network_ = engine.module_.to("cpu").eval()
         self.network_.zero_grad()
@@ -348,7 +354,8 @@ class BaseAutoencoder(
         self.n_iter_ = len(self.loss_curve_)
         if isinstance(loss := engine.criterion_.loss, Gaussian):
             # A power of the scale would raise where a product is infinite.
-            self.noise_variance_ = loss.variance().item() * self.scale_ * self.scale_
+            variance = self._rest if self._is_pca else loss.variance().item()
+            self.noise_variance_ = variance * self.scale_ * self.scale_
         self.interrupted_ = engine.interrupted
 
     def _judge(self, engine: Engine) -> bool:
@@ -364,10 +371,12 @@ class BaseAutoencoder(
         ours = engine.unexplained(network.encode, network.decode, network.widths)
         pca = engine.unexplained(network.project, network.expand, network.widths)
         self.pca_score_ = pca_score = 1 - overall(pca).item()
-        if is_better(ours, pca):
+        # A model from before is good enough to go back to, whatever the new rows are.
+        if not self._is_pca or is_better(ours, pca):
             return True
-        # Where nothing was left to gain there is nothing to warn of.
-        if 1 - pca_score > NEGLIGIBLE:
+        # Nothing was left to gain, or another warning says why nothing was gained.
+        cut_short = engine.diverged or engine.interrupted
+        if 1 - pca_score > NEGLIGIBLE and not cut_short:
             self._report_no_gain(len(pca))
         self.best_score_ = pca_score
         return False

@@ -46,7 +46,8 @@ class Codec:
     def jacobian(self, x: np.ndarray) -> np.ndarray:
         """Differentiate the encoder at each row, per unit of the data."""
         slopes = self._slopes(x).cpu().numpy()
-        return (slopes.astype(np.float64) / self.scale).astype(np.float32)
+        with np.errstate(over="ignore"):
+            return (slopes.astype(np.float64) / self.scale).astype(np.float32)
 
     def tangents(self, x: np.ndarray, n_directions: int) -> np.ndarray:
         """Return the directions in which the code of each row changes fastest."""

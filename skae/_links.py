@@ -1,5 +1,7 @@
 """Links: from a reconstruction to the decoder's output, and back."""
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -36,20 +38,39 @@ class Logit(Link):
         self.slope = 4 * scale
 
     def forward(self, reconstruction: Tensor) -> Tensor:
-        return torch.logit(reconstruction * self.scale + self.mean, eps=1e-4)
+        probability = reconstruction * self.scale + self.mean
+        # Rare events and near certain ones need room between them and the bound.
+        low = 1e-3 * torch.minimum(self.mean, 1 - self.mean).clamp(min=1e-9)
+        high = 1 - low.clamp(min=1e-6)
+        return torch.logit(torch.maximum(torch.minimum(probability, high), low))
 
     def inverse(self, output: Tensor) -> Tensor:
         return (torch.sigmoid(output) - self.mean) / self.scale
 
 
 class Log(Link):
-    """The output is the logarithm of the data over their mean, divided by ``scale``."""
+    """The output is the logarithm of the data over their mean, divided by ``scale``.
+
+    From ``e`` times the mean on it is linear, ``data / (e mean)``: an exponential would
+    make of a small error in an output any error in the data.
+    """
 
     def forward(self, reconstruction: Tensor) -> Tensor:
         # Of a feature that is always zero any ratio to the mean will do.
         mean = torch.where(self.mean > 0, self.mean, 1.0)
         ratio = 1 + reconstruction * self.scale / mean
-        return ratio.clamp(min=1e-3).log() / self.scale
+        small = ratio.clamp(min=1e-3).log()
+        return torch.where(ratio < math.e, small, ratio / math.e) / self.scale
 
     def inverse(self, output: Tensor) -> Tensor:
-        return self.mean * torch.expm1(self.scale * output) / self.scale
+        return self.mean * excess(self.scale * output) / self.scale
+
+
+def excess(value: Tensor) -> Tensor:
+    """Return the ratio to the mean, less one."""
+    return torch.where(value < 1, torch.expm1(value.clamp(max=1)), math.e * value - 1)
+
+
+def log_ratio(value: Tensor) -> Tensor:
+    """Return the logarithm of the ratio to the mean."""
+    return torch.where(value < 1, value, 1 + value.clamp(min=1).log())

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._links import Link, Log, Logit
+from ._links import Link, Log, Logit, excess, log_ratio
 
 
 class Loss(nn.Module):
@@ -97,10 +97,10 @@ class Poisson(Loss):
         super().__init__(mean / level, float(scale / level))
 
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
-        log_ratio = self.link.scale * output
+        value = self.link.scale * output
         target = x * self.link.scale + self.link.mean
-        excess = self.link.mean * torch.expm1(log_ratio) - target * log_ratio
-        return excess.mean() / self.link.scale**2
+        deviance = self.link.mean * excess(value) - target * log_ratio(value)
+        return deviance.mean() / self.link.scale**2
 
 
 class CallableLoss(Loss):

@@ -216,7 +216,8 @@ DOCUMENTATION = {
 
     pca_score_ : float or None
         Explained variance of the held-out rows by PCA of the training rows, at the same
-        width. None without ``early_stopping``, and with ``init="random"``.
+        width: the PCA that training started from, in an earlier fit maybe. None without
+        ``early_stopping``, and with ``init="random"``.
 
     network_ : torch.nn.Module
         The trained network, on the CPU, with ``encode`` and ``decode``.

@@ -66,13 +66,17 @@ def fit_pca(
     else:
         rows = X - mean.astype(np.float64)
         rows /= scale
-    # The number of threads would change last bits, and a search has fewer.
-    with threadpool_limits(limits=1), np.errstate(invalid="ignore"):
-        pca = PCA(wanted, svd_solver=solver, random_state=seed).fit(rows)
     deviation = np.sqrt(mean_variance_axis(rows, 0)[1] if issparse(X) else rows.var(0))
+    if not deviation.any():
+        axes, zeros = np.eye(1, X.shape[1]), np.zeros(1)
+        centre = np.asarray(rows.mean(axis=0)).ravel() - shift
+        return LinearCode(axes, centre, deviation, zeros, zeros)
+    # The number of threads would change last bits, and a search has fewer.
+    with threadpool_limits(limits=1):
+        pca = PCA(wanted, svd_solver=solver, random_state=seed).fit(rows)
     variances = pca.explained_variance_
-    # Summed from the smallest on, so that rounding leaves no negative rest.
-    rest = pca.noise_variance_ * (largest - wanted)
+    # Truncated solvers find it by a subtraction, which may leave less than nothing.
+    rest = max(0.0, pca.noise_variance_ * (largest - wanted))
     if wanted >= X.shape[0] - 1:
         # So few rows hide what others will miss.
         rest = max(rest, LEAST_REST * variances.sum())

@@ -82,8 +82,9 @@ def root_mean_square(X: Any, mean: np.ndarray) -> float:
         )
     if largest == 0:
         return 1.0
-    return largest * float(
-        np.sqrt(squared_deviation(X, mean, largest) / np.prod(X.shape))
+    return (
+        largest * float(np.sqrt(squared_deviation(X, mean, largest) / np.prod(X.shape)))
+        or 1.0
     )
 
 

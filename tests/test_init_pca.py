@@ -266,3 +266,51 @@ def test_lbfgs_has_as_many_epochs_for_many_rows_as_for_few(rng):
     X = rng.normal(size=(2000, 3))
     estimator = UndercompleteAE(1, early_stopping=False, init="random", **kw).fit(X)
     assert estimator.n_iter_ == 800
+
+
+def test_of_rank_deficient_rows_nothing_is_nan():
+    """scikit-learn's truncated solvers may find less than no variance left."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(550, 3)) @ rng.normal(size=(3, 60))
+        estimator = UndercompleteAE(8, max_iter=2, random_state=seed).fit(X)
+        assert error(estimator, X) < 1e-10
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_constant_sparse_rows(value):
+    X = csr_array(np.full((50, 20), value))
+    np.testing.assert_array_equal(UndercompleteAE(2).fit(X).reconstruct(X), value)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_rare_counts_do_not_explode(seed):
+    """A rate is an exponential, and a small error in its logarithm may be any."""
+    rng = np.random.default_rng(seed)
+    X, new = (1.0 * (rng.random((n, 10)) < 0.03) for n in (300, 3000))
+    estimator = UndercompleteAE(2, loss="poisson", max_iter=100, random_state=0)
+    assert error(fit_quietly(estimator, X), new) < 1.02 * error(PCA(2).fit(X), new)
+
+
+def test_small_probabilities_are_not_clipped_away(rng):
+    X = 1e-4 * rng.random((200, 8))
+    estimator = fit_quietly(UndercompleteAE(2, loss="bernoulli", max_iter=3), X)
+    assert error(estimator, X) < 1.02 * error(PCA(2).fit(X), X)
+
+
+def test_warm_start_on_few_rows_does_not_lose_the_model(digits):
+    estimator = UndercompleteAE(4, max_iter=20, warm_start=True, random_state=0)
+    before = estimator.fit(digits).score(digits)
+    estimator.set_params(learning_rate_init=1e-3).fit(digits[:12])
+    assert estimator.score(digits) > before - 0.05
+
+
+def test_gaussian_variance_starts_from_pca_and_falls_back_to_it(rng):
+    X = rng.normal(size=(300, 8))
+    kw = {"loss": "gaussian", "max_iter": 3, "random_state": 0}
+    estimator = fit_quietly(UndercompleteAE(3, **kw), X)
+    residual = error(PCA(3).fit(X), X)
+    assert estimator.noise_variance_ == pytest.approx(residual, rel=0.01)
+    kw |= {"learning_rate_init": 1e-30, "early_stopping": False}
+    untrained = UndercompleteAE(3, **kw).fit(X)
+    assert untrained.noise_variance_ == pytest.approx(residual, rel=0.01)
