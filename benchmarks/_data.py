@@ -56,6 +56,11 @@ def _circle(rng: np.random.Generator) -> Rows:
     return np.hstack(harmonics) + 0.05 * rng.normal(size=(800, 10))
 
 
+def _sphere(rng: np.random.Generator) -> Rows:
+    points = rng.normal(size=(1000, 3))
+    return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
 def _tree(rng: np.random.Generator) -> Rows:
     """Ten branches off a stem, as in single-cell data: square roots of counts."""
     branch, along = rng.integers(0, 10, 1500), rng.uniform(0, 1, (1500, 1))
@@ -93,6 +98,13 @@ MADE: dict[str, Maker] = {
         datasets.make_s_curve(1500, random_state=0)[0], 20, rng
     ),
     "circle": _circle,
+    "moons, 10-D": lambda rng: _lift(
+        datasets.make_moons(800, noise=0.05, random_state=0)[0], 10, rng
+    ),
+    "sphere, 20-D": lambda rng: _lift(_sphere(rng), 20, rng),
+    "biclusters": lambda rng: datasets.make_biclusters(
+        (600, 40), 5, noise=5, random_state=0
+    )[0],
     "low rank": lambda rng: _low_rank(rng, 0.5),
     "low rank, little noise": lambda rng: _low_rank(rng, 1e-3),
     "blobs": lambda rng: datasets.make_blobs(1000, 10, centers=8, random_state=0)[0],

@@ -20,14 +20,19 @@ from .floor import WIDTHS, run, summary
 #: What each candidate changes of the defaults.
 CANDIDATES: dict[str, dict[str, Any]] = {
     "defaults": {},
-    "128 hidden": {"hidden_layer_sizes": (128,)},
+    "64 hidden": {"hidden_layer_sizes": (64,)},
+    "512 hidden": {"hidden_layer_sizes": (512,)},
     "2 hidden layers": {"hidden_layer_sizes": (128, 128)},
     "relu": {"activation": "relu"},
-    "rate 0.002": {"learning_rate_init": 0.002},
-    "rate 0.01": {"learning_rate_init": 0.01},
+    "rate 0.003": {"learning_rate_init": 0.003},
+    "rate 0.03": {"learning_rate_init": 0.03},
+    "constant rate": {"learning_rate": "constant"},
     "no decay": {"weight_decay": 0.0},
-    "decay 0.3": {"weight_decay": 0.3},
+    "decay 0.6": {"weight_decay": 0.6},
+    "batches of 32": {"batch_size": 32},
+    "half the epochs": {"max_iter": 200},
     "patience 20": {"n_iter_no_change": 20},
+    "a fifth held out": {"validation_fraction": 0.2},
     "random start": {"init": "random"},
 }
 MOST_ROWS = 1500
