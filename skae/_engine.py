@@ -196,7 +196,7 @@ class Engine(NeuralNet):
 
     def _error_before(self) -> float:
         network = self.module_
-        shares = self.unexplained(network.encode, network.decode, network.widths)
+        shares = self._all_shares(network.encode, network.decode, network.widths)
         return overall(shares).item()
 
     @cached_property
@@ -306,16 +306,19 @@ class Engine(NeuralNet):
         shares = self._shares(network.encode, network.decode, network.widths, batch)
         return {"loss": overall(shares), "y_pred": None}
 
-    @torch.no_grad()
     def unexplained(self, encode: Map, decode: Map, widths: Sequence[int]) -> Tensor:
         """Return the unexplained share of each held-out row, or training row.
 
         Shares, one column for each width, are those of the rows' mean deviation.
         """
-        self._set_training(False)
         with limited_threads(self.n_threads(len(self.rows))):
-            batches = self.get_iterator(self.judges)
-            shares = [self._shares(encode, decode, widths, x) for x in batches]
+            return self._all_shares(encode, decode, widths)
+
+    @torch.no_grad()
+    def _all_shares(self, encode: Map, decode: Map, widths: Sequence[int]) -> Tensor:
+        self._set_training(False)
+        batches = self.get_iterator(self.judges)
+        shares = [self._shares(encode, decode, widths, x) for x in batches]
         return torch.cat(shares).cpu()
 
     def _shares(
