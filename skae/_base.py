@@ -92,7 +92,10 @@ class BaseAutoencoder(
 
     def _network_options(self) -> dict[str, Any]:
         """Arguments of the network class, from the parameters and the data's shape."""
-        hidden = check_layer_sizes(self.hidden_layer_sizes, self.n_features_in_)
+        if isinstance(self.hidden_layer_sizes, str):
+            hidden = self._schedule().hidden_layer_sizes(self.n_features_in_)
+        else:
+            hidden = check_layer_sizes(self.hidden_layer_sizes)
         return {
             "sizes": [self.n_features_in_, *hidden, self._width],
             "activation": self.activation,

@@ -85,7 +85,8 @@ DOCUMENTATION = {
     hidden_layer_sizes : int, array-like of int or "auto", default="auto"
         Widths of the encoder's hidden layers, outermost first; the decoder mirrors
         them. ``()`` makes encoder and decoder one linear map each; "auto" is one layer
-        of four times the features, but from 128 to 512.
+        of four times the features, but from 128 to 512; for ordered codes a second one
+        follows, half as wide.
 
     activation : str or callable, default="gelu"
         Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
@@ -143,7 +144,7 @@ DOCUMENTATION = {
     weight_decay : float or None, default=None
         Weight of the L2 penalty, half the sum of all squared weights, biases left out;
         "adamw" decays weights apart from the loss instead. None is 0.2 for "adamw",
-        0.6 of ordered codes, else 0.0. With a class as solver, 0.0 leaves that class's
+        1.2 of ordered codes, else 0.0. With a class as solver, 0.0 leaves that class's
         own default.
 
     batch_size : int or "auto", default="auto"

@@ -1,4 +1,4 @@
-"""How long and in what steps to train where the user leaves it open."""
+"""What to train, how long and in what steps, where the user leaves it open."""
 
 import math
 from dataclasses import dataclass
@@ -17,6 +17,13 @@ class Schedule:
     n_batches: int = 10
     #: Weight decay of "adamw".
     weight_decay: float = 0.2
+    #: Hidden layers, each half as wide as the one before.
+    n_layers: int = 1
+
+    def hidden_layer_sizes(self, n_features: int) -> list[int]:
+        """Return widths that leave room for a curved code of so many features."""
+        first = int(np.clip(4 * n_features, 128, 512))
+        return [first // 2**i for i in range(self.n_layers)]
 
     def batch_size(self, n_rows: int) -> int:
         """Return the size of even batches."""

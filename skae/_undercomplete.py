@@ -142,11 +142,11 @@ class UndercompleteAE(BaseAutoencoder):
         return super()._network_options() | {"ordered": self._wants_order()}
 
     def _schedule(self) -> Schedule:
-        if not self._is_ordered():
+        if not self._wants_order():
             return super()._schedule()
-        # Where widths pull at one encoder, a step needs more rows to find its way; and
-        # several decoders learn noise sooner than one.
-        return Schedule(n_batches=5, weight_decay=0.6)
+        # Where widths pull at one encoder, it needs more layers, and a step more rows,
+        # to find a way; and several decoders learn noise sooner than one.
+        return Schedule(n_batches=5, weight_decay=1.2, n_layers=2)
 
     def _is_ordered(self) -> bool:
         """Whether the fitted code is ordered, or else that of a fit would be."""

@@ -128,10 +128,8 @@ def check_domain(X: Any, loss: Any) -> None:
         )
 
 
-def check_layer_sizes(hidden_layer_sizes: Any, n_features: int) -> list[int]:
+def check_layer_sizes(hidden_layer_sizes: Any) -> list[int]:
     """Return the widths as a list; a single number is one layer."""
-    if isinstance(hidden_layer_sizes, str):
-        return [int(np.clip(4 * n_features, 128, 512))]
     sizes = np.atleast_1d(np.asarray(hidden_layer_sizes, dtype=object)).tolist()
     if not all(
         isinstance(s, Integral) and not isinstance(s, bool) and int(s) > 0
