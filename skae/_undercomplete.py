@@ -58,7 +58,7 @@ class UndercompleteAE(BaseAutoencoder):
         as there are rows or features, whichever are fewer.
 
     ordered : bool, default=False
-        Whether every prefix of the code shall be a good code. Takes about four times as
+        Whether every prefix of the code shall be a good code. Takes about eight times as
         long.
 
     <network parameters>
