@@ -67,7 +67,7 @@ class UndercompleteAE(BaseAutoencoder):
 
     Attributes
     ----------
-    explained_variance_ratio_ : ndarray of shape (n_components_,)
+    explained_variance_ratio_ : ndarray of shape (`n_components_`,)
         What each component adds to the explained variance of the held-out rows, or of
         the training rows without ``early_stopping``. Only of ordered codes, whose
         ``validation_scores_`` are one less the geometric mean, over the widths that are
