@@ -1,9 +1,7 @@
 """The scikit-learn shell around a network, an objective and the engine."""
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,56 +10,17 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ._codec import Codec
 from ._devices import own_settings, resolve_device, to_arrays, to_tensors
-from ._engine import Engine
-from ._floor import NEGLIGIBLE, is_better, overall
-from ._networks import Dense, Network, Prefix, Residual
-from ._objectives import Gaussian, Objective, make_loss, try_out
-from ._parameters import SharedParameters
-from ._pca import fit_pca
-from ._rows import (
-    Rows,
-    column_means,
-    explained_share,
-    hold_out,
-    map_rows,
-    n_held_out,
-    read_rows,
-    root_mean_square,
-    squared_deviation,
-)
-from ._schedule import Schedule
+from ._objectives import make_loss
+from ._rows import column_means, explained_share, map_rows, squared_deviation
 from ._solvers import is_full_batch
-from ._validation import (
-    DOMAINS,
-    check_callbacks,
-    check_codes,
-    check_count,
-    check_domain,
-    check_layer_sizes,
-    check_rows,
-    in_meta_estimator,
-    is_share,
-    warn_caller,
-)
-
-
-@contextmanager
-def all_or_nothing(estimator: Any) -> Iterator[None]:
-    """Undo every change to the estimator's attributes if an error leaves the block."""
-    before = vars(estimator).copy()
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
+from ._training import Trainable
+from ._validation import DOMAINS, check_codes, check_count, check_rows, is_share
 
 
 def _is_stochastic(estimator: Any) -> bool:
@@ -78,38 +37,11 @@ def _is_stochastic(estimator: Any) -> bool:
     return True
 
 
-class BaseAutoencoder(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, SharedParameters
-):
-    """What all autoencoders do; a subclass fills slots and adds parameters.
+class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
+    """The public contract of all autoencoders; a subclass adds parameters.
 
-    The slots are ``_network_class`` with ``_network_options``, and ``_objective``;
-    ``_choose_width``, ``_schedule``, ``_judge`` and ``_finish`` can be extended.
     Think twice before adding to this class: every estimator pays for it.
     """
-
-    _network_class: ClassVar[Callable[..., Network]] = Dense
-
-    def _network_options(self) -> dict[str, Any]:
-        """Arguments of the network class, from the parameters and the data's shape."""
-        if isinstance(self.hidden_layer_sizes, str):
-            hidden = self._schedule().hidden_layer_sizes(self.n_features_in_)
-        else:
-            hidden = check_layer_sizes(self.hidden_layer_sizes)
-        return {
-            "sizes": [self.n_features_in_, *hidden, self._width],
-            "activation": self.activation,
-            "code_activation": self.code_activation,
-            "tied_weights": self.tied_weights,
-        }
-
-    def _schedule(self) -> Schedule:
-        """Return what the user may leave open."""
-        return Schedule()
-
-    def _objective(self) -> Objective:
-        """Return what is minimised."""
-        return Objective(make_loss(self.loss, self.mean_, self.scale_))
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -173,245 +105,6 @@ class BaseAutoencoder(
             If ``solver="lbfgs"``, which works on all rows at once.
         """
         return self._train(X, partial=True)
-
-    def _train(self, X: Any, partial: bool) -> Self:
-        resume = (partial or self.warm_start) and hasattr(self, "network_")
-        validate = self.early_stopping and not partial
-        device = resolve_device(self.device)
-        with all_or_nothing(self), own_settings(device, grad=True):
-            min_samples = 1 if resume and not validate else 2
-            X = check_rows(self, X, reset=not resume, min_samples=min_samples)
-            check_domain(X, self.loss)
-            if resume:
-                self._check_resumable()
-                self._resume(X, validate)
-            else:
-                self._start(X, validate)
-            engine = self._engine(X, device, partial, validate)
-            engine.run(read_rows(X, self.mean_, self.scale_), self._state)
-            self._finish(engine, X, keep_optimizer=partial or self.warm_start)
-        if engine.interrupted:
-            self._report_interrupt()
-        return self
-
-    def _start(self, X: Any, validate: bool) -> None:
-        """Measure the data, and set the first weights."""
-        if self.init == "pca" and self.code_activation != "identity":
-            raise ValueError(
-                f"init='pca' starts with a linear code, which code_activation="
-                f"{self.code_activation!r} would bend: use init='random'."
-            )
-        try_out(self.loss, self.n_features_in_)
-        means = column_means(X)
-        self.scale_ = root_mean_square(X, means)
-        self.mean_ = means.astype(np.float64 if X.dtype == np.float64 else np.float32)
-        self._fitted = self._parameters_of_the_fit()
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        training, judges = self._parts(X, validate, seed)
-        self.n_components_ = self._width = self._choose_width(X, training, judges)
-        self._architecture = self._network_options()
-        self.network_: Network = self._build_network()
-        self._is_pca = False
-        generator = torch.Generator("cpu").manual_seed(seed)
-        loss = make_loss(self.loss, self.mean_, self.scale_)
-        self.network_.reset_parameters(generator, loss.first_output())
-        self._state = {"generator": generator.get_state().numpy(), "split_seed": seed}
-        if self.init == "pca":
-            self._become_pca(self.network_, X, training)
-            # The one weight of an objective starts where PCA is too.
-            log_variance = np.float32(np.log(max(self._rest, 1e-6)))
-            self._state["objective"] = {"loss.log_variance": np.array(log_variance)}
-        self.loss_curve_: list[float] = []
-        self.__dict__.pop("noise_variance_", None)
-
-    def _parameters_of_the_fit(self) -> dict[str, Any]:
-        """Return parameters that cannot change when training goes on."""
-        return {name: getattr(self, name) for name in ("n_components", "loss", "init")}
-
-    def _resume(self, X: Any, validate: bool) -> None:
-        """Forget what PCA of all rows knows of the rows that will judge."""
-        if validate and self._is_pca:
-            self.network_ = copy.deepcopy(self.network_)
-            training, _ = self._parts(X, validate, self._state["split_seed"])
-            self._become_pca(self.network_, X, training)
-
-    def _parts(self, X: Any, validate: bool, seed: int) -> tuple[Rows, Rows]:
-        """Return what picks the rows to train on, and those that judge."""
-        if not validate:
-            return slice(None), slice(None)
-        parts = hold_out(X.shape[0], self.validation_fraction, seed)
-        training, held_out = (part.numpy() for part in parts)
-        # Two rows at least have a principal axis.
-        return training if len(training) > 1 else slice(None), held_out
-
-    def _choose_width(self, X: Any, training: Rows, judges: Rows) -> int:
-        """Return how many components to train."""
-        if self.n_components is None:
-            return min(X.shape)
-        return int(self.n_components)
-
-    def _build_network(self) -> Network:
-        """Build a network of the fitted shape, its weights not yet set."""
-        network = self._network_class(**self._architecture)
-        network.link = make_loss(self._fitted["loss"], self.mean_, self.scale_).link
-        if self._fitted["init"] != "pca":
-            return network
-        return Residual(network, self._width, self.n_features_in_)
-
-    def _whole_network(self) -> Network:
-        """Return the network that was trained."""
-        network = self.network_
-        return network.network if isinstance(network, Prefix) else network
-
-    def _use(self, network: Network) -> None:
-        """Publish the network, or as much as is kept of its code."""
-        kept = self.n_components_
-        self.network_ = Prefix(network, kept) if self._is_cut() else network
-
-    def _is_cut(self) -> bool:
-        """Whether the code is narrower than what was trained."""
-        return self.n_components_ < self._width
-
-    def _become_pca(self, network: Any, X: Any, chosen: Rows = slice(None)) -> None:
-        """Turn the network into the PCA of all rows or some."""
-        seed = self._state["split_seed"]
-        X = X if isinstance(chosen, slice) else X[chosen]
-        pca = fit_pca(X, self.mean_, self.scale_, self._width, seed).first(self._width)
-        network.become_linear(**vars(pca))
-        self._is_pca, self._rest = True, pca.unexplained[-1]
-
-    def _check_resumable(self) -> None:
-        """Raise if the parameters now describe another network or loss."""
-        if self._is_cut():
-            raise ValueError(
-                f"Cannot go on training: of {self._width} components only "
-                f"{self.n_components_} are kept. Fit with warm_start=False, or fit a "
-                f"clone with n_components={self.n_components_}."
-            )
-        now = self._network_options() | self._parameters_of_the_fit()
-        fitted = self._architecture | self._fitted
-        changed = {k: (fitted[k], now[k]) for k in now if fitted[k] != now[k]}
-        if changed:
-            changes = ", ".join(f"{k} from {a} to {b}" for k, (a, b) in changed.items())
-            raise ValueError(
-                f"Cannot go on training: the parameters change {changes}. Fit with "
-                "warm_start=False to start anew."
-            )
-
-    def _engine(
-        self, X: Any, device: torch.device, partial: bool, validate: bool
-    ) -> Engine:
-        fraction = self.validation_fraction if validate else 0.0
-        n_rows = X.shape[0] - n_held_out(X.shape[0], fraction)
-        schedule = self._schedule()
-        batch_size, max_iter = self.batch_size, self.max_iter
-        if is_full_batch(self.solver):
-            batch_size = n_rows
-        elif batch_size == "auto":
-            batch_size = schedule.batch_size(n_rows)
-        if max_iter == "auto":
-            max_iter = schedule.n_epochs(n_rows, int(batch_size))
-        weight_decay = self.weight_decay
-        if weight_decay is None:
-            weight_decay = schedule.weight_decay if self.solver == "adamw" else 0.0
-        return Engine(
-            copy.deepcopy(self.network_),
-            self._objective(),
-            solver=self.solver,
-            learning_rate_init=self.learning_rate_init,
-            # An epoch at a time there is no last one to slow down to.
-            learning_rate="constant" if partial else self.learning_rate,
-            weight_decay=weight_decay,
-            validation_fraction=fraction,
-            keeps_start=self._fitted["init"] == "pca",
-            tol=self.tol,
-            n_iter_no_change=self.n_iter_no_change,
-            # A user's activation may draw from the only generator that it knows.
-            draws_globally=callable(self.activation) or callable(self.code_activation),
-            batch_size=min(int(batch_size), n_rows),
-            max_epochs=1 if partial else int(max_iter),
-            callbacks=check_callbacks(self.callbacks),
-            device=str(device),
-            verbose=int(self.verbose),
-        )
-
-    def _finish(self, engine: Engine, X: Any, keep_optimizer: bool) -> None:
-        """Publish what was learnt."""
-        epochs = engine.epochs()
-        if engine.diverged:
-            self._report_divergence(engine)
-        if engine.interrupted and not epochs:
-            raise KeyboardInterrupt
-        if self._judge(engine):
-            self._is_pca = False
-        else:
-            self._become_pca(engine.module_, X)
-        self.network_ = engine.module_.to("cpu").eval()
-        self.network_.zero_grad()
-        self.device_ = engine.device
-        # Moments that saw the loss explode would make it explode again, and those of
-        # weights that are gone mean nothing.
-        keep_optimizer &= not (engine.diverged or self._is_pca)
-        self._state = engine.state(keep_optimizer)
-        self.loss_curve_ = [*self.loss_curve_, *(e["train_loss"] for e in epochs)]
-        self.n_iter_ = len(self.loss_curve_)
-        if isinstance(loss := engine.criterion_.loss, Gaussian):
-            # A power of the scale would raise where a product is infinite.
-            variance = self._rest if self._is_pca else loss.variance().item()
-            self.noise_variance_ = variance * self.scale_ * self.scale_
-        self.interrupted_ = engine.interrupted
-
-    def _judge(self, engine: Engine) -> bool:
-        """Score by the held-out rows; return whether training may keep its weights."""
-        self.validation_scores_ = self.best_score_ = self.pca_score_ = None
-        if not engine.validation_fraction:
-            return True
-        self.validation_scores_ = [1 - e["valid_loss"] for e in engine.epochs()]
-        self.best_score_ = 1 - engine.stopping.best
-        if self._fitted["init"] != "pca":
-            return True
-        network = engine.module_
-        ours = engine.unexplained(network.encode, network.decode, network.widths)
-        pca = engine.unexplained(network.project, network.expand, network.widths)
-        self.pca_score_ = pca_score = 1 - overall(pca).item()
-        # A model from before is good enough to go back to, whatever the new rows are.
-        if not self._is_pca or is_better(ours, pca):
-            return True
-        # Nothing was left to gain, or another warning says why nothing was gained.
-        cut_short = engine.diverged or engine.interrupted
-        if 1 - pca_score > NEGLIGIBLE and not cut_short:
-            self._report_no_gain(len(pca))
-        self.best_score_ = pca_score
-        return False
-
-    def _report_interrupt(self) -> None:
-        """Warn that training was cut short, or stop the meta-estimator too."""
-        message = f"Interrupted: the weights are the best of {self.n_iter_} epochs."
-        if in_meta_estimator():
-            raise KeyboardInterrupt(message)
-        warn_caller(message, ConvergenceWarning)
-
-    def _report_no_gain(self, n_held_out: int) -> None:
-        """Warn that PCA stays."""
-        warn_caller(
-            "Training did not improve on PCA, which is kept: of the variance of "
-            f"{n_held_out} held-out rows PCA explains {self.pca_score_:.4g}, the best "
-            f"epoch {self.best_score_:.4g}, which is worse or may be luck. More rows, "
-            f"or another width than n_components={self.n_components}, may help; "
-            "early_stopping=False trains on all rows and keeps what comes of it.",
-            ConvergenceWarning,
-        )
-
-    def _report_divergence(self, engine: Engine) -> None:
-        """Warn if there are good weights to go back to, raise if not."""
-        message = (
-            f"The loss grew without bound in {len(engine.history)} epochs with "
-            f"learning_rate_init={self.learning_rate_init}, on data divided by "
-            f"scale_={self.scale_:.3g}. Lower learning_rate_init"
-        )
-        if engine.stopping.weights is None:
-            raise ValueError(f"{message}.")
-        warn_caller(f"{message}; the best weights are kept.", ConvergenceWarning)
 
     def transform(self, X: Any) -> np.ndarray:
         """Encode rows.

@@ -1,8 +1,7 @@
 """The training loop: skorch's, over batches of tensors held in memory."""
 
 import math
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,13 @@ from skorch.utils import TeeGenerator
 from torch import Tensor
 
 from ._devices import place, seeded, to_arrays, to_tensors
-from ._floor import overall
+from ._floor import Judge, Map, overall
 from ._rows import Batches, hold_out
 from ._solvers import LBFGS_SCALE, is_decayed, is_full_batch, make_solver
 from ._stopping import Stopping, is_deliberate
 from ._threads import limited_threads, reproducible_threads
 
 VALIDATION_ELEMENTS = 2**22
-Map = Callable[[Tensor], Tensor]
 
 
 class Engine(NeuralNet):
@@ -185,7 +183,8 @@ class Engine(NeuralNet):
         self.rows = X
         training, held_out = self._split(len(X))
         self.loss_before = self._loss_before(training)
-        self.judges = training if held_out is None else held_out
+        judges = training if held_out is None else held_out
+        self.judge = Judge(self.get_iterator(judges), self.criterion_.loss.link)
         self.n_steps = 0
         self.last_step = self.max_epochs * math.ceil(len(training) / self.batch_size)
         if self.decays:
@@ -194,16 +193,11 @@ class Engine(NeuralNet):
             self.stopping.consider(self, self._error_before())
         return training, held_out
 
+    @torch.no_grad()
     def _error_before(self) -> float:
         network = self.module_
-        shares = self._all_shares(network.encode, network.decode, network.widths)
-        return overall(shares).item()
-
-    @cached_property
-    def spread(self) -> float:
-        """Mean squared deviation of the rows that judge from the training mean."""
-        total = sum(float(x.square().sum()) for x in self.get_iterator(self.judges))
-        return total / len(self.judges) or 1.0
+        maps = network.encode, network.decode, network.widths
+        return overall(self.judge.all_shares(*maps)).item()
 
     def get_iterator(self, dataset: Tensor, training: bool = False) -> Batches:
         """Return batches of the rows that ``dataset`` names."""
@@ -303,33 +297,15 @@ class Engine(NeuralNet):
     def validation_step(self, batch: Tensor, **_: Any) -> dict[str, Any]:
         """Return the share of the variance that is left unexplained."""
         network = self.module_
-        shares = self._shares(network.encode, network.decode, network.widths, batch)
-        return {"loss": overall(shares), "y_pred": None}
-
-    def unexplained(self, encode: Map, decode: Map, widths: Sequence[int]) -> Tensor:
-        """Return the unexplained share of each held-out row, or training row.
-
-        Shares, one column for each width, are those of the rows' mean deviation.
-        """
-        with limited_threads(self.n_threads(len(self.rows))):
-            return self._all_shares(encode, decode, widths)
+        maps = network.encode, network.decode, network.widths
+        return {"loss": overall(self.judge.shares(batch, *maps)), "y_pred": None}
 
     @torch.no_grad()
-    def _all_shares(self, encode: Map, decode: Map, widths: Sequence[int]) -> Tensor:
+    def unexplained(self, encode: Map, decode: Map, widths: Sequence[int]) -> Tensor:
+        """Return the unexplained share of each row that judges, by each width."""
         self._set_training(False)
-        batches = self.get_iterator(self.judges)
-        shares = [self._shares(encode, decode, widths, x) for x in batches]
-        return torch.cat(shares).cpu()
-
-    def _shares(
-        self, encode: Map, decode: Map, widths: Sequence[int], x: Tensor
-    ) -> Tensor:
-        link, code = self.criterion_.loss.link, encode(x)
-        squares = [
-            (link.inverse(decode(code[:, :n])) - x).square().flatten(1).sum(1)
-            for n in widths
-        ]
-        return torch.stack(squares, 1) / self.spread
+        with limited_threads(self.n_threads(len(self.rows))):
+            return self.judge.all_shares(encode, decode, widths).cpu()
 
     def epochs(self) -> list[dict[str, Any]]:
         """Return the records of the epochs that ended well."""

@@ -4,14 +4,52 @@ Shares are squared errors of rows over the rows' mean squared deviation: one col
 each width of the code at which it is judged.
 """
 
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+
 import numpy as np
+import torch
 from scipy.stats import t as student
 from torch import Tensor
+
+from ._links import Link
+
+Map = Callable[[Tensor], Tensor]
 
 # Chance at most with which a gain is taken for real that is none.
 LEVEL = 0.025
 # Share of the variance that is below the rounding of float32.
 NEGLIGIBLE = 1e-9
+
+
+class Judge:
+    """Rows that a code is judged by: held-out ones, or those of training."""
+
+    def __init__(self, batches: Iterable[Tensor], link: Link) -> None:
+        self.batches, self.link = batches, link
+
+    @cached_property
+    def spread(self) -> float:
+        """Mean squared deviation of the rows from the training mean."""
+        total, n_rows = 0.0, 0
+        for x in self.batches:
+            total, n_rows = total + float(x.square().sum()), n_rows + len(x)
+        return total / n_rows or 1.0
+
+    def shares(
+        self, x: Tensor, encode: Map, decode: Map, widths: Sequence[int]
+    ) -> Tensor:
+        """Return the share that each width leaves unexplained, of a batch."""
+        code = encode(x)
+        squares = [
+            (self.link.inverse(decode(code[:, :n])) - x).square().flatten(1).sum(1)
+            for n in widths
+        ]
+        return torch.stack(squares, 1) / self.spread
+
+    def all_shares(self, encode: Map, decode: Map, widths: Sequence[int]) -> Tensor:
+        """Return them of all rows."""
+        return torch.cat([self.shares(x, encode, decode, widths) for x in self.batches])
 
 
 def overall(shares: Tensor) -> Tensor:

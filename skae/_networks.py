@@ -236,9 +236,6 @@ class Residual(Network):
         self.network.reset_parameters(generator, torch.zeros_like(output))
         self.network.silence()
 
-    def silence(self) -> None:
-        self.network.silence()
-
     @torch.no_grad()
     def become_linear(
         self, axes: Any, centre: Any, deviation: Any, variances: Any, unexplained: Any

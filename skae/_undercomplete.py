@@ -58,8 +58,8 @@ class UndercompleteAE(BaseAutoencoder):
         as there are rows or features, whichever are fewer.
 
     ordered : bool, default=False
-        Whether every prefix of the code shall be a good code. Takes about eight times as
-        long.
+        Whether every prefix of the code shall be a good code. Takes about eight times
+        as long.
 
     <network parameters>
 
@@ -129,7 +129,8 @@ class UndercompleteAE(BaseAutoencoder):
     def _choose_width(self, X: Any, training: Rows, judges: Rows) -> int:
         if not is_share(self.n_components):
             return super()._choose_width(X, training, judges)
-        # What PCA needs is enough: the code of the same width is no worse.
+        # What PCA needs is enough: the code of the same width is no worse. A PCA of all
+        # axes leaves nothing to chance.
         pca = fit_pca(X[training], self.mean_, self.scale_, None, seed=0)
         rows = X[judges]
         explained = pca.explained(

@@ -1,4 +1,4 @@
-"""Imports go one way: leaves, engine and codec, base, estimators, the package."""
+"""Imports go one way: leaves, engine, training, base, estimators, the package."""
 
 import ast
 import pathlib
@@ -21,16 +21,18 @@ LEAVES = {
     "_threads",
     "_schedule",
     "_pca",
-    "_floor",
 }
 ALLOWED = {
     **{leaf: set() for leaf in LEAVES},
     "_networks": {"_links"},
     "_objectives": {"_links"},
+    "_floor": {"_links"},
     "_engine": {"_floor", "_rows", "_devices", "_solvers", "_stopping", "_threads"},
     "_codec": {"_networks", "_objectives", "_rows", "_devices"},
     "_parameters": LEAVES | {"_networks", "_objectives"},
-    "_base": LEAVES | {"_networks", "_objectives", "_engine", "_parameters", "_codec"},
+    "_training": LEAVES
+    | {"_floor", "_networks", "_objectives", "_engine", "_parameters"},
+    "_base": LEAVES | {"_objectives", "_codec", "_training"},
     "_undercomplete": LEAVES
     | {"_networks", "_objectives", "_engine", "_parameters", "_base"},
     # These know a fitted estimator by what it does.
