@@ -1,5 +1,6 @@
 """Records: what was run, on what, and what came out."""
 
+import csv
 import datetime
 import importlib.metadata
 import json
@@ -9,6 +10,8 @@ import platform
 import statistics
 from collections.abc import Sequence
 from typing import Any
+
+from rich.table import Table
 
 PACKAGES = ("skae", "numpy", "scikit-learn", "skorch", "torch")
 
@@ -25,6 +28,22 @@ def write_record(path: pathlib.Path, **results: Any) -> None:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def write_table(
+    path: pathlib.Path, title: str, headings: Sequence[str], rows: Sequence[list[str]]
+) -> Table:
+    """Write rows as CSV, which the docs show, and return the table to print."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([headings, *rows])
+    table = Table(title=title)
+    for heading, first in zip(headings, rows[0], strict=True):
+        is_number = first.replace(".", "").isdigit()
+        table.add_column(heading, justify="right" if is_number else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _processor() -> str:

@@ -15,14 +15,13 @@ import numpy as np
 from joblib import Parallel, delayed
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 
 from skae import UndercompleteAE
 
 from ._data import Rows, load
-from ._record import write_record
+from ._record import write_record, write_table
 
 WIDTHS = (2, 8, 32)
 SEEDS = (0, 1, 2)
@@ -125,22 +124,17 @@ def table_rows(runs: list[dict[str, Any]]) -> list[list[str]]:
     return rows
 
 
-def make_table(runs: list[dict[str, Any]]) -> Table:
-    """Build the table that is printed."""
-    table = Table(title="Test error of UndercompleteAE over PCA's, median of 3 seeds")
-    table.add_column("data")
-    for heading in ("rows", "features", *map(str, WIDTHS)):
-        table.add_column(heading, justify="right")
-    for row in table_rows(runs):
-        table.add_row(*row)
-    return table
-
-
 def main(output: pathlib.Path) -> None:
-    """Run all cases; print the table; write the record."""
+    """Run all cases; print the table; write it and the record."""
     console = Console()
     runs = list(run_all(console))
-    console.print(make_table(runs), summary(runs))
+    table = write_table(
+        output / "floor.csv",
+        "Test error of UndercompleteAE over PCA's, median of 3 seeds",
+        ["data", "rows", "features", *map(str, WIDTHS)],
+        table_rows(runs),
+    )
+    console.print(table, summary(runs))
     record = output / "floor.json"
     write_record(
         record,

@@ -10,7 +10,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
@@ -18,7 +17,7 @@ from skae import UndercompleteAE
 from skae.metrics import explained_variance
 
 from ._data import Rows, load
-from ._record import write_record
+from ._record import write_record, write_table
 
 WIDTH = 32
 SEPARATE = (2, 4, 8, 16, 32)
@@ -28,24 +27,32 @@ SHARE = 0.95
 
 def run(name: str, seed: int, train: Rows, test: Rows) -> dict[str, Any]:
     """Return test explained variances of prefixes, of PCA and of separate fits."""
-    start = time.perf_counter()
-    whole = UndercompleteAE(WIDTH, ordered=True, random_state=seed).fit(train)
-    seconds = round(time.perf_counter() - start, 1)
-    separate = {
-        str(width): UndercompleteAE(width, random_state=seed).fit(train).score(test)
+    whole, seconds = timed_fit(
+        train, n_components=WIDTH, ordered=True, random_state=seed
+    )
+    fits = {
+        str(width): timed_fit(train, n_components=width, random_state=seed)
         for width in SEPARATE
     }
     return {
         "data": name,
         "seed": seed,
         "seconds": seconds,
-        "separate": separate,
+        "separate": {width: fit.score(test) for width, (fit, _) in fits.items()},
+        "separate_seconds": {width: seconds for width, (_, seconds) in fits.items()},
         "prefixes": [whole.truncate(k).score(test) for k in range(1, WIDTH + 1)],
         "pca": [
             explained_variance(PCA(k, random_state=seed).fit(train), test)
             for k in range(1, WIDTH + 1)
         ],
     }
+
+
+def timed_fit(train: Rows, **parameters: Any) -> tuple[UndercompleteAE, float]:
+    """Return a fitted autoencoder, and how many seconds that took."""
+    start = time.perf_counter()
+    autoencoder = UndercompleteAE(**parameters).fit(train)
+    return autoencoder, round(time.perf_counter() - start, 1)
 
 
 def chosen_widths() -> dict[str, int]:
@@ -63,15 +70,13 @@ def least_margin(result: dict[str, Any]) -> float:
     return min(ours - pca for ours, pca in pairs)
 
 
-def make_table(runs: list[dict[str, Any]]) -> Table:
-    """Build the table: errors of prefixes over those of separate fits and of PCA."""
-    table = Table(title=f"Test error of prefixes of {WIDTH} ordered components over")
-    for heading in ("data", "width", "separate fits'", "PCA's"):
-        table.add_column(heading, justify="right")
-    for name in dict.fromkeys(r["data"] for r in runs):
-        for width in SEPARATE:
-            table.add_row(name, str(width), *ratios(runs, name, width))
-    return table
+def table_rows(runs: list[dict[str, Any]]) -> list[list[str]]:
+    """Return errors of prefixes over those of separate fits and of PCA."""
+    return [
+        [name, str(width), *ratios(runs, name, width)]
+        for name in dict.fromkeys(r["data"] for r in runs)
+        for width in SEPARATE
+    ]
 
 
 def ratios(runs: list[dict[str, Any]], name: str, width: int) -> list[str]:
@@ -89,7 +94,7 @@ def ratios(runs: list[dict[str, Any]], name: str, width: int) -> list[str]:
 
 
 def main(output: pathlib.Path) -> None:
-    """Run all fits; print the table; write the record."""
+    """Run all fits; print the table; write it and the record."""
     console, loaders = Console(), load()
     cases = [(n, s) for n, seeds in SEEDS.items() if n in loaders for s in seeds]
     runs = []
@@ -97,7 +102,13 @@ def main(output: pathlib.Path) -> None:
         train, test = (rows.astype(float) for rows in loaders[name]())
         runs.append(run(name, seed, train, test))
     widths, margin = chosen_widths(), min(map(least_margin, runs))
-    console.print(make_table(runs))
+    table = write_table(
+        output / "ordered.csv",
+        f"Test error of prefixes of {WIDTH} ordered components over that of",
+        ["data", "width", "separate fits", "PCA"],
+        table_rows(runs),
+    )
+    console.print(table)
     console.print(f"Least lead over PCA of any prefix: {margin:.4f} of the variance.")
     console.print(f"Components for {SHARE:.0%} of digits' variance: {widths}")
     record = output / "ordered.json"

@@ -10,11 +10,10 @@ from typing import Any
 from joblib import Parallel, delayed
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 from sklearn.model_selection import train_test_split
 
 from ._data import Rows, load
-from ._record import write_record
+from ._record import write_record, write_table
 from .floor import WIDTHS, run, summary
 
 #: What each candidate changes of the defaults.
@@ -51,8 +50,14 @@ def parts() -> dict[str, tuple[Rows, Rows]]:
     return chosen
 
 
+def table_rows(results: list[dict[str, Any]]) -> list[list[str]]:
+    """Return a row for each candidate."""
+    keys = "geometric mean", "worst", "seconds"
+    return [[r["candidate"], *(f"{r[key]:.3f}" for key in keys)] for r in results]
+
+
 def main(output: pathlib.Path) -> None:
-    """Fit all candidates; print the table; write the record."""
+    """Fit all candidates; print the table; write it and the record."""
     console = Console()
     cases = [
         (name, width, *rows)
@@ -60,9 +65,6 @@ def main(output: pathlib.Path) -> None:
         for width in WIDTHS
         if width < min(rows[0].shape)
     ]
-    table = Table(title="Validation error over PCA's: geometric mean and maximum")
-    for heading in ("candidate", "mean", "worst", "seconds a fit"):
-        table.add_column(heading)
     results = []
     for candidate, changes in CANDIDATES.items():
         start = time.perf_counter()
@@ -74,8 +76,12 @@ def main(output: pathlib.Path) -> None:
         seconds = round((time.perf_counter() - start) / len(cases), 2)
         found = summary(runs) | {"seconds": seconds}
         results.append({"candidate": candidate, "changes": changes, **found})
-        mean, worst = found["geometric mean"], found["worst"]
-        table.add_row(candidate, f"{mean:.3f}", f"{worst:.3f}", f"{seconds:.2f}")
+    table = write_table(
+        output / "search.csv",
+        "Validation error over PCA's: geometric mean and maximum",
+        ["candidate", "mean", "worst", "seconds a fit"],
+        table_rows(results),
+    )
     console.print(table)
     write_record(
         output / "search.json",

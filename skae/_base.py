@@ -82,8 +82,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train for one epoch on the rows of ``X``, going on from where it stands.
 
-        ``mean_`` and ``scale_`` stay those of the first call. No rows are held out:
-        ``early_stopping`` is for ``fit``.
+        ``mean_``, ``scale_`` and the PCA of ``init="pca"`` stay those of the first
+        call. No rows are held out: ``early_stopping`` is for ``fit``.
 
         Parameters
         ----------
@@ -102,7 +102,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         ValueError, TypeError, KeyboardInterrupt
             As in ``fit``.
         AttributeError
-            If ``solver="lbfgs"``, which works on all rows at once.
+            If ``solver="lbfgs"``, which works on all rows at once, or if
+            ``n_components`` is a share of the variance.
         """
         return self._train(X, partial=True)
 
@@ -275,7 +276,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         -------
         directions : ndarray of shape (n_samples, n_directions, n_features), float32
             The leading right singular vectors of the encoder's Jacobian at each row,
-            orthonormal, without unit; the largest entry of each is positive.
+            orthonormal, without unit; the largest entry of each is positive. Beyond
+            the Jacobian's rank they are any directions orthogonal to the others.
 
         Raises
         ------

@@ -12,7 +12,7 @@ from skorch.utils import TeeGenerator
 from torch import Tensor
 
 from ._devices import place, seeded, to_arrays, to_tensors
-from ._floor import Judge, Map, overall
+from ._floor import Judge, Map, is_worse, overall
 from ._rows import Batches, hold_out
 from ._solvers import LBFGS_SCALE, is_decayed, is_full_batch, make_solver
 from ._stopping import Stopping, is_deliberate
@@ -189,15 +189,25 @@ class Engine(NeuralNet):
         self.last_step = self.max_epochs * math.ceil(len(training) / self.batch_size)
         if self.decays:
             self.rates = [group["lr"] for group in self.optimizer_.param_groups]
+        self.floor: Tensor | None = None
         if self.keeps_start:
-            self.stopping.consider(self, self._error_before())
+            floor = self._all_shares()
+            self.stopping.consider(self, overall(floor).item())
+            self.floor = floor
         return training, held_out
 
+    def is_above_floor(self) -> bool:
+        """Whether no width does worse than it did at the start."""
+        # One width is told by the mean over widths already.
+        if self.floor is None or len(self.module_.widths) == 1:
+            return True
+        return not is_worse(self._all_shares(), self.floor).any()
+
     @torch.no_grad()
-    def _error_before(self) -> float:
+    def _all_shares(self) -> Tensor:
+        self._set_training(False)
         network = self.module_
-        maps = network.encode, network.decode, network.widths
-        return overall(self.judge.all_shares(*maps)).item()
+        return self.judge.all_shares(network.encode, network.decode, network.widths)
 
     def get_iterator(self, dataset: Tensor, training: bool = False) -> Batches:
         """Return batches of the rows that ``dataset`` names."""

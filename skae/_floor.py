@@ -57,15 +57,19 @@ def overall(shares: Tensor) -> Tensor:
     return shares.mean(0).clamp(min=1e-12).log().mean().exp()
 
 
+def is_worse(ours: Tensor, others: Tensor) -> Tensor:
+    """Whether our mean share is larger, for each width."""
+    return ours.mean(0) > others.mean(0) + NEGLIGIBLE
+
+
 def is_better(ours: Tensor, others: Tensor) -> bool:
     """Whether our mean share is less, by Student's paired test, and at no width more.
 
     The best of many epochs on few rows is below PCA's by luck alone.
     """
-    means = others.mean(0)
-    worse = ours.mean(0) > means + NEGLIGIBLE
-    gains = ((others - ours) / means.clamp(min=NEGLIGIBLE)).mean(1).double().numpy()
-    if len(gains) < 2 or worse.any():
+    shares = (others - ours) / others.mean(0).clamp(min=NEGLIGIBLE)
+    gains = shares.mean(1).double().numpy()
+    if len(gains) < 2 or is_worse(ours, others).any():
         return False
     error = gains.std(ddof=1) / np.sqrt(len(gains))
     return bool(gains.mean() > student.ppf(1 - LEVEL, len(gains) - 1) * error)

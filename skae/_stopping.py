@@ -48,8 +48,8 @@ class Stopping(Callback):
             raise KeyboardInterrupt
 
     def consider(self, net: Any, error: float) -> None:
-        """Remember the weights if they are the best so far."""
-        if error < self.best:
+        """Remember the weights if they are the best so far, and lose at no width."""
+        if error < self.best and net.is_above_floor():
             self.best, self.weights = error, net.weights()
 
     def _has_improved(self, error: float) -> bool:

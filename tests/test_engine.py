@@ -209,8 +209,9 @@ class Net:
 
     monitor, validation_fraction = "train_loss", 0.1
 
-    def __init__(self, losses):
+    def __init__(self, losses, below_floor=()):
         self.losses, self.n_weights = losses, 0
+        self.below_floor = below_floor
         self.history = {}
 
     def weights(self):
@@ -220,10 +221,13 @@ class Net:
     def is_finite(self):
         return True
 
+    def is_above_floor(self):
+        return self.history[-1, "train_loss"] not in self.below_floor
 
-def run_stopping(losses, tol, patience=2):
+
+def run_stopping(losses, tol, patience=2, **kw):
     """Return the epoch that ended training, and the weights remembered."""
-    net, stopping = Net(losses), Stopping(tol, patience)
+    net, stopping = Net(losses, **kw), Stopping(tol, patience)
     stopping.on_train_begin(net)
     last = 0
     for last, loss in enumerate(losses):  # noqa: B007
@@ -254,6 +258,10 @@ def test_stopping_scales_with_the_loss():
 def test_stopping_brings_the_best_weights_back():
     # Weights are copied at 5, 3 and 2.
     assert run_stopping([5, 3, 4, 2, 9, 9], 0) == (5, 3)
+
+
+def test_stopping_passes_over_weights_that_lose_at_a_width():
+    assert run_stopping([5, 3, 4, 2, 9, 9], 0, below_floor=[2]) == (5, 2)
 
 
 def test_unknown_device_is_quoted():
