@@ -21,7 +21,7 @@ from ._record import write_record, write_table
 
 WIDTH = 32
 SEPARATE = (2, 4, 8, 16, 32)
-SEEDS = {"digits": (0, 1, 2), "MNIST": (0,)}
+SEEDS = {"digits": (0, 1, 2), "optdigits": (0,), "MNIST": (0,)}
 SHARE = 0.95
 
 

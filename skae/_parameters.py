@@ -32,11 +32,11 @@ class SharedParameters(BaseEstimator):
     solver: str | Callable[..., torch.optim.Optimizer] = "adamw"
     learning_rate_init: float = 0.01
     learning_rate: str = "cosine"
-    weight_decay: float | None = None
+    weight_decay: float | str = "auto"
     batch_size: int | str = "auto"
     max_iter: int | str = "auto"
     tol: float = 1e-4
-    n_iter_no_change: int = 100
+    n_iter_no_change: int | str = "auto"
     early_stopping: bool = True
     validation_fraction: float = 0.1
     warm_start: bool = False
@@ -56,11 +56,11 @@ class SharedParameters(BaseEstimator):
         "solver": [names(SOLVERS), callable],
         "learning_rate_init": [POSITIVE],
         "learning_rate": [names({"constant", "cosine"})],
-        "weight_decay": [NONNEGATIVE, None],
+        "weight_decay": [names({"auto"}), NONNEGATIVE],
         "batch_size": [names({"auto"}), POSITIVE_INTEGER],
         "max_iter": [names({"auto"}), POSITIVE_INTEGER],
         "tol": [NONNEGATIVE],
-        "n_iter_no_change": [POSITIVE_INTEGER],
+        "n_iter_no_change": [names({"auto"}), POSITIVE_INTEGER],
         "early_stopping": ["boolean"],
         "validation_fraction": [FRACTION],
         "warm_start": ["boolean"],
@@ -141,11 +141,11 @@ DOCUMENTATION = {
         ``max_iter`` epochs. Callbacks that set it need "constant", which
         ``partial_fit`` always uses.
 
-    weight_decay : float or None, default=None
+    weight_decay : float or "auto", default="auto"
         Weight of the L2 penalty, half the sum of all squared weights, biases left out;
-        "adamw" decays weights apart from the loss instead. None is 0.2 for "adamw",
-        1.2 of ordered codes, else 0.0. With a class as solver, 0.0 leaves that class's
-        own default.
+        "adamw" decays weights apart from the loss instead. "auto" is 2.0, or 8.0 of
+        ordered codes, over the number of batches in an epoch for "adamw", else 0.0.
+        With a class as solver, 0.0 leaves that class's own default.
 
     batch_size : int or "auto", default="auto"
         Rows in a minibatch; "auto" makes ten equal ones, or five of ordered codes,
@@ -153,15 +153,17 @@ DOCUMENTATION = {
 
     max_iter : int or "auto", default="auto"
         Number of epochs at most; to reach it gives no warning. For "lbfgs" an epoch is
-        an iteration. "auto" makes about 4000 steps, in 10 to 800 epochs.
+        an iteration. "auto" makes about 4000 steps, or 6000 of ordered codes, in 10 to
+        800 epochs.
 
     tol : float, default=0.0001
         Training stops when the loss, or with ``early_stopping`` the unexplained
         variance, has not fallen by this share of itself in ``n_iter_no_change``
         epochs.
 
-    n_iter_no_change : int, default=100
-        See ``tol``. It is long, for a curved code often takes long to unfold.
+    n_iter_no_change : int or "auto", default="auto"
+        See ``tol``. "auto" is a quarter of ``max_iter``, at least 10: a curved code
+        often takes long to unfold.
 
     early_stopping : bool, default=True
         Whether to hold out a random ``validation_fraction`` of the rows, stop by their

@@ -5,18 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Steps of a solver after which little is left to gain.
-N_STEPS = 4000
-
 
 @dataclass
 class Schedule:
     """Sizes chosen by ``python -m benchmarks search`` and its like."""
 
+    #: Steps of a solver after which little is left to gain.
+    n_steps: int = 4000
+
     #: Minibatches of an epoch, as long as they have neither few rows nor many.
     n_batches: int = 10
-    #: Weight decay of "adamw".
-    weight_decay: float = 0.2
+    #: Weight decay of "adamw" in all steps of an epoch together: an epoch of more rows
+    #: says more of them, and shall not decay what it says more.
+    decay: float = 2.0
     #: Hidden layers, each half as wide as the one before.
     n_layers: int = 1
 
@@ -31,6 +32,14 @@ class Schedule:
         # A last batch of few rows would make as large a step as the others.
         return math.ceil(n_rows / math.ceil(n_rows / most))
 
+    def weight_decay(self, n_rows: int, batch_size: int) -> float:
+        """Return the share of an epoch's decay that is due in a step."""
+        return self.decay / math.ceil(n_rows / batch_size)
+
     def n_epochs(self, n_rows: int, batch_size: int) -> int:
         """Return how many epochs take enough steps, but no end on few rows."""
-        return int(np.clip(N_STEPS * batch_size // n_rows, 10, 800))
+        return int(np.clip(self.n_steps * batch_size // n_rows, 10, 800))
+
+    def patience(self, n_epochs: int) -> int:
+        """Return how many epochs may pass without a gain: large steps often stall."""
+        return max(10, n_epochs // 4)

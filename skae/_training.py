@@ -49,6 +49,10 @@ def all_or_nothing(estimator: Any) -> Iterator[None]:
         raise
 
 
+def _unless_auto(value: Any, choice: float) -> Any:
+    return choice if value == "auto" else value
+
+
 class Trainable(SharedParameters):
     """What ``fit`` does; a subclass fills slots.
 
@@ -208,17 +212,7 @@ class Trainable(SharedParameters):
     ) -> Engine:
         fraction = self.validation_fraction if validate else 0.0
         n_rows = X.shape[0] - n_held_out(X.shape[0], fraction)
-        schedule = self._schedule()
-        batch_size, max_iter = self.batch_size, self.max_iter
-        if is_full_batch(self.solver):
-            batch_size = n_rows
-        elif batch_size == "auto":
-            batch_size = schedule.batch_size(n_rows)
-        if max_iter == "auto":
-            max_iter = schedule.n_epochs(n_rows, int(batch_size))
-        weight_decay = self.weight_decay
-        if weight_decay is None:
-            weight_decay = schedule.weight_decay if self.solver == "adamw" else 0.0
+        pace = self._pace(n_rows)
         return Engine(
             copy.deepcopy(self.network_),
             self._objective(),
@@ -226,19 +220,34 @@ class Trainable(SharedParameters):
             learning_rate_init=self.learning_rate_init,
             # An epoch at a time there is no last one to slow down to.
             learning_rate="constant" if partial else self.learning_rate,
-            weight_decay=weight_decay,
             validation_fraction=fraction,
             keeps_start=self._fitted["init"] == "pca",
             tol=self.tol,
-            n_iter_no_change=self.n_iter_no_change,
             # A user's activation may draw from the only generator that it knows.
             draws_globally=callable(self.activation) or callable(self.code_activation),
-            batch_size=min(int(batch_size), n_rows),
-            max_epochs=1 if partial else int(max_iter),
+            **pace | ({"max_epochs": 1} if partial else {}),
             callbacks=check_callbacks(self.callbacks),
             device=str(device),
             verbose=int(self.verbose),
         )
+
+    def _pace(self, n_rows: int) -> dict[str, Any]:
+        """Return number and size of steps, by the schedule what is "auto"."""
+        schedule = self._schedule()
+        batch_size = int(_unless_auto(self.batch_size, schedule.batch_size(n_rows)))
+        batch_size = n_rows if is_full_batch(self.solver) else min(batch_size, n_rows)
+        n_epochs = int(
+            _unless_auto(self.max_iter, schedule.n_epochs(n_rows, batch_size))
+        )
+        decays = self.solver == "adamw"
+        decay = schedule.weight_decay(n_rows, batch_size) if decays else 0.0
+        patience = schedule.patience(n_epochs)
+        return {
+            "batch_size": batch_size,
+            "max_epochs": n_epochs,
+            "weight_decay": _unless_auto(self.weight_decay, decay),
+            "n_iter_no_change": _unless_auto(self.n_iter_no_change, patience),
+        }
 
     def _finish(self, engine: Engine, X: Any, keep_optimizer: bool) -> None:
         """Publish what was learnt."""

@@ -145,9 +145,9 @@ class UndercompleteAE(BaseAutoencoder):
     def _schedule(self) -> Schedule:
         if not self._wants_order():
             return super()._schedule()
-        # Where widths pull at one encoder, it needs more layers, and a step more rows,
-        # to find a way; and several decoders learn noise sooner than one.
-        return Schedule(n_batches=5, weight_decay=1.2, n_layers=2)
+        # Where widths pull at one encoder, it needs more layers and steps, and a step
+        # more rows, to find a way; and several decoders learn noise sooner than one.
+        return Schedule(n_steps=6000, n_batches=5, decay=8.0, n_layers=2)
 
     def _is_ordered(self) -> bool:
         """Whether the fitted code is ordered, or else that of a fit would be."""
