@@ -72,8 +72,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         Warns
         -----
         ConvergenceWarning
-            If the loss grew without bound, or training was interrupted. The weights
-            are then the best of all epochs.
+            If the loss grew without bound, or training was interrupted: the weights
+            are then the best of all epochs. If training did not improve on PCA, which
+            is then kept, or does not reach ``n_components`` as a share.
         """
         return self._train(X, partial=False)
 

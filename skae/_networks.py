@@ -197,6 +197,7 @@ class Residual(Network):
     code_deviation: Tensor
     code_scale: Tensor
     output_scale: Tensor
+    is_corrected: Tensor
 
     def __init__(self, network: Network, n_components: int, n_features: int) -> None:
         super().__init__()
@@ -213,6 +214,8 @@ class Residual(Network):
         for name, shape in shapes.items():
             empty = torch.empty(shape, dtype=torch.float32, device="cpu")
             self.register_buffer(name, empty)
+        uncorrected = torch.zeros(n_components, dtype=torch.bool, device="cpu")
+        self.register_buffer("is_corrected", uncorrected)
 
     def encode(self, x: Tensor) -> Tensor:
         near = self.deviation * _near((x - self.centre) / self.deviation)
@@ -231,6 +234,25 @@ class Residual(Network):
         """Decode some first components by the linear part alone."""
         axes = self.axes[: code.shape[1]]
         return self.link(F.linear(code, axes.T) + self.centre)
+
+    def decode_prefix(self, code: Tensor) -> Tensor:
+        if self.is_corrected[code.shape[1] - 1]:
+            return self.correct_prefix(code)
+        return super().decode_prefix(code)
+
+    def correct_prefix(self, code: Tensor) -> Tensor:
+        """Decode the first components of a code, as many as there may be.
+
+        Between two widths the narrower is decoded, and corrected along PCA's axes by
+        what the further components are other than those of that answer.
+        """
+        n_given = code.shape[1]
+        if n_given in self.widths:
+            return self.decode(code)
+        narrow = self.widths[bisect(self.widths, n_given) - 1]
+        answer = self.link.inverse(self.decode(code[:, :narrow]))
+        further = (code - self.encode(answer)[:, :n_given])[:, narrow:]
+        return self.link(answer + F.linear(further, self.axes[narrow:n_given].T))
 
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
         self.network.reset_parameters(generator, torch.zeros_like(output))

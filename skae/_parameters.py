@@ -144,7 +144,8 @@ DOCUMENTATION = {
     weight_decay : float or "auto", default="auto"
         Weight of the L2 penalty, half the sum of all squared weights, biases left out;
         "adamw" decays weights apart from the loss instead. "auto" is 2.0, or 8.0 of
-        ordered codes, over the number of batches in an epoch for "adamw", else 0.0.
+        ordered codes, over the number of batches in an epoch (in ``partial_fit`` over
+        100) for "adamw", else 0.0.
         With a class as solver, 0.0 leaves that class's own default.
 
     batch_size : int or "auto", default="auto"
@@ -176,7 +177,8 @@ DOCUMENTATION = {
 
     warm_start : bool, default=False
         Whether ``fit`` goes on from the weights, ``mean_`` and ``scale_`` of the fit
-        before.
+        before. Rows that it saw then are no test of it when they are held out now: pass
+        new rows, or the same to a fit with the same ``early_stopping``.
 
     callbacks : list of skorch callbacks, default=None
         They may read and change ``net.module_``, ``net.optimizer_``, ``net.history``;
@@ -211,16 +213,16 @@ DOCUMENTATION = {
 
     validation_scores_ : list of float or None
         Explained variance of the held-out rows after each epoch of the last ``fit``,
-        about the mean of the training rows; None without ``early_stopping``.
+        about ``mean_``; None without ``early_stopping``, and after ``partial_fit``.
 
     best_score_ : float or None
-        The best of ``validation_scores_``, which the weights kept belong to; or
-        ``pca_score_`` if none was better.
+        Explained variance of the held-out rows by the weights that are kept: the best
+        of ``validation_scores_``, that of the weights before, or ``pca_score_``.
 
     pca_score_ : float or None
         Explained variance of the held-out rows by PCA of the training rows, at the same
         width: the PCA that training started from, in an earlier fit maybe. None without
-        ``early_stopping``, and with ``init="random"``.
+        ``early_stopping``, after ``partial_fit``, and with ``init="random"``.
 
     network_ : torch.nn.Module
         The trained network, on the CPU, with ``encode`` and ``decode``.

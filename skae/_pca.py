@@ -1,5 +1,6 @@
 """PCA of rows as an autoencoder starts from it: standardised, with its scales."""
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -10,6 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from threadpoolctl import threadpool_limits
 
+_pca_lock = threading.Lock()
 # Share of the variance.
 LEAST_REST = 0.01
 
@@ -39,13 +41,14 @@ class LinearCode:
         )
 
     def explained(self, parts: Iterable[np.ndarray]) -> np.ndarray:
-        """Share of the rows' variance about the centre that each prefix explains."""
-        squares, total = np.zeros(len(self.axes)), 0.0
+        """Share of the rows' mean square that the code of each width explains."""
+        squares, missed, total = np.zeros(len(self.axes)), 0.0, 0.0
         for rows in parts:
             deviations = rows - self.centre
             squares += np.square(deviations @ self.axes.T).sum(axis=0)
-            total += np.square(deviations).sum()
-        return np.cumsum(squares) / (total or 1.0)
+            missed += np.square(deviations).sum()
+            total += np.square(rows).sum()
+        return 1 - (missed - np.cumsum(squares)) / (total or 1.0)
 
 
 def fit_pca(
@@ -71,8 +74,9 @@ def fit_pca(
         axes, zeros = np.eye(1, X.shape[1]), np.zeros(1)
         centre = np.asarray(rows.mean(axis=0)).ravel() - shift
         return LinearCode(axes, centre, deviation, zeros, zeros)
-    # The number of threads would change last bits, and a search has fewer.
-    with threadpool_limits(limits=1):
+    # The number of threads would change last bits, and a search has fewer. It belongs
+    # to the process: two fits at once would put back each other's.
+    with _pca_lock, threadpool_limits(limits=1, user_api="blas"):
         pca = PCA(wanted, svd_solver=solver, random_state=seed).fit(rows)
     variances = pca.explained_variance_
     # Truncated solvers find it by a subtraction, which may leave less than nothing.

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# An epoch's batches where rows come in parts, and nobody knows how many there are.
+N_STREAMED = 100
+
 
 @dataclass
 class Schedule:
@@ -32,9 +35,9 @@ class Schedule:
         # A last batch of few rows would make as large a step as the others.
         return math.ceil(n_rows / math.ceil(n_rows / most))
 
-    def weight_decay(self, n_rows: int, batch_size: int) -> float:
+    def weight_decay(self, n_batches: int) -> float:
         """Return the share of an epoch's decay that is due in a step."""
-        return self.decay / math.ceil(n_rows / batch_size)
+        return self.decay / n_batches
 
     def n_epochs(self, n_rows: int, batch_size: int) -> int:
         """Return how many epochs take enough steps, but no end on few rows."""

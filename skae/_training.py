@@ -1,6 +1,7 @@
 """Training: from parameters and rows to a network, and what is told of it."""
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
+from torch import Tensor
 
 from ._devices import own_settings, resolve_device
 from ._engine import Engine
@@ -25,7 +27,7 @@ from ._rows import (
     read_rows,
     root_mean_square,
 )
-from ._schedule import Schedule
+from ._schedule import N_STREAMED, Schedule
 from ._solvers import is_full_batch
 from ._validation import (
     check_callbacks,
@@ -120,16 +122,14 @@ class Trainable(SharedParameters):
         self.n_components_ = self._width = self._choose_width(X, training, judges)
         self._architecture = self._network_options()
         self.network_: Network = self._build_network()
-        self._is_pca = False
+        self._is_pca = self._is_judged = False
         generator = torch.Generator("cpu").manual_seed(seed)
         loss = make_loss(self.loss, self.mean_, self.scale_)
         self.network_.reset_parameters(generator, loss.first_output())
         self._state = {"generator": generator.get_state().numpy(), "split_seed": seed}
         if self.init == "pca":
             self._become_pca(self.network_, X, training)
-            # The one weight of an objective starts where PCA is too.
-            log_variance = np.float32(np.log(max(self._rest, 1e-6)))
-            self._state["objective"] = {"loss.log_variance": np.array(log_variance)}
+            self._state["objective"] = self._objective_of_pca()
         self.loss_curve_: list[float] = []
         self.__dict__.pop("noise_variance_", None)
 
@@ -189,6 +189,11 @@ class Trainable(SharedParameters):
         network.become_linear(**vars(pca))
         self._is_pca, self._rest = True, pca.unexplained[-1]
 
+    def _objective_of_pca(self) -> dict[str, np.ndarray]:
+        """Return the one weight of an objective, the variance of what PCA misses."""
+        log_variance = np.float32(np.log(max(self._rest, 1e-6)))
+        return {"loss.log_variance": np.array(log_variance)}
+
     def _check_resumable(self) -> None:
         """Raise if the parameters now describe another network or loss."""
         if self._is_cut():
@@ -212,7 +217,7 @@ class Trainable(SharedParameters):
     ) -> Engine:
         fraction = self.validation_fraction if validate else 0.0
         n_rows = X.shape[0] - n_held_out(X.shape[0], fraction)
-        pace = self._pace(n_rows)
+        pace = self._pace(n_rows, partial)
         return Engine(
             copy.deepcopy(self.network_),
             self._objective(),
@@ -225,13 +230,13 @@ class Trainable(SharedParameters):
             tol=self.tol,
             # A user's activation may draw from the only generator that it knows.
             draws_globally=callable(self.activation) or callable(self.code_activation),
-            **pace | ({"max_epochs": 1} if partial else {}),
+            **pace,
             callbacks=check_callbacks(self.callbacks),
             device=str(device),
             verbose=int(self.verbose),
         )
 
-    def _pace(self, n_rows: int) -> dict[str, Any]:
+    def _pace(self, n_rows: int, partial: bool) -> dict[str, Any]:
         """Return number and size of steps, by the schedule what is "auto"."""
         schedule = self._schedule()
         batch_size = int(_unless_auto(self.batch_size, schedule.batch_size(n_rows)))
@@ -239,12 +244,13 @@ class Trainable(SharedParameters):
         n_epochs = int(
             _unless_auto(self.max_iter, schedule.n_epochs(n_rows, batch_size))
         )
+        n_batches = N_STREAMED if partial else math.ceil(n_rows / batch_size)
         decays = self.solver == "adamw"
-        decay = schedule.weight_decay(n_rows, batch_size) if decays else 0.0
+        decay = schedule.weight_decay(n_batches) if decays else 0.0
         patience = schedule.patience(n_epochs)
         return {
             "batch_size": batch_size,
-            "max_epochs": n_epochs,
+            "max_epochs": 1 if partial else n_epochs,
             "weight_decay": _unless_auto(self.weight_decay, decay),
             "n_iter_no_change": _unless_auto(self.n_iter_no_change, patience),
         }
@@ -267,6 +273,8 @@ class Trainable(SharedParameters):
         # weights that are gone mean nothing.
         keep_optimizer &= not (engine.diverged or self._is_pca)
         self._state = engine.state(keep_optimizer)
+        if self._is_pca:
+            self._state["objective"] = self._objective_of_pca()
         self.loss_curve_ = [*self.loss_curve_, *(e["train_loss"] for e in epochs)]
         self.n_iter_ = len(self.loss_curve_)
         if isinstance(loss := engine.criterion_.loss, Gaussian):
@@ -279,6 +287,7 @@ class Trainable(SharedParameters):
         """Score by the held-out rows; return whether training may keep its weights."""
         self.validation_scores_ = self.best_score_ = self.pca_score_ = None
         if not engine.validation_fraction:
+            self._is_judged = False
             return True
         self.validation_scores_ = [1 - e["valid_loss"] for e in engine.epochs()]
         self.best_score_ = 1 - engine.stopping.best
@@ -288,13 +297,15 @@ class Trainable(SharedParameters):
         ours = engine.unexplained(network.encode, network.decode, network.widths)
         pca = engine.unexplained(network.project, network.expand, network.widths)
         self.pca_score_ = pca_score = 1 - overall(pca).item()
-        # A model from before is good enough to go back to, whatever the new rows are.
-        if not self._is_pca or is_better(ours, pca):
+        # A model that was better before is good enough to go back to, whatever the new
+        # rows are.
+        self._is_judged = self._is_judged or is_better(ours, pca)
+        if self._is_judged:
             return True
         # Nothing was left to gain, or another warning says why nothing was gained.
         cut_short = engine.diverged or engine.interrupted
         if 1 - pca_score > NEGLIGIBLE and not cut_short:
-            self._report_no_gain(len(pca))
+            self._report_no_gain(ours[:, -1], pca[:, -1])
         self.best_score_ = pca_score
         return False
 
@@ -305,13 +316,13 @@ class Trainable(SharedParameters):
             raise KeyboardInterrupt(message)
         warn_caller(message, ConvergenceWarning)
 
-    def _report_no_gain(self, n_held_out: int) -> None:
+    def _report_no_gain(self, ours: Tensor, pca: Tensor) -> None:
         """Warn that PCA stays."""
         warn_caller(
             "Training did not improve on PCA, which is kept: of the variance of "
-            f"{n_held_out} held-out rows PCA explains {self.pca_score_:.4g}, the best "
-            f"epoch {self.best_score_:.4g}, which is worse or may be luck. More rows, "
-            f"or another width than n_components={self.n_components}, may help; "
+            f"{len(pca)} held-out rows PCA explains {1 - pca.mean():.4g}, the best "
+            f"weights {1 - ours.mean():.4g}, which is no more or may be luck. More "
+            f"rows, or another width than n_components={self.n_components}, may help; "
             "early_stopping=False trains on all rows and keeps what comes of it.",
             ConvergenceWarning,
         )

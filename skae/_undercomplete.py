@@ -5,6 +5,7 @@ from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -44,7 +45,8 @@ class UndercompleteAE(BaseAutoencoder):
     a decoder for each: every prefix of the code is then a code, as in PCA. It is nested
     dropout [3]_ without chance. The weight ``w_k`` grows as what PCA misses at ``k``
     falls. Between two of these widths the narrower decoder guesses what the wider needs
-    more.
+    more, or is corrected along PCA's axes: whichever explains more of the held-out
+    rows.
 
     Rows are centred and divided by one number, so that neither the unit of the data
     nor its origin matters. Computation is in float32.
@@ -69,9 +71,10 @@ class UndercompleteAE(BaseAutoencoder):
     ----------
     explained_variance_ratio_ : ndarray of shape (`n_components_`,)
         What each component adds to the explained variance of the held-out rows, or of
-        the training rows without ``early_stopping``. Only of ordered codes, whose
-        ``validation_scores_`` are one less the geometric mean, over the widths that are
-        trained, of what they leave unexplained.
+        the training rows without ``early_stopping`` and after ``partial_fit``. It may
+        be less than zero between the widths that are trained. Only of ordered codes,
+        whose ``validation_scores_`` are one less the geometric mean, over the widths
+        that are trained, of what they leave unexplained.
 
     <shared attributes>
 
@@ -186,7 +189,7 @@ class UndercompleteAE(BaseAutoencoder):
             self.__dict__.pop(name, None)
         if self._is_ordered():
             network = engine.module_
-            scores = self._explained(engine, network.encode, network.decode_prefix)
+            scores = self._explained_by_prefixes(engine, network)
             if self.pca_score_ is not None:
                 pca = self._explained(engine, network.project, network.expand)
                 self._pca_scores, scores = pca, scores if keeps else pca
@@ -203,6 +206,16 @@ class UndercompleteAE(BaseAutoencoder):
         if self.pca_score_ is not None:
             self.pca_score_ = float(self._pca_scores[self.n_components_ - 1])
 
+    def _explained_by_prefixes(self, engine: Engine, network: Any) -> np.ndarray:
+        """Return what each explains, decoded in the way that explains more."""
+        if not isinstance(network, Residual):
+            return self._explained(engine, network.encode, network.decode_prefix)
+        network.is_corrected.zero_()
+        guessed = self._explained(engine, network.encode, network.decode_prefix)
+        corrected = self._explained(engine, network.encode, network.correct_prefix)
+        network.is_corrected.copy_(torch.from_numpy(corrected > guessed))
+        return np.maximum(guessed, corrected)
+
     def _explained(self, engine: Engine, encode: Any, decode: Any) -> np.ndarray:
         """Return the explained variance of the held-out rows by each prefix."""
         shares = engine.unexplained(encode, decode, range(1, self._width + 1))
@@ -217,7 +230,7 @@ class UndercompleteAE(BaseAutoencoder):
                 warn_caller(
                     f"n_components={self.n_components} is not reached: all "
                     f"{self._width} components explain {explained[-1]:.4g} of the "
-                    "variance of the held-out rows, and all are kept. More rows may "
+                    "variance of the rows that judge, and all are kept. More rows may "
                     "help.",
                     ConvergenceWarning,
                 )

@@ -24,6 +24,7 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from skorch.callbacks import Callback
+from threadpoolctl import threadpool_info
 from torch.nn import functional as F
 
 import skae
@@ -515,11 +516,20 @@ def test_same_seed_same_bits_in_threads(X, fitted):
         np.testing.assert_array_equal(estimator.transform(X), fitted.transform(X))
 
 
-def test_threads_give_their_number_back(X):
-    before = torch.get_num_threads()
+def blas_threads():
+    return [
+        lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"
+    ]
+
+
+@pytest.mark.parametrize("init", ["pca", "random"])
+def test_threads_give_their_number_back(X, init):
+    before, blas = torch.get_num_threads(), blas_threads()
     for n_components in (2, 5):
-        jobs = [joblib.delayed(small(n_components).fit)(X) for _ in range(8)]
+        estimator = small(n_components, init=init)
+        jobs = [joblib.delayed(clone(estimator).fit)(X) for _ in range(8)]
         joblib.Parallel(n_jobs=4, backend="threading")(jobs)
+    assert blas_threads() == blas
     seen = joblib.Parallel(n_jobs=2, backend="threading")(
         joblib.delayed(torch.get_num_threads)() for _ in range(4)
     )

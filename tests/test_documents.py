@@ -1,20 +1,30 @@
 """README and docs: their code runs, and their figures are those of the records."""
 
+import csv
 import json
+import os
 import pathlib
 import re
 
 import pytest
 
 import skae
-from benchmarks import digits
+from benchmarks import digits, floor, ordered, search
 
+TABLES = {
+    "floor": lambda: floor.table_rows(record("floor")["runs"]),
+    "ordered": lambda: ordered.table_rows(record("ordered")["runs"]),
+    "search": lambda: search.table_rows(record("search")["results"]),
+}
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+RECORDS = ROOT / "docs" / "records"
+FOLDERS = {"search": ROOT / "benchmarks"}
+BENCHMARKS = (ROOT / "docs" / "benchmarks.rst").read_text()
 
 
 def record(name):
-    return json.loads((ROOT / "docs" / "records" / f"{name}.json").read_text())
+    return json.loads((FOLDERS.get(name, RECORDS) / f"{name}.json").read_text())
 
 
 def test_code_in_readme_runs(capsys):
@@ -46,11 +56,53 @@ def test_autoencoder_beats_pca_in_the_record():
 @pytest.mark.parametrize("case", [0, 1])
 def test_ratios_in_docs_are_the_record_and_within_the_promise(case):
     run = record("epoch")["runs"][case]
-    page = (ROOT / "docs" / "benchmarks.rst").read_text()
     widths = "-".join(map(str, run["widths"]))
     row = f"{widths}\n     - {run['batch_size']}\n     - {run['ratio']:.3f}\n"
-    assert row in page
+    assert row in BENCHMARKS
     assert run["ratio"] <= 1.10
+
+
+@pytest.mark.parametrize("suite", TABLES)
+def test_table_that_docs_show_is_the_record(suite):
+    path = FOLDERS.get(suite, RECORDS) / f"{suite}.csv"
+    assert list(csv.reader(path.read_text().splitlines()))[1:] == TABLES[suite]()
+    shown = os.path.relpath(path, ROOT / "docs")
+    assert f":file: {pathlib.Path(shown).as_posix()}\n" in BENCHMARKS
+
+
+def test_pca_is_the_floor_in_the_record():
+    found = record("floor")
+    runs, summary = found["runs"], floor.summary(found["runs"])
+    ratios = floor.ratios(runs)
+    mnist = [r["seconds"] for r in runs if (r["data"], r["width"]) == ("MNIST", 32)]
+    assert found["with_stored_data"]
+    assert summary["data sets"] >= 30
+    assert summary["worst"] <= 1.02
+    assert summary["geometric mean"] <= 0.60
+    assert ratios["digits", 8] <= 0.50
+    assert ratios["MNIST", 32] <= 0.45
+    assert max(mnist) <= 90
+    for figure in (
+        f"{summary['cases']} cases of {summary['data sets']} data sets",
+        f"geometric mean of {summary['geometric mean']:.3f}",
+        f"maximum of {summary['worst']:.3f}",
+        f"{min(mnist):.0f} to {max(mnist):.0f} s",
+    ):
+        assert figure in " ".join(BENCHMARKS.split())
+
+
+def test_prefixes_are_between_pca_and_separate_fits_in_the_record():
+    runs = record("ordered")["runs"]
+    assert min(map(ordered.least_margin, runs)) > 0
+    for name in ("digits", "MNIST"):
+        for width in ordered.SEPARATE:
+            assert float(ordered.ratios(runs, name, width)[0]) <= 1.10
+
+
+def test_number_of_components_in_readme_is_the_record():
+    counts = record("ordered")["components"]
+    figure = f"{counts['UndercompleteAE']} components, `PCA(0.95)` {counts['PCA']}"
+    assert figure in " ".join(README.split())
 
 
 def test_changelog_knows_the_version():

@@ -188,6 +188,45 @@ def test_automatic_epochs_make_4000_steps(rng, n_rows, n_epochs):
     assert fit(X, n_iter_no_change=10_000, **kw).n_iter_ == n_epochs
 
 
+@pytest.mark.parametrize(
+    ("n_features", "ordered", "expected"),
+    [(6, False, [128]), (100, False, [400]), (200, False, [512]), (6, True, [128, 64])],
+)
+def test_automatic_hidden_layers(rng, n_features, ordered, expected):
+    X = rng.normal(size=(50, n_features)).astype(np.float32)
+    estimator = fit(X, hidden_layer_sizes="auto", ordered=ordered)
+    widths = [layer.out_features for layer in estimator.network_.encoder[::2]]
+    assert widths == [*expected, 2]
+
+
+def test_ordered_codes_take_larger_batches_and_more_steps(rng):
+    X = rng.normal(size=(3000, 4)).astype(np.float32)
+    listener = Listener()
+    kw = {"solver": "adamw", "hidden_layer_sizes": (), "ordered": True}
+    few = {"batch_size": "auto", "max_iter": 1}
+    chosen = fit(X[:600], weight_decay="auto", callbacks=[listener], **kw, **few)
+    assert [n for n, _ in listener.heard] == [120] * 5
+    given = fit(X[:600], weight_decay=8 / 5, **kw, **few)
+    assert torch.equal(weights(chosen), weights(given))
+    # No loss falls by all of itself: after a quarter of the epochs patience ends.
+    kw |= {"batch_size": 256, "max_iter": "auto", "n_iter_no_change": "auto"}
+    assert fit(X, tol=1.0, **kw).n_iter_ == 1 + 6000 * 256 // 3000 // 4
+
+
+@pytest.mark.parametrize(("solver", "decay"), [("adamw", 0.5), ("adam", 0.0)])
+def test_automatic_weight_decay_is_shared_by_the_batches_of_an_epoch(X, solver, decay):
+    given, chosen = (
+        weights(fit(X, solver=solver, weight_decay=value)) for value in (decay, "auto")
+    )
+    assert torch.equal(given, chosen)
+
+
+@pytest.mark.parametrize(("max_iter", "n_stale"), [(20, 10), (100, 25)])
+def test_automatic_patience_is_a_quarter_of_all_epochs(X, max_iter, n_stale):
+    estimator = fit(X, max_iter=max_iter, tol=10.0, n_iter_no_change="auto")
+    assert estimator.n_iter_ == 1 + n_stale
+
+
 def test_callbacks_can_schedule_the_learning_rate(X):
     schedule = LRScheduler(torch.optim.lr_scheduler.ExponentialLR, gamma=1e-30)
     once = fit(X, max_iter=1)

@@ -239,6 +239,38 @@ def test_warm_start_after_pca_was_kept_is_judged_by_unseen_rows(rng):
     assert fit_quietly(estimator, X).pca_score_ == pytest.approx(first, rel=1e-5)
 
 
+def test_training_without_judges_is_judged_when_they_come(rng):
+    first, X = rng.normal(size=(2, 200, 8))
+    estimator = UndercompleteAE(4, warm_start=True, random_state=0)
+    for _ in range(30):
+        estimator.partial_fit(first)
+    estimator.set_params(max_iter=1, learning_rate_init=1e-9)
+    with pytest.warns(ConvergenceWarning, match="did not improve on PCA"):
+        estimator.fit(X)
+    assert error(estimator, X) == pytest.approx(error(PCA(4).fit(X), X))
+
+
+def test_warning_tells_the_scores(rng):
+    X = rng.normal(size=(200, 12))
+    estimator = UndercompleteAE(6, ordered=True, max_iter=20, random_state=0)
+    with pytest.warns(ConvergenceWarning) as record:
+        estimator.fit(X)
+    (message,) = (str(w.message) for w in record)
+    assert f"20 held-out rows PCA explains {estimator.pca_score_:.4g}," in message
+
+
+def test_streamed_rows_are_not_decayed_as_if_they_were_all(digits):
+    X, new = digits[:1024], digits[1024:]
+    scores = {}
+    for decay in ("auto", 0.0):
+        estimator = UndercompleteAE(4, weight_decay=decay, random_state=0)
+        for _ in range(4):
+            for chunk in np.split(X, 32):
+                estimator.partial_fit(chunk)
+        scores[decay] = estimator.score(new)
+    assert scores["auto"] > scores[0.0] - 0.01
+
+
 def test_partial_fit_recovers_from_a_first_batch_that_hides_the_rest(digits):
     estimator = UndercompleteAE(3, random_state=0).partial_fit(digits[:4])
     before = estimator.score(digits)

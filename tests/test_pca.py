@@ -38,11 +38,18 @@ def test_unexplained_is_the_error_by_each_width():
 
 
 def test_explained_share_of_each_prefix():
-    X = np.random.default_rng(0).normal(size=(40, 6)) * np.arange(1, 7)
-    pca = PCA().fit(X)
-    code = fit_pca(X, np.zeros(6), 1.0, None, seed=0)
+    """Of rows that PCA has not seen, whose mean is not its own."""
+    X = np.random.default_rng(0).normal(size=(40, 6)) * np.arange(1, 7) + 3
+    mean, new = X.mean(axis=0), X[30:]
+    code = fit_pca(X[:30], mean, 2.0, None, seed=0)
+    expected = []
+    for k in range(1, 7):
+        pca = PCA(k).fit(X[:30])
+        rest = new - pca.inverse_transform(pca.transform(new))
+        expected.append(1 - np.square(rest).sum() / np.square(new - mean).sum())
+    rows = (new - mean) / 2
     np.testing.assert_allclose(
-        code.explained([X[:30], X[30:]]), np.cumsum(pca.explained_variance_ratio_)
+        code.explained([rows[:5], rows[5:]]), expected, atol=1e-12
     )
 
 

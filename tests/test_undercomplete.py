@@ -86,10 +86,10 @@ def test_nonlinear_code_with_a_linear_decoder_is_pca(
     assert estimator.score(X) < explained_variance(pca, X) + 1e-6
 
 
-def test_two_hidden_layers_beat_pca_on_digits(digits):
+def test_defaults_beat_pca_on_digits(digits):
     train, test = train_test_split(digits, random_state=0)
     estimator = UndercompleteAE(8, random_state=0).fit(train)
-    assert 1 - estimator.score(test) < 0.75 * (
+    assert 1 - estimator.score(test) < 0.50 * (
         1 - explained_variance(PCA(8).fit(train), test)
     )
 
