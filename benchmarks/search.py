@@ -10,7 +10,11 @@ from typing import Any
 from joblib import Parallel, delayed
 from rich.console import Console
 from rich.progress import track
+from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
+
+from skae import UndercompleteAE
+from skae.metrics import explained_variance
 
 from ._data import Rows, load
 from ._record import write_record, write_table
@@ -33,6 +37,17 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "patience 20": {"n_iter_no_change": 20},
     "random start": {"init": "random"},
 }
+#: The same for ordered codes.
+ORDERED: dict[str, dict[str, Any]] = {
+    "ordered": {},
+    "ordered, 1 hidden layer": {"hidden_layer_sizes": (256,)},
+    "ordered, decay 0.2 a step": {"weight_decay": 0.2},
+    "ordered, decay 5.0 a step": {"weight_decay": 5.0},
+    "ordered, batches of 32": {"batch_size": 32},
+    "ordered, patience 50": {"n_iter_no_change": 50},
+}
+ORDERED_DATA = ("digits", "optdigits", "ECG5000", "bumps")
+ORDERED_WIDTHS = (2, 4, 8, 16, 32)
 #: One width, for a search over more would take an hour.
 WIDTH = 8
 MOST_ROWS = 1500
@@ -57,22 +72,42 @@ def table_rows(results: list[dict[str, Any]]) -> list[list[str]]:
     return [[r["candidate"], *(f"{r[key]:.3f}" for key in keys)] for r in results]
 
 
+def run_plain(name: str, train: Rows, validation: Rows, **changes: Any) -> list[Any]:
+    """Fit one code, with defaults changed."""
+    return [run(name, WIDTH, 0, train, validation, **changes)]
+
+
+def run_ordered(name: str, train: Rows, validation: Rows, **changes: Any) -> list[Any]:
+    """Fit one ordered code, and return its prefixes as if each were a fit."""
+    widest = max(ORDERED_WIDTHS)
+    whole = UndercompleteAE(widest, ordered=True, random_state=0, **changes).fit(train)
+    return [
+        {
+            "data": name,
+            "width": width,
+            "pca_error": 1 - explained_variance(PCA(width).fit(train), validation),
+            "error": 1 - whole.truncate(width).score(validation),
+        }
+        for width in ORDERED_WIDTHS
+    ]
+
+
 def main(output: pathlib.Path) -> None:
     """Fit all candidates; print the table; write it and the record."""
     console = Console()
-    cases = [
-        (name, *rows) for name, rows in parts().items() if min(rows[0].shape) > WIDTH
-    ]
+    wide = {n: rows for n, rows in parts().items() if min(rows[0].shape) > WIDTH}
+    chosen = {name: wide[name] for name in ORDERED_DATA if name in wide}
+    trials = [(run_plain, name, CANDIDATES[name], wide) for name in CANDIDATES]
+    trials += [(run_ordered, name, ORDERED[name], chosen) for name in ORDERED]
     results = []
-    for candidate, changes in CANDIDATES.items():
+    for fit, candidate, changes, cases in trials:
         start = time.perf_counter()
         fits = Parallel(n_jobs=2, return_as="generator")(
-            delayed(run)(name, WIDTH, 0, train, validation, **changes)
-            for name, train, validation in cases
+            delayed(fit)(name, *rows, **changes) for name, rows in cases.items()
         )
         runs = list(track(fits, candidate, total=len(cases), console=console))
         seconds = round((time.perf_counter() - start) / len(cases), 2)
-        found = summary(runs) | {"seconds": seconds}
+        found = summary([r for part in runs for r in part]) | {"seconds": seconds}
         results.append({"candidate": candidate, "changes": changes, **found})
     table = write_table(
         output / "search.csv",

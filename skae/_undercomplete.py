@@ -60,8 +60,8 @@ class UndercompleteAE(BaseAutoencoder):
         as there are rows or features, whichever are fewer.
 
     ordered : bool, default=False
-        Whether every prefix of the code shall be a good code. Takes about eight times
-        as long.
+        Whether every prefix of the code shall be a good code. Takes eight times as
+        long and more.
 
     <network parameters>
 

@@ -78,10 +78,15 @@ def test_ordered(tmp_path, two_sets, monkeypatch):
 
 
 def test_search(tmp_path, two_sets, monkeypatch):
-    monkeypatch.setattr(search, "CANDIDATES", {"short": {"max_iter": 1}})
+    short = {"max_iter": 1}
+    monkeypatch.setattr(search, "CANDIDATES", {"short": short, "defaults": {}})
+    monkeypatch.setattr(search, "ORDERED", {"ordered, short": short})
+    monkeypatch.setattr(search, "ORDERED_WIDTHS", (1, 2, 3))
     search.main(tmp_path)
-    (result,) = json.loads((tmp_path / "search.json").read_text())["results"]
-    assert result["cases"] == 1
+    results = json.loads((tmp_path / "search.json").read_text())["results"]
+    assert [r["cases"] for r in results] == [1, 1, 3]
+    # With more epochs the curve is found.
+    assert results[1]["geometric mean"] < results[0]["geometric mean"]
 
 
 def test_data_sets(monkeypatch):

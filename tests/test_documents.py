@@ -53,6 +53,12 @@ def test_autoencoder_beats_pca_in_the_record():
         )
 
 
+def test_records_are_of_the_defaults():
+    defaults = skae.UndercompleteAE().get_params()
+    assert record("floor")["parameters"] == defaults
+    assert record("digits")["parameters"]["UndercompleteAE"] == defaults
+
+
 @pytest.mark.parametrize("case", [0, 1])
 def test_ratios_in_docs_are_the_record_and_within_the_promise(case):
     run = record("epoch")["runs"][case]
