@@ -218,7 +218,9 @@ class Residual(Network):
         self.register_buffer("is_corrected", uncorrected)
 
     def encode(self, x: Tensor) -> Tensor:
-        near = self.deviation * _near((x - self.centre) / self.deviation)
+        # A feature that never varied tells nothing when it does: here it is zero.
+        least = self.deviation.clamp(min=1e-6)
+        near = self.deviation * _near((x - self.centre) / least)
         return self.project(x) + self.code_scale * self.network.encode(near)
 
     def decode(self, code: Tensor) -> Tensor:
@@ -270,8 +272,7 @@ class Residual(Network):
         """
         self.axes.copy_(torch.as_tensor(axes))
         self.centre.copy_(torch.as_tensor(centre))
-        # A feature that never varies tells nothing when it does.
-        self.deviation.copy_(torch.as_tensor(deviation).clamp(min=1e-6))
+        self.deviation.copy_(torch.as_tensor(deviation))
         missed = torch.as_tensor(unexplained).sqrt()
         ends = [next(w for w in self.widths if w > i) for i in range(len(missed))]
         self.output_scale.copy_(missed * self.link.slope)

@@ -217,7 +217,8 @@ DOCUMENTATION = {
 
     best_score_ : float or None
         Explained variance of the held-out rows by the weights that are kept: the best
-        of ``validation_scores_``, that of the weights before, or ``pca_score_``.
+        of ``validation_scores_``, that of the weights before, or ``pca_score_``. Of an
+        ordered code it is that of the components kept.
 
     pca_score_ : float or None
         Explained variance of the held-out rows by PCA of the training rows, at the same

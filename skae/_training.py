@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
@@ -49,6 +49,10 @@ def all_or_nothing(estimator: Any) -> Iterator[None]:
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
+
+
+def _listed(items: Iterable[Any]) -> str:
+    return ", ".join(map(str, items))
 
 
 def _unless_auto(value: Any, choice: float) -> Any:
@@ -305,7 +309,7 @@ class Trainable(SharedParameters):
         # Nothing was left to gain, or another warning says why nothing was gained.
         cut_short = engine.diverged or engine.interrupted
         if 1 - pca_score > NEGLIGIBLE and not cut_short:
-            self._report_no_gain(ours[:, -1], pca[:, -1])
+            self._report_no_gain(network.widths, ours, pca)
         self.best_score_ = pca_score
         return False
 
@@ -316,13 +320,19 @@ class Trainable(SharedParameters):
             raise KeyboardInterrupt(message)
         warn_caller(message, ConvergenceWarning)
 
-    def _report_no_gain(self, ours: Tensor, pca: Tensor) -> None:
+    def _report_no_gain(self, widths: list[int], ours: Tensor, pca: Tensor) -> None:
         """Warn that PCA stays."""
+        by = f" by {_listed(widths)} components" if len(widths) > 1 else ""
+        explained, ours_explained = (
+            _listed(f"{1 - share:.4g}" for share in shares.mean(0).tolist())
+            for shares in (pca, ours)
+        )
         warn_caller(
             "Training did not improve on PCA, which is kept: of the variance of "
-            f"{len(pca)} held-out rows PCA explains {1 - pca.mean():.4g}, the best "
-            f"weights {1 - ours.mean():.4g}, which is no more or may be luck. More "
-            f"rows, or another width than n_components={self.n_components}, may help; "
+            f"{len(pca)} held-out rows PCA explains {explained}{by}, the best weights "
+            f"{ours_explained}, which is no more or may be luck, by a paired t test. "
+            f"More rows, a larger validation_fraction than {self.validation_fraction}, "
+            f"or another n_components than {self.n_components} may help; "
             "early_stopping=False trains on all rows and keeps what comes of it.",
             ConvergenceWarning,
         )

@@ -56,8 +56,9 @@ class UndercompleteAE(BaseAutoencoder):
     n_components : int, float or None, default=2
         Width of the code. A warning is given if it is not smaller than the number of
         features. A number between 0 and 1 orders the code, and keeps as many components
-        as explain that share of the variance of the held-out rows. None keeps as many
-        as there are rows or features, whichever are fewer.
+        as explain that share of the variance of the held-out rows; such a code cannot
+        go on training. None keeps as many as there are rows or features, whichever are
+        fewer.
 
     ordered : bool, default=False
         Whether every prefix of the code shall be a good code. Takes eight times as

@@ -1,5 +1,6 @@
 """The floor: before training it is PCA, after training PCA or better."""
 
+import re
 import warnings
 
 import numpy as np
@@ -256,7 +257,24 @@ def test_warning_tells_the_scores(rng):
     with pytest.warns(ConvergenceWarning) as record:
         estimator.fit(X)
     (message,) = (str(w.message) for w in record)
-    assert f"20 held-out rows PCA explains {estimator.pca_score_:.4g}," in message
+    assert re.search(
+        rf"20 held-out rows PCA explains ([.\d]+, ){{3}}{estimator.pca_score_:.4g} "
+        "by 1, 2, 4, 6 components, .*validation_fraction than 0.1",
+        message,
+    )
+
+
+def test_features_that_never_varied_do_not_move_the_code(digits):
+    """To the networks they are nothing; PCA's axes know nothing of them."""
+    estimator = UndercompleteAE(4, max_iter=20, random_state=0).fit(digits)
+    constant = digits.std(axis=0) == 0
+    assert constant.sum() == 3
+    jacobian = estimator.jacobian(digits[:5])
+    assert abs(jacobian[:, :, constant]).max() < 1e-6 * abs(jacobian).max()
+    moved = digits[:5] + 7 * constant
+    np.testing.assert_allclose(
+        estimator.transform(moved), estimator.transform(digits[:5]), atol=1e-5
+    )
 
 
 def test_streamed_rows_are_not_decayed_as_if_they_were_all(digits):
