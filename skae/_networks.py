@@ -198,6 +198,7 @@ class Residual(Network):
     code_scale: Tensor
     output_scale: Tensor
     is_corrected: Tensor
+    is_linear: Tensor
 
     def __init__(self, network: Network, n_components: int, n_features: int) -> None:
         super().__init__()
@@ -216,6 +217,7 @@ class Residual(Network):
             self.register_buffer(name, empty)
         uncorrected = torch.zeros(n_components, dtype=torch.bool, device="cpu")
         self.register_buffer("is_corrected", uncorrected)
+        self.register_buffer("is_linear", torch.tensor(False, device="cpu"))
 
     def encode(self, x: Tensor) -> Tensor:
         # A feature that never varied tells nothing when it does: here it is zero.
@@ -238,6 +240,8 @@ class Residual(Network):
         return self.link(F.linear(code, axes.T) + self.centre)
 
     def decode_prefix(self, code: Tensor) -> Tensor:
+        if self.is_linear:
+            return self.expand(code)
         if self.is_corrected[code.shape[1] - 1]:
             return self.correct_prefix(code)
         return super().decode_prefix(code)
@@ -261,6 +265,11 @@ class Residual(Network):
         self.network.silence()
 
     @torch.no_grad()
+    def silence(self) -> None:
+        self.network.silence()
+        self.is_linear.fill_(True)
+
+    @torch.no_grad()
     def become_linear(
         self, axes: Any, centre: Any, deviation: Any, variances: Any, unexplained: Any
     ) -> None:
@@ -277,10 +286,11 @@ class Residual(Network):
         ends = [next(w for w in self.widths if w > i) for i in range(len(missed))]
         self.output_scale.copy_(missed * self.link.slope)
         self.code_scale.copy_(missed[torch.tensor(ends) - 1])
-        # A component of no variance is free to code what the others miss.
-        least = missed[-1] if missed[-1] > 0 else torch.ones_like(missed[-1])
+        # A component of no variance is free to code what the others miss; what is less
+        # than float32 resolves is nothing.
+        least = missed[-1] if missed[-1] > 1e-6 else torch.ones_like(missed[-1])
         self.code_deviation.copy_(torch.as_tensor(variances).sqrt().clamp(min=least))
-        self.network.silence()
+        self.silence()
 
 
 def _near(deviations: Tensor) -> Tensor:

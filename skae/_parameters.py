@@ -240,7 +240,8 @@ DOCUMENTATION = {
 
     noise_variance_ : float
         Learnt variance of features about their reconstruction, in the squared unit of
-        the data. Only with ``loss="gaussian"``.
+        the data; of ordered codes that of the rows behind
+        ``explained_variance_ratio_``. Only with ``loss="gaussian"``.
 
     device_ : str
         Where the network was trained.

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +14,8 @@ from threadpoolctl import threadpool_limits
 _pca_lock = threading.Lock()
 # Share of the variance.
 LEAST_REST = 0.01
+# Of standardised rows: rounding of what never varies.
+NO_SPREAD = 1e-6
 
 
 @dataclass
@@ -38,6 +40,19 @@ class LinearCode:
             self.deviation,
             np.pad(self.variances[:n_components], missing),
             np.pad(self.unexplained[:n_components], missing, mode="edge"),
+        )
+
+    def for_rows_to_come(self) -> Self:
+        """Return the same code, but with room to learn what these rows do not show."""
+        if self.deviation.max() < NO_SPREAD:
+            raise ValueError(
+                "The first rows of partial_fit are all alike, and tell neither a scale "
+                "nor PCA's axes: start with rows that vary, or with init='random'."
+            )
+        return replace(
+            self,
+            deviation=np.where(self.deviation < NO_SPREAD, 1.0, self.deviation),
+            unexplained=np.maximum(self.unexplained, LEAST_REST),
         )
 
     def explained(self, parts: Iterable[np.ndarray]) -> np.ndarray:
@@ -70,7 +85,7 @@ def fit_pca(
         rows = X - mean.astype(np.float64)
         rows /= scale
     deviation = np.sqrt(mean_variance_axis(rows, 0)[1] if issparse(X) else rows.var(0))
-    if not deviation.any():
+    if deviation.max() < NO_SPREAD:
         axes, zeros = np.eye(1, X.shape[1]), np.zeros(1)
         centre = np.asarray(rows.mean(axis=0)).ravel() - shift
         return LinearCode(axes, centre, deviation, zeros, zeros)

@@ -95,8 +95,14 @@ def explained_share(unexplained: float, total: float) -> float:
 
 def standardise(X: Any, mean: np.ndarray, scale: float) -> Tensor:
     """Return ``(X - mean) / scale``, taken before rounding to float32."""
-    rows = (dense(X) - mean) / scale
-    return torch.from_numpy(rows.astype(np.float32, copy=False))
+    with np.errstate(over="ignore"):
+        rows = ((dense(X) - mean) / scale).astype(np.float32, copy=False)
+    if not np.isfinite(rows).all():
+        raise ValueError(
+            f"X holds {abs(X).max():.3g}, which is farther from mean_ than 3e38 times "
+            f"scale_={scale:.3g}: bring it to the unit of the training rows."
+        )
+    return torch.from_numpy(rows)
 
 
 def in_blocks(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:

@@ -101,7 +101,7 @@ class Trainable(SharedParameters):
                 self._check_resumable()
                 self._resume(X, validate)
             else:
-                self._start(X, validate)
+                self._start(X, validate, partial)
             engine = self._engine(X, device, partial, validate)
             engine.run(read_rows(X, self.mean_, self.scale_), self._state)
             self._finish(engine, X, keep_optimizer=partial or self.warm_start)
@@ -109,7 +109,7 @@ class Trainable(SharedParameters):
             self._report_interrupt()
         return self
 
-    def _start(self, X: Any, validate: bool) -> None:
+    def _start(self, X: Any, validate: bool, partial: bool) -> None:
         """Measure the data, and set the first weights."""
         if self.init == "pca" and self.code_activation != "identity":
             raise ValueError(
@@ -132,7 +132,7 @@ class Trainable(SharedParameters):
         self.network_.reset_parameters(generator, loss.first_output())
         self._state = {"generator": generator.get_state().numpy(), "split_seed": seed}
         if self.init == "pca":
-            self._become_pca(self.network_, X, training)
+            self._become_pca(self.network_, X, training, partial)
             self._state["objective"] = self._objective_of_pca()
         self.loss_curve_: list[float] = []
         self.__dict__.pop("noise_variance_", None)
@@ -143,7 +143,7 @@ class Trainable(SharedParameters):
 
     def _resume(self, X: Any, validate: bool) -> None:
         """Forget what PCA of all rows knows of the rows that will judge."""
-        if validate and self._is_pca:
+        if validate and self._is_pca and X.shape[0] >= self._n_pca_rows:
             self.network_ = copy.deepcopy(self.network_)
             training, _ = self._parts(X, validate, self._state["split_seed"])
             self._become_pca(self.network_, X, training)
@@ -185,13 +185,17 @@ class Trainable(SharedParameters):
         """Whether the code is narrower than what was trained."""
         return self.n_components_ < self._width
 
-    def _become_pca(self, network: Any, X: Any, chosen: Rows = slice(None)) -> None:
+    def _become_pca(
+        self, network: Any, X: Any, chosen: Rows = slice(None), partial: bool = False
+    ) -> None:
         """Turn the network into the PCA of all rows or some."""
         seed = self._state["split_seed"]
         X = X if isinstance(chosen, slice) else X[chosen]
         pca = fit_pca(X, self.mean_, self.scale_, self._width, seed).first(self._width)
+        pca = pca.for_rows_to_come() if partial else pca
         network.become_linear(**vars(pca))
         self._is_pca, self._rest = True, pca.unexplained[-1]
+        self._n_pca_rows = X.shape[0]
 
     def _objective_of_pca(self) -> dict[str, np.ndarray]:
         """Return the one weight of an objective, the variance of what PCA misses."""
@@ -211,6 +215,7 @@ class Trainable(SharedParameters):
         changed = {k: (fitted[k], now[k]) for k in now if fitted[k] != now[k]}
         if changed:
             changes = ", ".join(f"{k} from {a} to {b}" for k, (a, b) in changed.items())
+            changes = changes.replace("sizes from", "sizes of layers from")
             raise ValueError(
                 f"Cannot go on training: the parameters change {changes}. Fit with "
                 "warm_start=False to start anew."
@@ -262,14 +267,23 @@ class Trainable(SharedParameters):
     def _finish(self, engine: Engine, X: Any, keep_optimizer: bool) -> None:
         """Publish what was learnt."""
         epochs = engine.epochs()
+        if math.isnan(engine.loss_before):
+            raise ValueError(
+                f"loss={self.loss!r} is NaN before the first step: use another, such "
+                "as 'squared_error'."
+            )
         if engine.diverged:
             self._report_divergence(engine)
         if engine.interrupted and not epochs:
             raise KeyboardInterrupt
         if self._judge(engine):
             self._is_pca = False
-        else:
+        elif X.shape[0] >= self._n_pca_rows:
             self._become_pca(engine.module_, X)
+        else:
+            # The PCA of more rows, which it started from, is the better one.
+            engine.module_.silence()
+            self._is_pca = True
         self.network_ = engine.module_.to("cpu").eval()
         self.network_.zero_grad()
         self.device_ = engine.device

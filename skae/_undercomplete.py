@@ -120,8 +120,8 @@ class UndercompleteAE(BaseAutoencoder):
         "ordered": ["boolean"],
     }
 
-    def _start(self, X: Any, validate: bool) -> None:
-        super()._start(X, validate)
+    def _start(self, X: Any, validate: bool, partial: bool) -> None:
+        super()._start(X, validate, partial)
         chosen = isinstance(self.n_components, Integral)
         if chosen and self._width >= self.n_features_in_:
             warn_caller(
@@ -195,7 +195,7 @@ class UndercompleteAE(BaseAutoencoder):
                 pca = self._explained(engine, network.project, network.expand)
                 self._pca_scores, scores = pca, scores if keeps else pca
             self.explained_variance_ratio_ = np.diff(scores, prepend=0.0)
-            self._score_prefix()
+            self._spread = engine.judge.spread / self.n_features_in_
         return keeps
 
     def _score_prefix(self) -> None:
@@ -206,11 +206,15 @@ class UndercompleteAE(BaseAutoencoder):
             self.best_score_ = float(ratio.sum())
         if self.pca_score_ is not None:
             self.pca_score_ = float(self._pca_scores[self.n_components_ - 1])
+        if hasattr(self, "noise_variance_"):
+            variance = float((1 - ratio.sum()) * self._spread)
+            self.noise_variance_ = variance * self.scale_ * self.scale_
 
     def _explained_by_prefixes(self, engine: Engine, network: Any) -> np.ndarray:
         """Return what each explains, decoded in the way that explains more."""
         if not isinstance(network, Residual):
             return self._explained(engine, network.encode, network.decode_prefix)
+        network.is_linear.fill_(False)
         network.is_corrected.zero_()
         guessed = self._explained(engine, network.encode, network.decode_prefix)
         corrected = self._explained(engine, network.encode, network.correct_prefix)
@@ -224,6 +228,8 @@ class UndercompleteAE(BaseAutoencoder):
 
     def _finish(self, engine: Engine, X: Any, keep_optimizer: bool) -> None:
         super()._finish(engine, X, keep_optimizer)
+        if self._is_ordered():
+            self._score_prefix()
         if is_share(self.n_components):
             explained = self.explained_variance_ratio_.cumsum()
             enough = np.flatnonzero(explained >= self.n_components)
@@ -257,9 +263,9 @@ class UndercompleteAE(BaseAutoencoder):
         -------
         truncated : UndercompleteAE
             Its ``transform`` gives the first columns of this one's, bit by bit, and
-            its ``inverse_transform`` is what training made of so many. It cannot go on
-            training; its ``n_components`` is that given, so that a clone is of this
-            width.
+            its ``inverse_transform`` is what training made of so many. It holds the
+            whole network, but cannot go on training once narrower; its
+            ``n_components`` is that given, so that a clone is of this width.
 
         Raises
         ------
@@ -273,7 +279,7 @@ class UndercompleteAE(BaseAutoencoder):
         """
         check_is_fitted(self)
         check_count("n_components", n_components, self.n_components_)
-        truncated = copy.copy(self)
+        truncated = copy.deepcopy(self)
         truncated.n_components, truncated.ordered = int(n_components), True
         truncated._keep(int(n_components))
         return truncated

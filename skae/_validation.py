@@ -70,7 +70,8 @@ def is_share(n_components: Any) -> bool:
 def check_callbacks(callbacks: list[Any] | None) -> list[Any]:
     """Return the callbacks, each one an object or class of skorch's kind."""
     for callback in callbacks or []:
-        member = callback[1] if isinstance(callback, tuple) else callback
+        is_named = isinstance(callback, tuple) and len(callback) == 2
+        member = callback[1] if is_named else callback
         if not hasattr(member, "on_epoch_end"):
             raise TypeError(
                 f"callbacks={callbacks!r} holds {callback!r}, which is no skorch "
@@ -81,7 +82,7 @@ def check_callbacks(callbacks: list[Any] | None) -> list[Any]:
 
 def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
     """Return X as an array or CSR matrix; integers but uint8 become float64."""
-    return validate_data(
+    X = validate_data(
         estimator,
         X,
         reset=reset,
@@ -89,6 +90,11 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> 
         dtype=[np.float64, np.float32, np.uint8],
         ensure_min_samples=min_samples,
     )
+    if issparse(X) and not X.has_canonical_format:
+        # Variances of entries given in parts would be those of the parts.
+        X = X.copy()
+        X.sum_duplicates()
+    return X
 
 
 def check_codes(Z: Any, n_components: int) -> np.ndarray:
@@ -98,6 +104,11 @@ def check_codes(Z: Any, n_components: int) -> np.ndarray:
         raise ValueError(
             f"X has {Z.shape[1]} columns, but codes here have {n_components}: "
             "pass what transform returned."
+        )
+    if (largest := abs(Z).max()) > np.finfo(np.float32).max:
+        raise ValueError(
+            f"X holds {largest:.3g}, which is no code: codes are float32. Pass what "
+            "transform returned."
         )
     return Z
 
@@ -114,8 +125,6 @@ def check_domain(X: Any, loss: Any) -> None:
     if loss not in DOMAINS:
         return
     low, high = DOMAINS[loss]
-    # Taking the minimum would sum duplicates in place.
-    X = X.copy() if issparse(X) and not X.has_canonical_format else X
     smallest, largest = X.min(), X.max()
     # A scaler may leave its range by a rounding error.
     if smallest < low - 1e-9 or largest > high + 1e-9:

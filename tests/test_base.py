@@ -882,6 +882,23 @@ def test_failed_fit_keeps_the_model_before(X, fitted):
     np.testing.assert_array_equal(estimator.transform(X), fitted.transform(X))
 
 
+def test_sparse_entries_given_in_parts_count_as_their_sums(rng):
+    S = random_array((200, 8), density=0.4, rng=0, format="csr") * 3
+    parts = csr_matrix(
+        (np.repeat(S.data / 2, 2), np.repeat(S.indices, 2), S.indptr * 2), S.shape
+    )
+    kw = {"max_iter": 30, "early_stopping": False, "random_state": 0}
+    whole, summed = (UndercompleteAE(3, **kw).fit(X).score(S) for X in (S, parts))
+    assert summed == pytest.approx(whole, abs=1e-4)
+
+
+def test_rows_beyond_float32_are_refused(fitted, X):
+    with pytest.raises(ValueError, match=r"1\.6e\+41, which is farther from mean_"):
+        fitted.transform(X * 1e40)
+    with pytest.raises(ValueError, match=r"1e\+39, which is no code"):
+        fitted.inverse_transform(np.full((1, 3), 1e39))
+
+
 def test_codes_of_another_width_are_refused(fitted):
     with pytest.raises(ValueError, match="2 columns, but codes here have 3"):
         fitted.inverse_transform(np.zeros((4, 2)))

@@ -289,6 +289,45 @@ def test_streamed_rows_are_not_decayed_as_if_they_were_all(digits):
     assert scores["auto"] > scores[0.0] - 0.01
 
 
+@pytest.mark.parametrize("n_components", [4, 5])
+@pytest.mark.parametrize("factors", [np.ones(6), 2.0 ** np.arange(6)], ids=str)
+def test_proportional_columns(n_components, factors):
+    """Of one dimension: PCA misses less than float32 tells from nothing."""
+    X = np.outer(np.linspace(-1, 1, 20), factors)
+    estimator = UndercompleteAE(n_components, random_state=0).fit(X)
+    np.testing.assert_allclose(estimator.reconstruct(X), X, atol=1e-4)
+
+
+def test_partial_fit_learns_what_the_first_batch_did_not_show(digits):
+    two = digits[np.arange(20) % 2]
+    estimator = UndercompleteAE(4, random_state=0).partial_fit(two)
+    for _ in range(100):
+        estimator.partial_fit(digits)
+    assert estimator.score(digits) > 0.5
+
+
+def test_partial_fit_does_not_start_with_rows_that_are_all_alike(digits):
+    estimator = UndercompleteAE(4, random_state=0)
+    with pytest.raises(ValueError, match="start with rows that vary"):
+        estimator.partial_fit(np.ones((20, 64)))
+    assert not hasattr(estimator, "mean_")
+
+
+def test_warm_start_on_few_rows_does_not_lose_the_pca_of_more(rng):
+    X = rng.normal(size=(300, 8)) * np.arange(1, 9)
+    estimator = UndercompleteAE(4, max_iter=3, warm_start=True, random_state=0)
+    fit_quietly(estimator, X)
+    before = estimator.reconstruct(X)
+    fit_quietly(estimator, X[:10])
+    np.testing.assert_allclose(estimator.reconstruct(X), before, atol=1e-5)
+
+
+def test_a_loss_that_is_nan_is_no_loss(digits):
+    estimator = UndercompleteAE(2, loss=lambda a, b: (a - b).sum() * np.nan)
+    with pytest.raises(ValueError, match=r"loss=.* is NaN before the first step"):
+        estimator.fit(digits)
+
+
 def test_partial_fit_recovers_from_a_first_batch_that_hides_the_rest(digits):
     estimator = UndercompleteAE(3, random_state=0).partial_fit(digits[:4])
     before = estimator.score(digits)

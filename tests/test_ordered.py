@@ -100,6 +100,48 @@ def test_prefixes_that_guesses_would_spoil_are_corrected():
     assert error < spoilt
 
 
+@pytest.mark.parametrize("seed", [0, 5])
+def test_where_pca_stays_every_prefix_is_pcas(seed):
+    """Clipped to the domain of the loss, and not what was made of narrower ones."""
+    X = np.minimum(np.random.default_rng(seed).poisson(0.05, (60, 9)), 1.0)
+    estimator = UndercompleteAE(
+        7, ordered=True, loss="bernoulli", max_iter=20, random_state=0
+    )
+    with pytest.warns(ConvergenceWarning, match="did not improve on PCA"):
+        estimator.fit(X)
+    for k in range(1, 8):
+        pca = PCA(k).fit(X)
+        expected = np.clip(pca.inverse_transform(pca.transform(X)), 0, 1)
+        error = np.square(X - estimator.truncate(k).reconstruct(X)).sum()
+        assert error == pytest.approx(
+            np.square(X - expected).sum(), rel=0.005, abs=0.05
+        )
+
+
+def test_noise_variance_is_that_of_the_components_kept(digits):
+    estimator = UndercompleteAE(
+        4,
+        ordered=True,
+        loss="gaussian",
+        early_stopping=False,
+        max_iter=20,
+        random_state=0,
+    ).fit(digits)
+    for k in range(1, 5):
+        truncated = estimator.truncate(k)
+        error = np.square(digits - truncated.reconstruct(digits)).mean()
+        assert truncated.noise_variance_ == pytest.approx(error, rel=1e-4)
+
+
+def test_truncated_shares_nothing(ordered, digits):
+    truncated = ordered.truncate(3)
+    before = ordered.reconstruct(digits)
+    truncated.mean_[:] = 0
+    truncated.loss_curve_.clear()
+    np.testing.assert_array_equal(ordered.reconstruct(digits), before)
+    assert len(ordered.loss_curve_) == ordered.n_iter_
+
+
 def test_every_prefix_is_better_than_pca(ordered, parts):
     X, new = parts
     codes = ordered.transform(new)
