@@ -663,6 +663,7 @@ def test_early_stopping_keeps_the_best_weights(rng):
     estimator = small(
         10,
         early_stopping=True,
+        n_iter_no_change=100,
         max_iter=500,
         learning_rate_init=0.01,
         validation_fraction=0.3,
