@@ -215,6 +215,7 @@ class Residual(Network):
         for name, shape in shapes.items():
             empty = torch.empty(shape, dtype=torch.float32, device="cpu")
             self.register_buffer(name, empty)
+        # How prefixes are decoded: along PCA's axes alone, corrected, or by a guess.
         uncorrected = torch.zeros(n_components, dtype=torch.bool, device="cpu")
         self.register_buffer("is_corrected", uncorrected)
         self.register_buffer("is_linear", torch.tensor(False, device="cpu"))

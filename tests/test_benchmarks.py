@@ -51,7 +51,7 @@ def two_sets(monkeypatch):
     for module in (floor, ordered, search):
         monkeypatch.setattr(module, "load", lambda: loaders)
     monkeypatch.setattr(floor, "WIDTHS", (2,))
-    monkeypatch.setattr(search, "WIDTH", 2)
+    monkeypatch.setattr(search, "WIDTHS", (2,))
 
 
 def test_floor(tmp_path, two_sets, capsys):
