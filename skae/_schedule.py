@@ -11,7 +11,10 @@ N_STREAMED = 100
 
 @dataclass
 class Schedule:
-    """Sizes chosen by ``python -m benchmarks search`` and its like."""
+    """Sizes chosen on splits of training rows.
+
+    ``python -m benchmarks search`` compares them with others.
+    """
 
     #: Steps of a solver after which little is left to gain.
     n_steps: int = 4000

@@ -197,6 +197,14 @@ class Trainable(SharedParameters):
         self._is_pca, self._rest = True, pca.unexplained[-1]
         self._n_pca_rows = X.shape[0]
 
+    def _go_back_to_pca(self, network: Any, X: Any) -> None:
+        """Turn the network into the PCA of these rows, or that of more before."""
+        if X.shape[0] >= self._n_pca_rows:
+            self._become_pca(network, X)
+        else:
+            network.silence()
+            self._is_pca = True
+
     def _objective_of_pca(self) -> dict[str, np.ndarray]:
         """Return the one weight of an objective, the variance of what PCA misses."""
         log_variance = np.float32(np.log(max(self._rest, 1e-6)))
@@ -278,12 +286,8 @@ class Trainable(SharedParameters):
             raise KeyboardInterrupt
         if self._judge(engine):
             self._is_pca = False
-        elif X.shape[0] >= self._n_pca_rows:
-            self._become_pca(engine.module_, X)
         else:
-            # The PCA of more rows, which it started from, is the better one.
-            engine.module_.silence()
-            self._is_pca = True
+            self._go_back_to_pca(engine.module_, X)
         self.network_ = engine.module_.to("cpu").eval()
         self.network_.zero_grad()
         self.device_ = engine.device

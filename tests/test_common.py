@@ -24,6 +24,7 @@ VARIANTS = [
     {"ordered": True},
     {"n_components": 0.9},
     {"n_components": None},
+    {"learning_rate": "constant", "weight_decay": 0.1, "n_iter_no_change": 5},
     {"loss": "gaussian"},
     {"loss": "poisson"},
 ]
