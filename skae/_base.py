@@ -317,7 +317,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
 
         def errors(x: np.ndarray) -> np.ndarray:
             reconstruction = codec.decode(codec.encode(x)).astype(np.float64)
-            return np.square((x - reconstruction) / self.scale_).sum(axis=1)
+            return np.nansum(np.square((x - reconstruction) / self.scale_), axis=1)
 
         return map_rows(errors, X)
 

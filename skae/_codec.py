@@ -25,7 +25,10 @@ class Codec:
     device: torch.device
 
     def _send(self, x: np.ndarray) -> Tensor:
-        return standardise(x, self.mean, self.scale).to(self.device)
+        rows = standardise(x, self.mean, self.scale)
+        # The network has seen zero, the mean, where values were missing.
+        rows = rows.nan_to_num() if np.isnan(x).any() else rows
+        return rows.to(self.device)
 
     def encode(self, x: np.ndarray) -> Tensor:
         """Encode rows."""

@@ -26,8 +26,8 @@ class Engine(NeuralNet):
 
     def __init__(
         self,
-        network: torch.nn.Module,
-        objective: torch.nn.Module,
+        network: Any,
+        objective: Any,
         *,
         solver: Any,
         learning_rate_init: float,
@@ -50,7 +50,7 @@ class Engine(NeuralNet):
         self.monitor = "valid_loss" if validation_fraction else "train_loss"
         # Whether the first weights are good enough to go back to.
         self.keeps_start = keeps_start and bool(validation_fraction)
-        self.stopping = Stopping(tol, n_iter_no_change)
+        self.stopping = Stopping(tol, n_iter_no_change, objective.is_moving)
         self.decays = learning_rate == "cosine" and not self.full_batch
         self.interrupted = False
         super().__init__(
@@ -146,7 +146,8 @@ class Engine(NeuralNet):
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **_: Any) -> None:
         """Go back to the best weights where the last are not meant to stay."""
         self.diverged = not self.stopping.is_finite or self._has_grown()
-        keep_last = not (self.diverged or self.interrupted or self.validation_fraction)
+        keep_last = self.criterion_.is_moving or not self.validation_fraction
+        keep_last &= not (self.diverged or self.interrupted)
         if self.stopping.weights is not None and not keep_last:
             for module, weights in zip(
                 (self.module_, self.criterion_), self.stopping.weights, strict=True
@@ -161,16 +162,19 @@ class Engine(NeuralNet):
         return bool(last > self.loss_before + max(1.0, abs(self.loss_before)))
 
     @torch.no_grad()
-    def _loss_before(self, index: Tensor) -> float:
+    def _loss_before(self) -> float:
         """Return the loss of the first rows by the mean or by the first weights.
 
         A linear start may leave the domain of the loss, and do worse than the mean.
         """
         self._set_training(False)
-        loss = self.criterion_.loss
-        x = next(iter(self.get_iterator(index)))
-        of_mean = loss(loss.first_output().expand_as(x), x)
-        return float(max(of_mean, loss(self.module_.decode(self.module_.encode(x)), x)))
+        objective, network = self.criterion_, self.module_
+        x = next(iter(self.judge))
+        seen = objective.see(x, self.judge.generator)
+        filled = x.nan_to_num()
+        of_mean = objective.loss(objective.loss.first_output().expand_as(x), filled)
+        of_first = objective.compare(network, network.encode(seen), x, seen)
+        return float(max(of_mean, of_first))
 
     def _split(self, n_rows: int) -> tuple[Tensor, Tensor | None]:
         """Return indices of training and of held-out rows."""
@@ -182,9 +186,10 @@ class Engine(NeuralNet):
         """Return training and validation rows as indices into ``X``."""
         self.rows = X
         training, held_out = self._split(len(X))
-        self.loss_before = self._loss_before(training)
-        judges = training if held_out is None else held_out
-        self.judge = Judge(self.get_iterator(judges), self.criterion_.loss.link)
+        self.judge = self._judge(training)
+        self.loss_before = self._loss_before()
+        if held_out is not None:
+            self.judge = self._judge(held_out)
         self.n_steps = 0
         self.last_step = self.max_epochs * math.ceil(len(training) / self.batch_size)
         if self.decays:
@@ -192,9 +197,13 @@ class Engine(NeuralNet):
         self.floor: Tensor | None = None
         if self.keeps_start:
             floor = self._all_shares()
-            self.stopping.consider(self, overall(floor).item())
+            price = self.judge.price(self.module_)
+            self.stopping.consider(self, overall(floor).item() + price)
             self.floor = floor
         return training, held_out
+
+    def _judge(self, index: Tensor) -> Judge:
+        return Judge(self.get_iterator(index), self.criterion_, self.split_seed)
 
     def is_above_floor(self) -> bool:
         """Whether no width does worse than it did at the start."""
@@ -230,14 +239,18 @@ class Engine(NeuralNet):
         # skorch's own loop reads every loss back and books every batch, which takes up
         # to a tenth of a small network's time: it runs only where callbacks listen.
         loop = self._booked_steps if self.callbacks else self._steps
+        iterator = iterator if training else self.judge
         losses, sizes = loop(iterator, training, prefix, step_fn)
         name, loss = f"{prefix}_loss", float(np.average(losses, weights=sizes))
+        if not training:
+            self.history.record("unexplained", loss)
+            loss += self.judge.price(self.module_)
         best = all(loss < epoch[name] for epoch in self.history[:-1])
         self.history.record(name, loss)
         self.history.record(f"{name}_best", best)
 
     def _booked_steps(
-        self, iterator: Batches, training: bool, prefix: str, step_fn: Any
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any
     ) -> tuple[Any, Any]:
         super().run_single_epoch(iterator, training, prefix, step_fn)
         keys = f"{prefix}_loss", f"{prefix}_batch_size"
@@ -246,7 +259,7 @@ class Engine(NeuralNet):
         return losses, sizes
 
     def _steps(
-        self, iterator: Batches, training: bool, prefix: str, step_fn: Any
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any
     ) -> tuple[Any, Any]:
         pairs = [(step_fn(batch)["loss"], len(batch)) for batch in iterator]
         losses, sizes = zip(*pairs, strict=True)
@@ -316,6 +329,12 @@ class Engine(NeuralNet):
         self._set_training(False)
         with limited_threads(self.n_threads(len(self.rows))):
             return self.judge.all_shares(encode, decode, widths).cpu()
+
+    def price(self, network: Any) -> float:
+        """Return the weighted penalty of the rows that judge, in their variance."""
+        self._set_training(False)
+        with limited_threads(self.n_threads(len(self.rows))):
+            return self.judge.price(network)
 
     def epochs(self) -> list[dict[str, Any]]:
         """Return the records of the epochs that ended well."""

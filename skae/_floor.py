@@ -4,8 +4,9 @@ Shares are squared errors of rows over the rows' mean squared deviation: one col
 each width of the code at which it is judged.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,33 +27,63 @@ NEGLIGIBLE = 1e-9
 
 
 class Judge:
-    """Rows that a code is judged by: held-out ones, or those of training."""
+    """Rows that a code is judged by: held-out ones, or those of training.
 
-    def __init__(self, batches: Iterable[Tensor], link: Link) -> None:
-        self.batches, self.link = batches, link
+    The network sees them as ``objective`` shows them, corrupted alike in each epoch.
+    """
+
+    def __init__(self, batches: Iterable[Tensor], objective: Any, seed: int) -> None:
+        self.batches, self.objective, self.seed = batches, objective, seed
+        self.link: Link = objective.loss.link
+        self.generator = torch.Generator("cpu")
+
+    def __iter__(self) -> Iterator[Tensor]:
+        self.generator.manual_seed(self.seed)
+        return iter(self.batches)
 
     @cached_property
     def spread(self) -> float:
         """Mean squared deviation of the rows from the training mean."""
         total, n_rows = 0.0, 0
         for x in self.batches:
-            total, n_rows = total + float(x.square().sum()), n_rows + len(x)
+            total, n_rows = total + float(x.square().nansum()), n_rows + len(x)
         return total / n_rows or 1.0
 
     def shares(
         self, x: Tensor, encode: Map, decode: Map, widths: Sequence[int]
     ) -> Tensor:
         """Return the share that each width leaves unexplained, of a batch."""
-        code = encode(x)
+        code = encode(self.objective.see(x, self.generator))
         squares = [
-            (self.link.inverse(decode(code[:, :n])) - x).square().flatten(1).sum(1)
-            for n in widths
+            self._squares(x, decode(code[:, :n])).flatten(1).sum(1) for n in widths
         ]
         return torch.stack(squares, 1) / self.spread
 
+    def _squares(self, x: Tensor, output: Tensor) -> Tensor:
+        squares = (self.link.inverse(output) - x).square()
+        gaps = x.isnan()
+        return squares.masked_fill(gaps, 0.0) if gaps.any() else squares
+
     def all_shares(self, encode: Map, decode: Map, widths: Sequence[int]) -> Tensor:
         """Return them of all rows."""
-        return torch.cat([self.shares(x, encode, decode, widths) for x in self.batches])
+        return torch.cat([self.shares(x, encode, decode, widths) for x in self])
+
+    @torch.no_grad()
+    def price(self, network: Any) -> float:
+        """Return the weighted penalty of all rows, in shares of their variance."""
+        if self.objective.penalty is None:
+            return 0.0
+        total, n_rows = 0.0, 0
+        for x in self:
+            total += len(x) * self.batch_price(network, x)
+            n_rows += len(x)
+        return total / n_rows
+
+    def batch_price(self, network: Any, x: Tensor) -> float:
+        """Return that of a batch."""
+        seen = self.objective.see(x, self.generator)
+        _, price = self.objective.penalty(network, seen, self.generator)
+        return float(self.objective.weight() * price) * x[0].numel() / self.spread
 
 
 def overall(shares: Tensor) -> Tensor:

@@ -60,8 +60,12 @@ class TiedLinear(nn.Module):
         self._source = [source]
         self.bias = nn.Parameter(torch.empty(source.in_features, device="cpu"))
 
+    @property
+    def weight(self) -> Tensor:
+        return self._source[0].weight.T
+
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self._source[0].weight[: x.shape[1]].T, self.bias)
+        return F.linear(x, self.weight[:, : x.shape[1]], self.bias)
 
 
 class Network(nn.Module):
@@ -145,6 +149,11 @@ class Dense(Network):
 
     def decode(self, code: Tensor) -> Tensor:
         return self.decoders[self.widths.index(code.shape[1])](code)
+
+    def decoder_weights(self) -> list[Tensor]:
+        """Return the matrices of the whole code's decoder, the code's own first."""
+        maps = cast(nn.Sequential, self.decoders[-1])
+        return [m.weight for m in maps if isinstance(m, nn.Linear | TiedLinear)]
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:

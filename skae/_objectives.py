@@ -17,7 +17,8 @@ class Loss(nn.Module):
     Averaging over features too keeps the loss, and so the meaning of a penalty's
     weight, the same at any width. Rows ``x`` are standardised: less ``mean``, and
     divided by ``scale``. ``output`` is the decoder's answer, which ``link`` leads to
-    from the reconstruction of ``x``.
+    from the reconstruction of ``x``. With ``weights``, one for each entry, the mean is
+    weighted.
     """
 
     link_class: ClassVar[type[Link]] = Link
@@ -26,7 +27,16 @@ class Loss(nn.Module):
         super().__init__()
         self.link = self.link_class(mean, scale)
 
-    def forward(self, output: Tensor, x: Tensor) -> Tensor:
+    def forward(
+        self, output: Tensor, x: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
+        if weights is None:
+            return self.distance(output, x, "mean")
+        distances = self.distance(output, x, "none")
+        return (weights * distances).sum() / weights.sum().clamp(min=1e-6)
+
+    def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
+        """Return the distance of each entry ("none"), or their mean ("mean")."""
         raise NotImplementedError
 
     def first_output(self) -> Tensor:
@@ -37,15 +47,15 @@ class Loss(nn.Module):
 class SquaredError(Loss):
     """``(x - output)^2``."""
 
-    def forward(self, output: Tensor, x: Tensor) -> Tensor:
-        return F.mse_loss(output, x)
+    def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
+        return F.mse_loss(output, x, reduction=reduction)
 
 
 class AbsoluteError(Loss):
     """``|x - output|``."""
 
-    def forward(self, output: Tensor, x: Tensor) -> Tensor:
-        return F.l1_loss(output, x)
+    def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
+        return F.l1_loss(output, x, reduction=reduction)
 
 
 class Gaussian(Loss):
@@ -64,9 +74,10 @@ class Gaussian(Loss):
     def variance(self) -> Tensor:
         return torch.exp(self.log_variance) + 1e-6
 
-    def forward(self, output: Tensor, x: Tensor) -> Tensor:
+    def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
         variance = self.variance()
-        return (F.mse_loss(output, x) / variance + variance.log()) / 2
+        squares = F.mse_loss(output, x, reduction=reduction)
+        return (squares / variance + variance.log()) / 2
 
 
 class Bernoulli(Loss):
@@ -77,9 +88,9 @@ class Bernoulli(Loss):
 
     link_class = Logit
 
-    def forward(self, output: Tensor, x: Tensor) -> Tensor:
+    def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
         target = x * self.link.scale + self.link.mean
-        return F.binary_cross_entropy_with_logits(output, target)
+        return F.binary_cross_entropy_with_logits(output, target, reduction=reduction)
 
 
 class Poisson(Loss):
@@ -96,11 +107,12 @@ class Poisson(Loss):
         level = mean.mean() or 1.0
         super().__init__(mean / level, float(scale / level))
 
-    def forward(self, output: Tensor, x: Tensor) -> Tensor:
+    def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
         value = self.link.scale * output
         target = x * self.link.scale + self.link.mean
         deviance = self.link.mean * excess(value) - target * log_ratio(value)
-        return deviance.mean() / self.link.scale**2
+        deviance = deviance if reduction == "none" else deviance.mean()
+        return deviance / self.link.scale**2
 
 
 class CallableLoss(Loss):
@@ -115,8 +127,17 @@ class CallableLoss(Loss):
         super().__init__(mean, scale)
         self.function = function
 
-    def forward(self, output: Tensor, x: Tensor) -> Tensor:
-        return self.function(output, x).mean()
+    def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
+        values = self.function(output, x)
+        if reduction == "mean":
+            return values.mean()
+        if values.shape != x.shape:
+            raise ValueError(
+                f"loss={self.function!r} answers with shape {tuple(values.shape)} "
+                f"where missing values or emphasis need a number for each of the "
+                f"{tuple(x.shape)} entries: leave the mean to skae."
+            )
+        return values
 
 
 LOSSES: dict[str, type[Loss]] = {
@@ -155,14 +176,21 @@ def try_out(loss: str | Callable[[Tensor, Tensor], Tensor], n_features: int) -> 
         )
 
 
+#: ``(network, rows as the network sees them, generator) -> (code, price)``.
+Penalty = Callable[[Any, Tensor, torch.Generator], tuple[Tensor, Tensor]]
+
+
 class Objective(nn.Module):
     """What is minimised: a loss, and what a regularised autoencoder adds to it."""
+
+    #: Whether it changes as it is minimised, so that the last weights are the best.
+    is_moving = False
 
     def __init__(
         self,
         loss: Loss,
         corrupt: Callable[[Tensor, torch.Generator], Tensor] | None = None,
-        penalty: Callable[[Any, Tensor, Tensor], Tensor] | None = None,
+        penalty: Penalty | None = None,
         alpha: float = 0.0,
     ) -> None:
         super().__init__()
@@ -172,16 +200,51 @@ class Objective(nn.Module):
         self.alpha = alpha
 
     def forward(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
-        seen = x if self.corrupt is None else self.corrupt(x, generator)
-        code = network.encode(seen)
-        value = self.compare(network, code, x)
+        seen = self.see(x, generator)
         if self.penalty is None:
-            return value
-        return value + self.alpha * self.penalty(network, seen, code)
+            return self.compare(network, network.encode(seen), x, seen)
+        code, price = self.penalty(network, seen, generator)
+        return self.compare(network, code, x, seen) + self.weight() * price
 
-    def compare(self, network: Any, code: Tensor, x: Tensor) -> Tensor:
+    def see(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Return rows as the network sees them."""
+        return x if self.corrupt is None else self.corrupt(x, generator)
+
+    def weight(self) -> Any:
+        """Return the penalty's weight."""
+        return self.alpha
+
+    def compare(self, network: Any, code: Tensor, x: Tensor, seen: Tensor) -> Tensor:
         """Return the loss of the decoded code."""
         return self.loss(network.decode(code), x)
+
+
+class DenoisingObjective(Objective):
+    """The loss of corrupted rows, whose entries need not count alike.
+
+    Entries that the corruption left as they were count ``1 - emphasis`` (Vincent et
+    al., 2010), missing ones nothing: the network sees zero there, the mean.
+    """
+
+    def __init__(
+        self,
+        loss: Loss,
+        corrupt: Callable[[Tensor, torch.Generator], Tensor] | None,
+        emphasis: float = 0.0,
+        has_gaps: bool = False,
+    ) -> None:
+        super().__init__(loss, corrupt=corrupt)
+        self.emphasis, self.has_gaps = emphasis, has_gaps
+
+    def see(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        return super().see(x.nan_to_num() if self.has_gaps else x, generator)
+
+    def compare(self, network: Any, code: Tensor, x: Tensor, seen: Tensor) -> Tensor:
+        if not (self.emphasis or self.has_gaps):
+            return super().compare(network, code, x, seen)
+        weights = torch.where(seen == x, 1 - self.emphasis, 1.0)
+        weights = torch.where(x.isnan(), 0.0, weights)
+        return self.loss(network.decode(code), x.nan_to_num(), weights)
 
 
 class OrderedObjective(Objective):
@@ -196,6 +259,6 @@ class OrderedObjective(Objective):
         super().__init__(loss)
         self.weights = weights / weights.sum()
 
-    def compare(self, network: Any, code: Tensor, x: Tensor) -> Tensor:
+    def compare(self, network: Any, code: Tensor, x: Tensor, seen: Tensor) -> Tensor:
         losses = [self.loss(network.decode(code[:, :n]), x) for n in network.widths]
         return sum(w * v for w, v in zip(self.weights.tolist(), losses, strict=True))

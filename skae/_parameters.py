@@ -1,5 +1,6 @@
 """The parameters that all autoencoders share: fields, constraints, documentation."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, TypeVar, cast, dataclass_transform
@@ -74,10 +75,16 @@ class SharedParameters(BaseEstimator):
 @dataclass_transform(kw_only_default=True)
 def autoencoder(cls: T) -> T:
     """Make fields parameters, and put the shared documentation where it is marked."""
-    for marker, text in DOCUMENTATION.items():
-        cls.__doc__ = (cls.__doc__ or "").replace(marker, text.strip())
     make: Callable[[T], Any] = dataclass(eq=False, repr=False, kw_only=True)
-    return cast(T, make(cls))
+    cls, doc = make(cls), cls.__doc__ or ""
+    for marker, text in DOCUMENTATION.items():
+        doc = doc.replace(marker, text.strip())
+    for name in vars(cls)["__annotations__"].keys() & SharedParameters.__annotations__:
+        default = getattr(cls, name)
+        shown = f'"{default}"' if isinstance(default, str) else default
+        doc = re.sub(rf"(\n    {name} : .*, default=).*", rf"\g<1>{shown}", doc)
+    cls.__doc__ = doc
+    return cls
 
 
 DOCUMENTATION = {

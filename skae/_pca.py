@@ -84,6 +84,8 @@ def fit_pca(
     else:
         rows = X - mean.astype(np.float64)
         rows /= scale
+        if np.isnan(rows).any():
+            rows = np.nan_to_num(rows)
     deviation = np.sqrt(mean_variance_axis(rows, 0)[1] if issparse(X) else rows.var(0))
     if deviation.max() < NO_SPREAD:
         axes, zeros = np.eye(1, X.shape[1]), np.zeros(1)

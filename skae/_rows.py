@@ -52,19 +52,34 @@ def column_means(X: Any) -> np.ndarray:
     """Mean of each feature, in float64; exact where a feature is constant."""
     if issparse(X):
         return mean_variance_axis(X, axis=0)[0].astype(np.float64)
-    origin = X[0].astype(np.float64)
-    sums = ((X[s] - origin).sum(axis=0) for s in chunks(X))
-    return origin + np.sum(list(sums), axis=0) / X.shape[0]
+    origin = np.nan_to_num(X[0].astype(np.float64))
+    sums = (np.nansum(X[s] - origin, axis=0) for s in chunks(X))
+    return origin + np.sum(list(sums), axis=0) / n_known(X)
+
+
+def has_gaps(X: Any) -> bool:
+    """Whether values are missing."""
+    may_miss = not issparse(X) and X.dtype.kind == "f"
+    return may_miss and any(bool(np.isnan(X[s]).any()) for s in chunks(X))
+
+
+def n_known(X: Any) -> np.ndarray:
+    """Return how many values of each feature are not missing."""
+    if not has_gaps(X):
+        return np.full(X.shape[1:], X.shape[0])
+    counts = (np.isfinite(X[s]).sum(axis=0) for s in chunks(X))
+    return np.sum(list(counts), axis=0)
 
 
 def largest_deviation(X: Any, mean: np.ndarray) -> float:
     """Largest distance of an entry from ``mean``."""
-    return max(float(np.abs(dense(X[s]) - mean).max()) for s in chunks(X))
+    return max(float(np.fmax.reduce(abs(dense(X[s]) - mean), None)) for s in chunks(X))
 
 
 def squared_deviation(X: Any, mean: np.ndarray, scale: float) -> float:
     """Sum over all entries of ``((X - mean) / scale)^2``, in float64."""
-    return sum(float(np.square((dense(X[s]) - mean) / scale).sum()) for s in chunks(X))
+    parts = (np.square((dense(X[s]) - mean) / scale) for s in chunks(X))
+    return sum(float(np.nansum(part)) for part in parts)
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -83,7 +98,7 @@ def root_mean_square(X: Any, mean: np.ndarray) -> float:
     if largest == 0:
         return 1.0
     return (
-        largest * float(np.sqrt(squared_deviation(X, mean, largest) / np.prod(X.shape)))
+        largest * float(np.sqrt(squared_deviation(X, mean, largest) / n_known(X).sum()))
         or 1.0
     )
 
@@ -97,9 +112,10 @@ def standardise(X: Any, mean: np.ndarray, scale: float) -> Tensor:
     """Return ``(X - mean) / scale``, taken before rounding to float32."""
     with np.errstate(over="ignore"):
         rows = ((dense(X) - mean) / scale).astype(np.float32, copy=False)
-    if not np.isfinite(rows).all():
+    if np.isinf(rows).any():
+        largest = np.nanmax(abs(dense(X)))
         raise ValueError(
-            f"X holds {abs(X).max():.3g}, which is farther from mean_ than 3e38 times "
+            f"X holds {largest:.3g}, which is farther from mean_ than 3e38 times "
             f"scale_={scale:.3g}: bring it to the unit of the training rows."
         )
     return torch.from_numpy(rows)

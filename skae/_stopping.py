@@ -22,11 +22,13 @@ def is_deliberate(interrupt: KeyboardInterrupt) -> bool:
 class Stopping(Callback):
     """Ends training that stands still or blows up, and remembers the best weights.
 
-    Best is the least error on the held-out rows, or on the training rows.
+    Best is the least error on the held-out rows, or on the training rows. Errors of an
+    objective that ``is_moving`` cannot be compared: best are the last weights.
     """
 
-    def __init__(self, tol: float, n_iter_no_change: int) -> None:
+    def __init__(self, tol: float, n_iter_no_change: int, is_moving: bool) -> None:
         self.tol, self.n_iter_no_change = tol, n_iter_no_change
+        self.is_moving = is_moving
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         self.weights: list[dict[str, Tensor]] | None = None
@@ -42,14 +44,14 @@ class Stopping(Callback):
             raise KeyboardInterrupt  # skorch's way to end training early
         self.consider(net, error)
         self.n_stale += 1
-        if self._has_improved(error):
+        if self.is_moving or self._has_improved(error):
             self.reference, self.n_stale = error, 0
         if self.n_stale >= self.n_iter_no_change:
             raise KeyboardInterrupt
 
     def consider(self, net: Any, error: float) -> None:
         """Remember the weights if they are the best so far, and lose at no width."""
-        if error < self.best and net.is_above_floor():
+        if self.is_moving or (error < self.best and net.is_above_floor()):
             self.best, self.weights = error, net.weights()
 
     def _has_improved(self, error: float) -> bool:

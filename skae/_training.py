@@ -18,7 +18,7 @@ from ._floor import NEGLIGIBLE, is_better, overall
 from ._networks import Dense, Network, Prefix, Residual
 from ._objectives import Gaussian, Objective, make_loss, try_out
 from ._parameters import SharedParameters
-from ._pca import fit_pca
+from ._pca import LinearCode, fit_pca
 from ._rows import (
     Rows,
     column_means,
@@ -118,6 +118,10 @@ class Trainable(SharedParameters):
             )
         try_out(self.loss, self.n_features_in_)
         means = column_means(X)
+        if (empty := np.flatnonzero(np.isnan(means))).size:
+            raise ValueError(
+                f"No row of X has a value in columns {empty.tolist()}: leave them out."
+            )
         self.scale_ = root_mean_square(X, means)
         self.mean_ = means.astype(np.float64 if X.dtype == np.float64 else np.float32)
         self._fitted = self._parameters_of_the_fit()
@@ -160,7 +164,7 @@ class Trainable(SharedParameters):
     def _choose_width(self, X: Any, training: Rows, judges: Rows) -> int:
         """Return how many components to train."""
         if self.n_components is None:
-            return min(X.shape)
+            return self.n_features_in_
         return int(self.n_components)
 
     def _build_network(self) -> Network:
@@ -192,10 +196,14 @@ class Trainable(SharedParameters):
         seed = self._state["split_seed"]
         X = X if isinstance(chosen, slice) else X[chosen]
         pca = fit_pca(X, self.mean_, self.scale_, self._width, seed).first(self._width)
-        pca = pca.for_rows_to_come() if partial else pca
+        pca = self._reckon(pca.for_rows_to_come() if partial else pca, X)
         network.become_linear(**vars(pca))
         self._is_pca, self._rest = True, pca.unexplained[-1]
         self._n_pca_rows = X.shape[0]
+
+    def _reckon(self, pca: LinearCode, X: Any) -> LinearCode:
+        """Return a PCA that knows what it misses of what the network has to answer."""
+        return pca
 
     def _go_back_to_pca(self, network: Any, X: Any) -> None:
         """Turn the network into the PCA of these rows, or that of more before."""
@@ -311,14 +319,19 @@ class Trainable(SharedParameters):
         if not engine.validation_fraction:
             self._is_judged = False
             return True
-        self.validation_scores_ = [1 - e["valid_loss"] for e in engine.epochs()]
-        self.best_score_ = 1 - engine.stopping.best
-        if self._fitted["init"] != "pca":
-            return True
+        self.validation_scores_ = [1 - e["unexplained"] for e in engine.epochs()]
         network = engine.module_
         ours = engine.unexplained(network.encode, network.decode, network.widths)
+        price = engine.price(network)
+        self.best_score_ = 1 - (overall(ours).item() if price else engine.stopping.best)
+        if self._fitted["init"] != "pca":
+            return True
         pca = engine.unexplained(network.project, network.expand, network.widths)
         self.pca_score_ = pca_score = 1 - overall(pca).item()
+        if price:
+            linear = copy.deepcopy(network)
+            linear.silence()
+            ours, pca = ours + price, pca + engine.price(linear)
         # A model that was better before is good enough to go back to, whatever the new
         # rows are.
         self._is_judged = self._is_judged or is_better(ours, pca)

@@ -131,6 +131,8 @@ class UndercompleteAE(BaseAutoencoder):
             )
 
     def _choose_width(self, X: Any, training: Rows, judges: Rows) -> int:
+        if self.n_components is None:
+            return min(X.shape)
         if not is_share(self.n_components):
             return super()._choose_width(X, training, judges)
         # What PCA needs is enough: the code of the same width is no worse. A PCA of all

@@ -17,6 +17,7 @@ POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
 POSITIVE = Interval(Real, 0, None, closed="neither")
 NONNEGATIVE = Interval(Real, 0, None, closed="left")
 FRACTION = Interval(Real, 0, 1, closed="neither")
+SHARE = Interval(Real, 0, 1, closed="both")
 #: Smallest and largest value that makes sense to a loss, in the data's units.
 DOMAINS: dict[Any, tuple[float, float]] = {
     "bernoulli": (0.0, 1.0),
@@ -81,13 +82,18 @@ def check_callbacks(callbacks: list[Any] | None) -> list[Any]:
 
 
 def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
-    """Return X as an array or CSR matrix; integers but uint8 become float64."""
+    """Return X as an array or CSR matrix; integers but uint8 become float64.
+
+    NaN is let through where the estimator's tags allow it, but not in sparse matrices.
+    """
+    allows_nan = estimator.__sklearn_tags__().input_tags.allow_nan
     X = validate_data(
         estimator,
         X,
         reset=reset,
         accept_sparse="csr",
         dtype=[np.float64, np.float32, np.uint8],
+        ensure_all_finite="allow-nan" if allows_nan and not issparse(X) else True,
         ensure_min_samples=min_samples,
     )
     if issparse(X) and not X.has_canonical_format:
@@ -125,7 +131,9 @@ def check_domain(X: Any, loss: Any) -> None:
     if loss not in DOMAINS:
         return
     low, high = DOMAINS[loss]
-    smallest, largest = X.min(), X.max()
+    smallest, largest = (
+        (X.min(), X.max()) if issparse(X) else (np.nanmin(X), np.nanmax(X))
+    )
     # A scaler may leave its range by a rounding error.
     if smallest < low - 1e-9 or largest > high + 1e-9:
         # scikit-learn's checks look for these words.

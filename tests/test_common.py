@@ -3,10 +3,13 @@
 import inspect
 
 import pytest
+import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skae
+from skae._corruption import NOISES
+from skae._sparsity import SPARSITIES
 
 ESTIMATORS = [
     value
@@ -14,7 +17,7 @@ ESTIMATORS = [
     if inspect.isclass(value := getattr(skae, name))
     and issubclass(value, BaseEstimator)
 ]
-VARIANTS = [
+SHARED = [
     {},
     {"hidden_layer_sizes": ()},
     {"tied_weights": True},
@@ -30,10 +33,41 @@ VARIANTS = [
 ]
 
 
+def add_noise(x, generator):
+    return x + torch.randn(x.shape, generator=generator)
+
+
+# What differs from the shared parameters; few epochs tell as much of the contract.
+OWN = {
+    skae.UndercompleteAE: SHARED,
+    skae.DenoisingAE: [
+        {},
+        *({"noise": noise, "max_iter": 20} for noise in (*NOISES, add_noise)),
+        {"emphasis": 1.0, "noise": "masking", "max_iter": 20},
+        {"noise_level": 0.0, "solver": "lbfgs", "max_iter": 20},
+        {"n_components": None, "init": "random", "max_iter": 20},
+    ],
+    skae.SparseAE: [
+        {},
+        *({"sparsity": name, "max_iter": 20} for name in SPARSITIES),
+        {"target_sparsity": 0.5, "max_iter": 20},
+        {"sparsity": "top_k", "k": 1, "support": 2.0, "max_iter": 20},
+        {"sparsity": "kl", "solver": "lbfgs", "max_iter": 20},
+    ],
+    skae.ContractiveAE: [
+        {},
+        *({"jacobian_norm": how, "max_iter": 20} for how in ("exact", "hutchinson")),
+        {"init": "random", "solver": "lbfgs", "max_iter": 20},
+        {"n_components": None, "init": "random", "max_iter": 20},
+    ],
+}
+VARIANTS = [cls(**options) for cls in ESTIMATORS for options in OWN[cls]]
+
+
 # The checks' data have two columns at times, or are noise, and the warnings are due.
 @pytest.mark.filterwarnings("ignore:n_components=. is not smaller than n_features")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks([cls(**kw) for cls in ESTIMATORS for kw in VARIANTS])
+@parametrize_with_checks(VARIANTS)
 def test_scikit_learn(estimator, check):
     check(estimator)
 
@@ -62,7 +96,8 @@ def test_every_parameter_is_documented_with_its_default(cls):
 
 @pytest.mark.parametrize("cls", ESTIMATORS)
 def test_every_fitted_attribute_is_documented(cls, digits):
-    estimator = cls(max_iter=9, loss="gaussian", ordered=True).fit(digits)
+    options = {"ordered": True} if cls is skae.UndercompleteAE else {}
+    estimator = cls(8, max_iter=9, loss="gaussian", **options).fit(digits)
     documented = {d.split(" : ")[0].strip() for d in cls.__doc__.splitlines()}
     fitted = {n for n in vars(estimator) if n.endswith("_") and not n.startswith("_")}
     assert fitted <= documented

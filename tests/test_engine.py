@@ -266,7 +266,7 @@ class Net:
 
 def run_stopping(losses, tol, patience=2, **kw):
     """Return the epoch that ended training, and the weights remembered."""
-    net, stopping = Net(losses, **kw), Stopping(tol, patience)
+    net, stopping = Net(losses, **kw), Stopping(tol, patience, is_moving=False)
     stopping.on_train_begin(net)
     last = 0
     for last, loss in enumerate(losses):  # noqa: B007

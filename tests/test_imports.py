@@ -22,6 +22,7 @@ LEAVES = {
     "_schedule",
     "_pca",
 }
+ESTIMATOR = LEAVES | {"_networks", "_objectives", "_engine", "_parameters", "_base"}
 ALLOWED = {
     **{leaf: set() for leaf in LEAVES},
     "_networks": {"_links"},
@@ -33,8 +34,12 @@ ALLOWED = {
     "_training": LEAVES
     | {"_floor", "_networks", "_objectives", "_engine", "_parameters"},
     "_base": LEAVES | {"_objectives", "_codec", "_training"},
-    "_undercomplete": LEAVES
-    | {"_networks", "_objectives", "_engine", "_parameters", "_base"},
+    "_sparsity": {"_networks", "_objectives"},
+    "_contraction": {"_networks"},
+    "_undercomplete": ESTIMATOR,
+    "_denoising": ESTIMATOR,
+    "_sparse": ESTIMATOR | {"_sparsity"},
+    "_contractive": ESTIMATOR | {"_contraction"},
     # These know a fitted estimator by what it does.
     "metrics": {"_rows"},
 }

@@ -132,7 +132,7 @@ def test_objective_fills_its_slots(pair):
     objective = Objective(
         plain("squared_error"),
         corrupt=lambda x, generator: x + 1,
-        penalty=lambda network, seen, code: (network.encode(seen) - seen).mean(),
+        penalty=lambda network, seen, generator: (2 * seen, seen.mean()),
         alpha=0.5,
     )
     expected = (6 * (x + 1) - x).square().mean() + 0.5 * (x + 1).mean()

@@ -1,0 +1,144 @@
+"""The contractive autoencoder: its code changes little with the row."""
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from ._base import BaseAutoencoder
+from ._contraction import by_layers, by_rows, exact, hutchinson, is_layered
+from ._devices import own_settings
+from ._engine import Engine
+from ._objectives import Objective, make_loss
+from ._parameters import SharedParameters, autoencoder
+from ._pca import LinearCode
+from ._rows import dense, standardise
+from ._solvers import is_full_batch
+from ._validation import NONNEGATIVE, names
+
+# Rows that tell the mean norm well enough.
+N_SAMPLE = 1000
+
+
+@autoencoder
+class ContractiveAE(BaseAutoencoder):
+    """Autoencoder whose code changes little with the row.
+
+    Minimises ``mean_i loss(x_i, decode(encode(x_i))) + alpha ||d encode(x_i) / d
+    x_i||_F^2`` [1]_, where rows are less ``mean_`` and divided by ``scale_``. The code
+    then follows the directions in which the data vary, and forgets the others.
+
+    Decoder and encoder share their weights by default: else the penalty could be
+    escaped by a small code, which a large decoder blows up again.
+
+    Where the activation has kinks, as "relu" has, the derivative is that of the piece
+    that a row lies in: the penalty shrinks the slopes of the pieces, and does not see
+    where one ends.
+
+    Parameters
+    ----------
+    n_components : int or None, default=2
+        Width of the code, which may be wider than the rows. None is as wide as them.
+
+    alpha : float, default=0.001
+        Weight of the penalty. With 0.0 it is ``UndercompleteAE`` with the same
+        parameters.
+
+    jacobian_norm : {"auto", "exact", "hutchinson"}, default="auto"
+        How the norm is found:
+
+        - "exact": in closed form, layer by layer, for networks without a PCA beside
+          them (``init="random"``) and with activations by name; else row by row, which
+          is slow;
+        - "hutchinson": by the derivative along one random direction of the code for
+          each row, which is right in the mean [2]_;
+        - "auto": "exact" where it is in closed form with one hidden layer at most, and
+          for "lbfgs", which needs it; else "hutchinson".
+
+    <network parameters>
+
+    <training parameters>
+
+    Attributes
+    ----------
+    contraction_ : float
+        Mean of ``||d encode(x) / d x||_F`` over the training rows, 1000 at most, which
+        are less ``mean_`` and divided by ``scale_``.
+
+    <shared attributes>
+
+    See Also
+    --------
+    UndercompleteAE : The same without penalty.
+
+    Notes
+    -----
+    With a penalty, held-out rows decide by the unexplained share of their variance plus
+    the penalty in that unit: so training is kept where that is less than PCA's, whose
+    ``||J||_F^2`` is the number of its components.
+
+    References
+    ----------
+    .. [1] S. Rifai, P. Vincent, X. Muller, X. Glorot and Y. Bengio, "Contractive
+       auto-encoders: explicit invariance during feature extraction", ICML 2011.
+    .. [2] M. F. Hutchinson, "A stochastic estimator of the trace of the influence
+       matrix", Communications in Statistics 18, 1989.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import ContractiveAE
+    >>> X = load_digits().data
+    >>> loose = ContractiveAE(8, alpha=0.0, max_iter=20, random_state=0).fit(X)
+    >>> tight = ContractiveAE(8, alpha=0.1, max_iter=20, random_state=0).fit(X)
+    >>> tight.contraction_ < loose.contraction_
+    True
+    """
+
+    tied_weights: bool = True
+    alpha: float = 0.001
+    jacobian_norm: str = "auto"
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **SharedParameters._parameter_constraints,
+        "alpha": [NONNEGATIVE],
+        "jacobian_norm": [names({"auto", "exact", "hutchinson"})],
+    }
+
+    def _train(self, X: Any, partial: bool) -> Any:
+        if is_full_batch(self.solver) and self.jacobian_norm == "hutchinson":
+            raise ValueError(
+                f"solver={self.solver!r} needs an objective without chance, but "
+                "jacobian_norm='hutchinson' draws directions: use 'exact' or 'auto'."
+            )
+        return super()._train(X, partial)
+
+    def _objective(self) -> Objective:
+        loss = make_loss(self.loss, self.mean_, self.scale_)
+        if not self.alpha:
+            return Objective(loss)
+        return Objective(loss, penalty=self._penalty(), alpha=self.alpha)
+
+    def _penalty(self) -> Any:
+        if self.jacobian_norm != "auto":
+            return {"exact": exact, "hutchinson": hutchinson}[self.jacobian_norm]
+        is_short = len(self._architecture["sizes"]) <= 3
+        is_cheap = is_short and is_layered(self._whole_network())
+        return exact if is_cheap or is_full_batch(self.solver) else hutchinson
+
+    def _reckon(self, pca: LinearCode, X: Any) -> LinearCode:
+        """Leave room for what the penalty will take from PCA's code."""
+        price = min(1.0, self.alpha * self._width)
+        return replace(pca, unexplained=np.maximum(pca.unexplained, price))
+
+    def _finish(self, engine: Engine, X: Any, keep_optimizer: bool) -> None:
+        super()._finish(engine, X, keep_optimizer)
+        rows = X[:: -(-X.shape[0] // N_SAMPLE)]
+        x = standardise(dense(rows), self.mean_, self.scale_)
+        with own_settings(torch.device("cpu"), grad=False):
+            network = self._whole_network()
+            squares = (
+                by_layers(network, x)[1] if is_layered(network) else by_rows(network, x)
+            )
+            self.contraction_ = squares.sqrt().mean().item()

@@ -1,0 +1,275 @@
+"""Sparse codes: layers that keep few entries, penalties, and units that stay silent."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ._networks import Dense, make_activation
+from ._objectives import Loss, Objective, Penalty
+
+# Steps without being active after which a unit is helped.
+N_SILENT_STEPS = 100
+# What reviving counts beside the loss (Gao et al., 2024).
+REVIVAL_WEIGHT = 1 / 32
+# Rows over which a mean activation is followed: a batch's own is biased.
+KL_WINDOW = 1024
+# Share of the way that a threshold goes in a step to what the batch shows.
+MOMENTUM = 0.01
+# Width of the band above a threshold that tells how many entries it would cut off.
+BAND = 0.1
+# Growth of alpha in a step where twice as many entries are active as wanted.
+ADAPTATION = 0.005
+
+#: Sparsities, and the activation that each has by default.
+SPARSITIES = {
+    "l1": "relu",
+    "kl": "logistic",
+    "top_k": "identity",
+    "batch_top_k": "relu",
+    "jump_relu": "identity",
+}
+#: Those that keep ``k`` entries, and have no penalty.
+COUNTED = ("top_k", "batch_top_k")
+
+
+class TopK(nn.Module):
+    """Keep the ``k`` largest entries of a row; ``support`` times as many to encode.
+
+    Makhzani and Frey (2013).
+    """
+
+    def __init__(self, n_components: int, k: int, support: float) -> None:
+        super().__init__()
+        self.k = k
+        self.k_to_encode = min(n_components, round(k * support))
+
+    def forward(self, x: Tensor) -> Tensor:
+        k = self.k if self.training else self.k_to_encode
+        values, index = x.topk(k, dim=1, sorted=False)
+        return torch.zeros_like(x).scatter(1, index, values)
+
+
+class BatchTopK(nn.Module):
+    """Keep the largest entries of a batch, ``k`` a row in the mean.
+
+    To encode, keep what exceeds ``threshold``, the running mean of the least entry that
+    was kept (Bussmann, Leask and Nanda, 2024).
+    """
+
+    threshold: Tensor
+
+    def __init__(self, n_components: int, k: int) -> None:
+        super().__init__()
+        self.k = k
+        self.register_buffer("threshold", torch.zeros((), device="cpu"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x * (x >= self.threshold)
+        values, index = x.flatten().topk(self.k * len(x), sorted=False)
+        with torch.no_grad():
+            share = torch.where(self.threshold > 0, MOMENTUM, 1.0)
+            self.threshold.lerp_(values.min(), share)
+        return torch.zeros_like(x).flatten().scatter(0, index, values).view_as(x)
+
+
+class Step(torch.autograd.Function):
+    """Whether entries exceed a threshold, which has a slope.
+
+    It is estimated from the entries in a band above the threshold.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, threshold: Tensor) -> Tensor:
+        active = (x > threshold).to(x)
+        ctx.save_for_backward(active * (x < threshold + BAND) / BAND)
+        return active
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, Tensor]:
+        (density,) = ctx.saved_tensors
+        return torch.zeros_like(density), -(slopes[0] * density).sum(0)
+
+
+class JumpReLU(nn.Module):
+    """Keep entries above a learnt threshold of their unit, as they are.
+
+    Rajamanoharan et al. (2024).
+    """
+
+    def __init__(self, n_components: int) -> None:
+        super().__init__()
+        start = torch.full((n_components,), math.log(BAND), device="cpu")
+        self.log_threshold = nn.Parameter(start)
+
+    def active(self, x: Tensor) -> Tensor:
+        step = cast(Callable[[Tensor, Tensor], Tensor], Step.apply)
+        return step(x, self.log_threshold.exp())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.active(x)
+
+
+class SparseDense(Dense):
+    """Fully connected autoencoder with a layer that makes its code sparse."""
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        code_activation: Any,
+        sparsity: str,
+        k: int,
+        support: float,
+        **options: Any,
+    ) -> None:
+        super().__init__(sizes, **options)
+        layers: dict[str, Callable[[], nn.Module]] = {
+            "top_k": lambda: TopK(sizes[-1], k, support),
+            "batch_top_k": lambda: BatchTopK(sizes[-1], k),
+            "jump_relu": lambda: JumpReLU(sizes[-1]),
+        }
+        self.sparsify = nn.Sequential(make_activation(code_activation))
+        if sparsity in layers:
+            self.sparsify.append(layers[sparsity]())
+        self.to("cpu", torch.float32)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.sparsify(self.encoder(x))
+
+    def column_norms(self) -> Tensor:
+        """Return how far a unit's entry moves the output, for each unit.
+
+        It is the norm of a column of the decoder's first map. Later maps stretch it by
+        their norm, so that no part of the decoder can make up for a small code.
+        """
+        first, *later = self.decoder_weights()
+        stretch = math.prod(w.norm() / w.shape[1] ** 0.5 for w in later)
+        return first.norm(dim=0) * stretch
+
+    @torch.no_grad()
+    def normalise(self) -> None:
+        """Give the decoder's columns unit norm, and the code what they had."""
+        first = self.decoder_weights()[0]
+        norms = first.norm(dim=0).clamp(min=1e-12)
+        last = cast(nn.Linear, self.encoder[-1])
+        last.weight.mul_(norms[:, None])
+        last.bias.mul_(norms)
+        first.div_(norms)
+
+
+def l1(network: Any, seen: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Price codes by their L1 norm, in the scale of a standardised row.
+
+    An entry counts as much as it moves the output: a small code with large weights in
+    the decoder is no cheaper.
+    """
+    code = network.encode(seen)
+    price = (code.abs() @ network.column_norms()).mean()
+    return code, price / seen[0].numel() ** 0.5
+
+
+def active_share(
+    network: Any, seen: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Price codes of jump ReLUs by the share of entries that are not zero."""
+    code = network.encode(seen)
+    return code, network.sparsify[-1].active(code).mean()
+
+
+class KL(nn.Module):
+    """Price codes by the divergence of the units' mean activations from a target.
+
+    ``mean_j t log(t / r_j) + (1 - t) log((1 - t) / (1 - r_j))`` (Ng, 2011), where the
+    mean ``r_j`` runs over the last ``window`` rows; 0 is the batch alone.
+    """
+
+    means: Tensor
+
+    def __init__(self, n_components: int, target: float, window: int) -> None:
+        super().__init__()
+        self.target, self.window = target, window
+        self.register_buffer("means", torch.full((n_components,), -1.0, device="cpu"))
+
+    def forward(
+        self, network: Any, seen: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        code = network.encode(seen)
+        return code, self.divergence(self._rates(code))
+
+    def divergence(self, rates: Tensor) -> Tensor:
+        rates = rates.clamp(1e-6, 1 - 1e-6)
+        on = self.target * (self.target / rates).log()
+        off = (1 - self.target) * ((1 - self.target) / (1 - rates)).log()
+        return (on + off).mean()
+
+    def _rates(self, code: Tensor) -> Tensor:
+        rates = code.mean(0)
+        if not (self.training and self.window):
+            return rates
+        share = min(1.0, len(code) / self.window)
+        weight = torch.where(self.means < 0, 1.0, share)
+        self.means.lerp_(rates.detach(), weight)
+        # The value of the running mean, with the slope of the batch's.
+        return rates + (self.means - rates).detach()
+
+
+class SparseObjective(Objective):
+    """Loss and penalty; helps silent units, and may adapt ``alpha`` to a target.
+
+    Silent units are asked to reconstruct what the others miss: beside the loss of the
+    code counts that of the code with those of them switched on that say most.
+    """
+
+    n_silent: Tensor
+    factor: Tensor
+
+    def __init__(
+        self,
+        loss: Loss,
+        penalty: Penalty | None,
+        alpha: float,
+        n_components: int,
+        target: float | None,
+        revives: bool,
+    ) -> None:
+        super().__init__(loss, None, penalty, alpha)
+        self.target, self.revives = target, revives
+        self.is_moving = target is not None
+        self.register_buffer("n_silent", torch.zeros(n_components, device="cpu"))
+        self.register_buffer("factor", torch.ones((), device="cpu"))
+
+    def weight(self) -> Any:
+        return self.alpha * self.factor if self.is_moving else self.alpha
+
+    def forward(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
+        if self.penalty is None:
+            code = network.encode(x)
+            value = self.compare(network, code, x, x)
+        else:
+            code, price = self.penalty(network, x, generator)
+            value = self.compare(network, code, x, x) + self.weight() * price
+        if not self.training:
+            return value
+        if self.target is not None:
+            self._adapt((code != 0).float().mean() / self.target)
+        return value + self._revive(network, code, x) if self.revives else value
+
+    def _adapt(self, ratio: Tensor) -> None:
+        self.factor.mul_(torch.exp(ADAPTATION * (ratio - 1).clamp(-1, 1)))
+
+    def _revive(self, network: Any, code: Tensor, x: Tensor) -> Tensor | float:
+        self.n_silent.add_(1).mul_((code == 0).all(0))
+        silent = (self.n_silent >= N_SILENT_STEPS).nonzero()[:, 0]
+        if not len(silent):
+            return 0.0
+        raw = network.encoder(x)[:, silent]
+        n_helpers = min(len(silent), max(1, x[0].numel() // 2))
+        values, index = raw.topk(n_helpers, dim=1, sorted=False)
+        # Positive values, with a slope however far below zero they come from.
+        values = values + (F.softplus(values) - values).detach()
+        helped = code.detach().scatter(1, silent[index], values)
+        return REVIVAL_WEIGHT * self.loss(network.decode(helped), x)
