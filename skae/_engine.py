@@ -50,7 +50,7 @@ class Engine(NeuralNet):
         self.monitor = "valid_loss" if validation_fraction else "train_loss"
         # Whether the first weights are good enough to go back to.
         self.keeps_start = keeps_start and bool(validation_fraction)
-        self.stopping = Stopping(tol, n_iter_no_change, objective.is_moving)
+        self.stopping = Stopping(tol, n_iter_no_change)
         self.decays = learning_rate == "cosine" and not self.full_batch
         self.interrupted = False
         super().__init__(
@@ -146,7 +146,7 @@ class Engine(NeuralNet):
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **_: Any) -> None:
         """Go back to the best weights where the last are not meant to stay."""
         self.diverged = not self.stopping.is_finite or self._has_grown()
-        keep_last = self.criterion_.is_moving or not self.validation_fraction
+        keep_last = self.is_moving or not self.validation_fraction
         keep_last &= not (self.diverged or self.interrupted)
         if self.stopping.weights is not None and not keep_last:
             for module, weights in zip(
@@ -205,6 +205,11 @@ class Engine(NeuralNet):
     def _judge(self, index: Tensor) -> Judge:
         return Judge(self.get_iterator(index), self.criterion_, self.split_seed)
 
+    @property
+    def is_moving(self) -> bool:
+        """Whether errors of this epoch and of others cannot be compared."""
+        return self.criterion_.is_moving
+
     def is_above_floor(self) -> bool:
         """Whether no width does worse than it did at the start."""
         # One width is told by the mean over widths already.
@@ -236,6 +241,8 @@ class Engine(NeuralNet):
         if iterator is None:
             return
         self._set_training(training)
+        if training:
+            self.criterion_.advance(self.module_, self._share_done())
         # skorch's own loop reads every loss back and books every batch, which takes up
         # to a tenth of a small network's time: it runs only where callbacks listen.
         loop = self._booked_steps if self.callbacks else self._steps
@@ -248,6 +255,12 @@ class Engine(NeuralNet):
         best = all(loss < epoch[name] for epoch in self.history[:-1])
         self.history.record(name, loss)
         self.history.record(f"{name}_best", best)
+
+    def _share_done(self) -> float:
+        """Return the share of the epochs that are over; all, if there is no end."""
+        if self.full_batch or self.max_epochs == 1:
+            return 1.0
+        return (len(self.history) - 1) / self.max_epochs
 
     def _booked_steps(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any

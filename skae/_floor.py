@@ -45,24 +45,32 @@ class Judge:
     def spread(self) -> float:
         """Mean squared deviation of the rows from the training mean."""
         total, n_rows = 0.0, 0
-        for x in self.batches:
-            total, n_rows = total + float(x.square().nansum()), n_rows + len(x)
+        for x in self:
+            seen = self.objective.see(x, self.generator)
+            squares = self._weighted(x.square(), x, seen)
+            total, n_rows = total + float(squares.sum()), n_rows + len(x)
         return total / n_rows or 1.0
 
     def shares(
         self, x: Tensor, encode: Map, decode: Map, widths: Sequence[int]
     ) -> Tensor:
         """Return the share that each width leaves unexplained, of a batch."""
-        code = encode(self.objective.see(x, self.generator))
+        spread, seen = self.spread, self.objective.see(x, self.generator)
+        code = encode(seen)
+        answers = (self.link.inverse(decode(code[:, :n])) for n in widths)
         squares = [
-            self._squares(x, decode(code[:, :n])).flatten(1).sum(1) for n in widths
+            self._weighted((answer - x).square(), x, seen).flatten(1).sum(1)
+            for answer in answers
         ]
-        return torch.stack(squares, 1) / self.spread
+        return torch.stack(squares, 1) / spread
 
-    def _squares(self, x: Tensor, output: Tensor) -> Tensor:
-        squares = (self.link.inverse(output) - x).square()
-        gaps = x.isnan()
-        return squares.masked_fill(gaps, 0.0) if gaps.any() else squares
+    def _weighted(self, squares: Tensor, x: Tensor, seen: Tensor) -> Tensor:
+        """Let squares of entries count as the objective does."""
+        weights = self.objective.weigh(x, seen)
+        if weights is None:
+            return squares
+        # A missing entry has no square.
+        return torch.where(weights > 0, weights * squares, 0.0)
 
     def all_shares(self, encode: Map, decode: Map, widths: Sequence[int]) -> Tensor:
         """Return them of all rows."""

@@ -214,6 +214,13 @@ class Objective(nn.Module):
         """Return the penalty's weight."""
         return self.alpha
 
+    def advance(self, network: Any, share: float) -> None:
+        """Do what is due when a share of the training is done."""
+
+    def weigh(self, x: Tensor, seen: Tensor) -> Tensor | None:
+        """Return what each entry counts; None if all count alike."""
+        return None
+
     def compare(self, network: Any, code: Tensor, x: Tensor, seen: Tensor) -> Tensor:
         """Return the loss of the decoded code."""
         return self.loss(network.decode(code), x)
@@ -239,12 +246,15 @@ class DenoisingObjective(Objective):
     def see(self, x: Tensor, generator: torch.Generator) -> Tensor:
         return super().see(x.nan_to_num() if self.has_gaps else x, generator)
 
-    def compare(self, network: Any, code: Tensor, x: Tensor, seen: Tensor) -> Tensor:
+    def weigh(self, x: Tensor, seen: Tensor) -> Tensor | None:
         if not (self.emphasis or self.has_gaps):
-            return super().compare(network, code, x, seen)
+            return None
         weights = torch.where(seen == x, 1 - self.emphasis, 1.0)
-        weights = torch.where(x.isnan(), 0.0, weights)
-        return self.loss(network.decode(code), x.nan_to_num(), weights)
+        return torch.where(x.isnan(), 0.0, weights)
+
+    def compare(self, network: Any, code: Tensor, x: Tensor, seen: Tensor) -> Tensor:
+        x, weights = x.nan_to_num() if self.has_gaps else x, self.weigh(x, seen)
+        return self.loss(network.decode(code), x, weights)
 
 
 class OrderedObjective(Objective):

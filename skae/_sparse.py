@@ -247,6 +247,12 @@ class SparseAE(BaseAutoencoder):
             revives=sparse and self.sparsity != "kl" and not is_full_batch(self.solver),
         )
 
+    def _engine(self, X: Any, *args: Any) -> Engine:
+        engine = super()._engine(X, *args)
+        # What is trained is judged, and widened when it is done.
+        engine.module.support(1.0)
+        return engine
+
     def _penalty(self) -> Penalty | None:
         if self.sparsity == "kl":
             # A line search needs the same value for the same weights.
@@ -256,6 +262,7 @@ class SparseAE(BaseAutoencoder):
 
     def _finish(self, engine: Engine, X: Any, keep_optimizer: bool) -> None:
         super()._finish(engine, X, keep_optimizer)
+        cast(SparseDense, self.network_).support(self.support)
         has_penalty = engine.criterion_.penalty is not None
         objective = cast(SparseObjective, engine.criterion_)
         self.alpha_ = float(objective.weight()) if has_penalty else 0.0

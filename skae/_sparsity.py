@@ -11,6 +11,8 @@ from torch.nn import functional as F
 from ._networks import Dense, make_activation
 from ._objectives import Loss, Objective, Penalty
 
+# Entries that top-k trains at first beyond its own number, as a share of that.
+ANNEALING = 3.0
 # Steps without being active after which a unit is helped.
 N_SILENT_STEPS = 100
 # What reviving counts beside the loss (Gao et al., 2024).
@@ -19,8 +21,11 @@ REVIVAL_WEIGHT = 1 / 32
 KL_WINDOW = 1024
 # Share of the way that a threshold goes in a step to what the batch shows.
 MOMENTUM = 0.01
-# Width of the band above a threshold that tells how many entries it would cut off.
-BAND = 0.1
+# Thresholds of jump ReLUs at the start: what a unit of no use would add, and no more.
+THRESHOLD = 0.1
+# Width of the band above a threshold that tells how many entries it would cut off, on
+# the logarithmic scale on which the threshold moves.
+BAND = 0.5
 # Growth of alpha in a step where twice as many entries are active as wanted.
 ADAPTATION = 0.005
 
@@ -37,19 +42,29 @@ COUNTED = ("top_k", "batch_top_k")
 
 
 class TopK(nn.Module):
-    """Keep the ``k`` largest entries of a row; ``support`` times as many to encode.
+    """Keep the ``k`` largest entries of a row, and to encode ``support`` times as many.
 
-    Makhzani and Frey (2013).
+    In the first half of training their number falls to ``k``, so that all units get to
+    learn (Makhzani and Frey, 2013).
     """
 
     def __init__(self, n_components: int, k: int, support: float) -> None:
         super().__init__()
-        self.k = k
-        self.k_to_encode = min(n_components, round(k * support))
+        self.n_components, self.k, self.n_trained = n_components, k, k
+        self.support(support)
+
+    def support(self, factor: float) -> None:
+        """Keep so many times ``k`` entries to encode."""
+        self.n_kept = min(self.n_components, round(factor * self.k))
+
+    def advance(self, share: float) -> None:
+        """Choose how many to train by the share of training that is done."""
+        surplus = ANNEALING * max(0.0, 1 - 2 * share)
+        self.n_trained = min(self.n_components, round((1 + surplus) * self.k))
 
     def forward(self, x: Tensor) -> Tensor:
-        k = self.k if self.training else self.k_to_encode
-        values, index = x.topk(k, dim=1, sorted=False)
+        n_kept = self.n_trained if self.training else self.n_kept
+        values, index = x.topk(n_kept, dim=1, sorted=False)
         return torch.zeros_like(x).scatter(1, index, values)
 
 
@@ -78,21 +93,27 @@ class BatchTopK(nn.Module):
 
 
 class Step(torch.autograd.Function):
-    """Whether entries exceed a threshold, which has a slope.
+    """Whether entries exceed ``exp(log_threshold)``, which has a slope.
 
-    It is estimated from the entries in a band above the threshold.
+    It is estimated from the entries in the band from ``low`` to ``high`` about the
+    threshold, on the logarithmic scale.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, threshold: Tensor) -> Tensor:
-        active = (x > threshold).to(x)
-        ctx.save_for_backward(active * (x < threshold + BAND) / BAND)
-        return active
+    def forward(
+        ctx: Any, x: Tensor, log_threshold: Tensor, low: float, high: float
+    ) -> Tensor:
+        near = (x > (log_threshold + low).exp()) & (x < (log_threshold + high).exp())
+        ctx.save_for_backward(near / (high - low))
+        return (x > log_threshold.exp()).to(x)
 
     @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
         (density,) = ctx.saved_tensors
-        return torch.zeros_like(density), -(slopes[0] * density).sum(0)
+        return torch.zeros_like(density), -(slopes[0] * density).sum(0), None, None
+
+
+step = cast(Callable[[Tensor, Tensor, float, float], Tensor], Step.apply)
 
 
 class JumpReLU(nn.Module):
@@ -103,15 +124,16 @@ class JumpReLU(nn.Module):
 
     def __init__(self, n_components: int) -> None:
         super().__init__()
-        start = torch.full((n_components,), math.log(BAND), device="cpu")
+        start = torch.full((n_components,), math.log(THRESHOLD), device="cpu")
         self.log_threshold = nn.Parameter(start)
 
-    def active(self, x: Tensor) -> Tensor:
-        step = cast(Callable[[Tensor, Tensor], Tensor], Step.apply)
-        return step(x, self.log_threshold.exp())
+    def active(self, code: Tensor) -> Tensor:
+        """Return which entries are active; a code has none below the threshold."""
+        return step(code, self.log_threshold, 0.0, BAND)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.active(x)
+        # Entries just below tell what a lower threshold would gain.
+        return x * step(x, self.log_threshold, -BAND, BAND)
 
 
 class SparseDense(Dense):
@@ -139,6 +161,11 @@ class SparseDense(Dense):
 
     def encode(self, x: Tensor) -> Tensor:
         return self.sparsify(self.encoder(x))
+
+    def support(self, factor: float) -> None:
+        """Let a top-k code have so many times the entries that are trained."""
+        if isinstance(layer := self.sparsify[-1], TopK):
+            layer.support(factor)
 
     def column_norms(self) -> Tensor:
         """Return how far a unit's entry moves the output, for each unit.
@@ -238,12 +265,12 @@ class SparseObjective(Objective):
     ) -> None:
         super().__init__(loss, None, penalty, alpha)
         self.target, self.revives = target, revives
-        self.is_moving = target is not None
+        self.is_moving = self.adapts = target is not None
         self.register_buffer("n_silent", torch.zeros(n_components, device="cpu"))
         self.register_buffer("factor", torch.ones((), device="cpu"))
 
     def weight(self) -> Any:
-        return self.alpha * self.factor if self.is_moving else self.alpha
+        return self.alpha * self.factor if self.adapts else self.alpha
 
     def forward(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
         if self.penalty is None:
@@ -257,6 +284,11 @@ class SparseObjective(Objective):
         if self.target is not None:
             self._adapt((code != 0).float().mean() / self.target)
         return value + self._revive(network, code, x) if self.revives else value
+
+    def advance(self, network: Any, share: float) -> None:
+        if isinstance(layer := network.sparsify[-1], TopK):
+            layer.advance(share)
+            self.is_moving = layer.n_trained > layer.k
 
     def _adapt(self, ratio: Tensor) -> None:
         self.factor.mul_(torch.exp(ADAPTATION * (ratio - 1).clamp(-1, 1)))

@@ -26,9 +26,8 @@ class Stopping(Callback):
     objective that ``is_moving`` cannot be compared: best are the last weights.
     """
 
-    def __init__(self, tol: float, n_iter_no_change: int, is_moving: bool) -> None:
+    def __init__(self, tol: float, n_iter_no_change: int) -> None:
         self.tol, self.n_iter_no_change = tol, n_iter_no_change
-        self.is_moving = is_moving
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         self.weights: list[dict[str, Tensor]] | None = None
@@ -44,14 +43,14 @@ class Stopping(Callback):
             raise KeyboardInterrupt  # skorch's way to end training early
         self.consider(net, error)
         self.n_stale += 1
-        if self.is_moving or self._has_improved(error):
+        if net.is_moving or self._has_improved(error):
             self.reference, self.n_stale = error, 0
         if self.n_stale >= self.n_iter_no_change:
             raise KeyboardInterrupt
 
     def consider(self, net: Any, error: float) -> None:
         """Remember the weights if they are the best so far, and lose at no width."""
-        if self.is_moving or (error < self.best and net.is_above_floor()):
+        if net.is_moving or (error < self.best and net.is_above_floor()):
             self.best, self.weights = error, net.weights()
 
     def _has_improved(self, error: float) -> bool:

@@ -247,6 +247,7 @@ class Net:
     """As much of an engine as Stopping looks at."""
 
     monitor, validation_fraction = "train_loss", 0.1
+    is_moving = False
 
     def __init__(self, losses, below_floor=()):
         self.losses, self.n_weights = losses, 0
@@ -266,7 +267,7 @@ class Net:
 
 def run_stopping(losses, tol, patience=2, **kw):
     """Return the epoch that ended training, and the weights remembered."""
-    net, stopping = Net(losses, **kw), Stopping(tol, patience, is_moving=False)
+    net, stopping = Net(losses, **kw), Stopping(tol, patience)
     stopping.on_train_begin(net)
     last = 0
     for last, loss in enumerate(losses):  # noqa: B007

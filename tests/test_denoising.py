@@ -1,0 +1,169 @@
+"""DenoisingAE: it denoises, fills gaps, and is plain without noise."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_matrix
+from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
+
+from skae import DenoisingAE, UndercompleteAE
+from skae._corruption import NOISES
+
+SHORT = {"max_iter": 10, "random_state": 0}
+
+
+def with_gaps(X, share, seed=0):
+    X = X.copy()
+    X[np.random.default_rng(seed).random(X.shape) < share] = np.nan
+    return X
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_without_noise_it_is_the_plain_autoencoder(digits, noise):
+    plain = UndercompleteAE(8, **SHORT).fit(digits)
+    ours = DenoisingAE(8, noise=noise, noise_level=0.0, **SHORT).fit(digits)
+    for name, weight in plain.network_.state_dict().items():
+        assert torch.equal(weight, ours.network_.state_dict()[name])
+
+
+def test_it_denoises_better_than_pca(digits, rng):
+    train, test = digits[:1400], digits[1400:]
+    ae = DenoisingAE(16, noise_level=1.0, max_iter=100, random_state=0).fit(train)
+    noisy = test + rng.normal(scale=ae.scale_, size=test.shape)
+    pca = PCA(16).fit(train)
+    of_pca = np.square(pca.inverse_transform(pca.transform(noisy)) - test).mean()
+    assert np.square(ae.reconstruct(noisy) - test).mean() < 0.8 * of_pca
+
+
+def test_encoding_corrupts_nothing(digits):
+    ae = DenoisingAE(8, noise_level=3.0, **SHORT).fit(digits)
+    assert np.array_equal(ae.transform(digits), ae.transform(digits))
+
+
+def test_wide_code_learns_though_pca_misses_nothing(digits):
+    ae = DenoisingAE(None, noise_level=1.0, **SHORT).fit(digits)
+    assert ae.n_components_ == 64
+    assert ae.best_score_ > ae.pca_score_ + 0.3
+
+
+def test_field_points_to_the_curve(rng):
+    """The mean of ``reconstruct(x) - x`` leads back to where rows are dense."""
+    t = rng.uniform(0, 2 * np.pi, 2000)
+    X = np.column_stack([np.cos(t), np.sin(t)])
+    ae = DenoisingAE(2, noise_level=0.3, random_state=0).fit(X)
+    for radius in (0.8, 1.2):
+        arrows = ae.reconstruct(radius * X) - radius * X
+        outwards = (arrows * X).sum(axis=1)
+        assert np.sign(1 - radius) * outwards.mean() > 0.03
+
+
+def test_it_fills_gaps_better_than_the_mean(digits):
+    X = with_gaps(digits, 0.2)
+    ae = DenoisingAE(32, noise="masking", max_iter=100, random_state=0).fit(X)
+    gaps = np.isnan(X)
+    filled, means = ae.reconstruct(X), SimpleImputer().fit_transform(X)
+    errors = [np.square(Y - digits)[gaps].mean() for Y in (filled, means)]
+    assert errors[0] < 0.5 * errors[1]
+
+
+def test_gap_is_seen_as_the_mean(digits):
+    X = with_gaps(digits, 0.2)
+    ae = DenoisingAE(8, **SHORT).fit(X)
+    np.testing.assert_allclose(ae.mean_, np.nanmean(X, axis=0))
+    np.testing.assert_allclose(ae.scale_, np.sqrt(np.nanmean((X - ae.mean_) ** 2)))
+    filled = np.where(np.isnan(X), ae.mean_, X)
+    np.testing.assert_array_equal(ae.transform(X), ae.transform(filled))
+    np.testing.assert_array_equal(ae.jacobian(X[:9]), ae.jacobian(filled[:9]))
+
+
+def test_scores_leave_gaps_out(digits):
+    X = with_gaps(digits, 0.2)
+    ae = DenoisingAE(8, **SHORT).fit(X)
+    squares = np.square(X - ae.reconstruct(X))
+    np.testing.assert_allclose(
+        ae.score_samples(X), -np.nansum(squares, axis=1), rtol=1e-4
+    )
+    total = np.nansum(np.square(X - np.nanmean(X, axis=0)))
+    assert ae.score(X) == pytest.approx(1 - np.nansum(squares) / total, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "bernoulli", "poisson", "gaussian"])
+def test_what_a_gap_hides_does_not_matter(digits, loss):
+    """Not its value, but that it is missing, enters the fit."""
+    X = with_gaps(digits / 16, 0.2)
+    fits = [
+        DenoisingAE(8, loss=loss, **SHORT).fit(rows).loss_curve_
+        for rows in (X, X.astype(np.float64, copy=True))
+    ]
+    assert fits[0] == fits[1]
+    assert np.isfinite(fits[0]).all()
+
+
+def test_feature_without_a_value(digits):
+    X = digits.copy()
+    X[:, [3, 5]] = np.nan
+    with pytest.raises(
+        ValueError, match=r"No row of X has a value in columns \[3, 5\]"
+    ):
+        DenoisingAE().fit(X)
+
+
+def test_gaps_in_sparse_rows(digits):
+    X = csr_matrix(with_gaps(digits, 0.1))
+    with pytest.raises(ValueError, match="NaN"):
+        DenoisingAE(**SHORT).fit(X)
+
+
+def test_plain_autoencoder_refuses_gaps(digits):
+    with pytest.raises(ValueError, match="NaN"):
+        UndercompleteAE().fit(with_gaps(digits, 0.1))
+
+
+def test_emphasis_learns_more_of_corrupted_entries(digits):
+    """They come out better then, and the others worse."""
+    options = {"noise": "masking", "max_iter": 60, "random_state": 0}
+    plain, keen = (
+        DenoisingAE(16, noise_level=0.3, emphasis=e, **options).fit(digits)
+        for e in (0.0, 0.5)
+    )
+    hidden = np.random.default_rng(0).random(digits.shape) < 0.3
+    seen = np.where(hidden, digits.mean(axis=0), digits)
+    errors = [np.square(ae.reconstruct(seen) - digits) for ae in (plain, keen)]
+    assert errors[1][hidden].mean() < errors[0][hidden].mean()
+    assert errors[1][~hidden].mean() > errors[0][~hidden].mean()
+
+
+def double(x, generator):
+    return 2 * x
+
+
+def test_function_as_noise(digits):
+    ae = DenoisingAE(32, noise=double, max_iter=60, random_state=0).fit(digits)
+    far = digits + (digits - ae.mean_)
+    assert np.square(ae.reconstruct(far) - digits).mean() < 2
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda x: x, lambda x, generator: x[:, :1], lambda x, generator: 1.0]
+)
+def test_function_that_is_no_noise(digits, wrong):
+    with pytest.raises(TypeError, match=r"noise=.* must make"):
+        DenoisingAE(noise=wrong).fit(digits)
+
+
+def test_share_above_one(digits):
+    with pytest.raises(ValueError, match=r"noise_level=1.5 must be a share"):
+        DenoisingAE(noise="masking", noise_level=1.5).fit(digits)
+
+
+@pytest.mark.parametrize("noise", ["swap", double])
+def test_line_search_refuses_noise(digits, noise):
+    with pytest.raises(ValueError, match="'lbfgs' needs an objective without chance"):
+        DenoisingAE(solver="lbfgs", noise=noise).fit(digits)
+
+
+def test_partial_fit_takes_gaps_that_come_later(digits):
+    ae = DenoisingAE(8, random_state=0).partial_fit(digits[:200])
+    ae.partial_fit(with_gaps(digits[200:400], 0.1))
+    assert np.isfinite(ae.loss_curve_).all()
