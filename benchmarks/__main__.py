@@ -3,14 +3,30 @@
 import argparse
 import pathlib
 
-from . import digits, epoch, floor, ordered, search
+from . import (
+    alpha,
+    denoising,
+    digits,
+    epoch,
+    floor,
+    k_sparse,
+    ordered,
+    overcomplete,
+    search,
+    steps,
+)
 
 SUITES = {
     "digits": digits.main,
+    "alpha": alpha.main,
+    "denoising": denoising.main,
     "epoch": epoch.main,
     "floor": floor.main,
+    "k_sparse": k_sparse.main,
     "ordered": ordered.main,
+    "overcomplete": overcomplete.main,
     "search": search.main,
+    "steps": steps.main,
 }
 
 
@@ -23,10 +39,15 @@ def main() -> None:
         choices=SUITES,
         default="digits",
         help="digits: PCA and UndercompleteAE on scikit-learn's digits (the default); "
+        "alpha: what a penalty reaches over its weight; "
+        "denoising: noise and missing values, beside PCA, filters and imputers; "
         "epoch: a training epoch beside a loop written by hand; "
         "floor: test errors over PCA's on many data sets; "
+        "k_sparse: frozen features of MNIST and a linear classifier; "
         "ordered: prefixes of one code beside PCA and separate fits; "
-        "search: candidates for the defaults, on training rows",
+        "overcomplete: codes wider than the input, for a linear classifier; "
+        "search: candidates for the defaults, on training rows; "
+        "steps: the cost of a training step of each kind",
     )
     parser.add_argument(
         "--output",

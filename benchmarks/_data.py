@@ -149,6 +149,11 @@ def _idx(path: pathlib.Path) -> Rows:
         return np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 784)
 
 
+def _labels(path: pathlib.Path) -> Rows:
+    with gzip.open(path) as file:
+        return np.frombuffer(file.read(), np.uint8, offset=8)
+
+
 def _tsv(path: pathlib.Path) -> Rows:
     return np.loadtxt(path)[:, 1:]
 
@@ -230,6 +235,21 @@ def _stored(root: pathlib.Path) -> dict[str, Callable[[], Rows | tuple[Rows, Row
         "Fashion-MNIST": images("fashion-mnist"),
         "MNIST": images("mnist"),
     }
+
+
+def labelled_mnist() -> tuple[Rows, Rows, Rows, Rows]:
+    """Return images and labels to train on, and those to test on; needs SKAE_DATA."""
+    if not (folder := os.environ.get("SKAE_DATA")):
+        raise SystemExit("Name the folder that holds mnist/ by SKAE_DATA.")
+    mnist = pathlib.Path(folder) / "mnist"
+    train, test = (
+        (
+            _idx(mnist / f"{part}-images-idx3-ubyte.gz"),
+            _labels(mnist / f"{part}-labels-idx1-ubyte.gz"),
+        )
+        for part in ("train", "t10k")
+    )
+    return *train, *test
 
 
 def _split(rows: Rows, scale: bool = False) -> tuple[Rows, Rows]:

@@ -45,8 +45,8 @@ def fit(method: str, n_components: int, seed: int, X: np.ndarray) -> Any:
     return METHODS[method](n_components, random_state=seed).fit(X)
 
 
-def accuracy(transformer: Any, n_labels: int, seed: int, data: Any) -> float:
-    """Mean test accuracy of a linear classifier over draws of labelled images."""
+def accuracies(transformer: Any, n_labels: int, seed: int, data: Any) -> list[float]:
+    """Test accuracies of a linear classifier, for each draw of labelled images."""
     X, X_test, y, y_test = data
     codes = transformer.transform(X)
     mean, spread = codes.mean(axis=0), codes.std()
@@ -54,14 +54,10 @@ def accuracy(transformer: Any, n_labels: int, seed: int, data: Any) -> float:
     codes_test = (transformer.transform(X_test) - mean) / spread
     draws = StratifiedShuffleSplit(N_DRAWS, train_size=n_labels, random_state=seed)
     classifier = LogisticRegression(max_iter=1000)
-    return float(
-        np.mean(
-            [
-                classifier.fit(codes[labelled], y[labelled]).score(codes_test, y_test)
-                for labelled, _ in draws.split(codes, y)
-            ]
-        )
-    )
+    return [
+        classifier.fit(codes[labelled], y[labelled]).score(codes_test, y_test)
+        for labelled, _ in draws.split(codes, y)
+    ]
 
 
 def run(method: str, n_components: int, seed: int) -> dict[str, Any]:
@@ -73,7 +69,10 @@ def run(method: str, n_components: int, seed: int) -> dict[str, Any]:
         "n_components": n_components,
         "seed": seed,
         "test_error": -neg_mean_squared_error(transformer, data[1]),
-        "accuracy": {str(n): accuracy(transformer, n, seed, data) for n in N_LABELS},
+        "accuracy": {
+            str(n): float(np.mean(accuracies(transformer, n, seed, data)))
+            for n in N_LABELS
+        },
     }
 
 

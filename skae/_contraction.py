@@ -78,6 +78,10 @@ def _trace(encoder: Any, x: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]
 
 def _with_slope(activation: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return an activation's values, and its derivative at each entry."""
+    if isinstance(activation, nn.Sigmoid | nn.Tanh):
+        value = activation(x)
+        is_tanh = isinstance(activation, nn.Tanh)
+        return value, 1 - value.square() if is_tanh else value * (1 - value)
     learns = torch.is_grad_enabled()
     with torch.enable_grad():
         x = x if x.requires_grad else x.detach().requires_grad_()

@@ -10,6 +10,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
+# Rows that one row gets values from: to draw one for each of many features takes long.
+N_DONORS = 32
+
 Corruption = Callable[[Tensor, torch.Generator], Tensor]
 
 
@@ -21,19 +24,21 @@ def gaussian(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
 
 def uniform(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
     """Add noise drawn evenly from ``-level`` to ``level``."""
-    return torch.add(x, _chances(x, generator).mul_(2).sub_(1), alpha=level)
+    noise = torch.rand(x.shape, generator=generator, device=generator.device)
+    return torch.add(x, noise.mul_(2).sub_(1).to(x), alpha=level)
 
 
 def masking(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
     """Set each entry to zero, the mean of centred data, with chance ``level``."""
-    return x * (_chances(x, generator) >= level)
+    (hits,) = _hits(x, generator, level)
+    return _replace(x, hits, 0.0)
 
 
 def salt_and_pepper(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
     """Set each entry, with chance ``level``, to the batch's least or largest value."""
-    chances, (least, largest) = _chances(x, generator), x.aminmax()
-    damaged = torch.where(chances < level, largest, x)
-    return torch.where(chances < level / 2, least, damaged)
+    hits, half = _hits(x, generator, level, level / 2)
+    least, largest = x.aminmax()
+    return _replace(_replace(x, hits, largest), half, least)
 
 
 def block(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
@@ -42,24 +47,47 @@ def block(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
     The features are a ring, so that each is hit with the same chance.
     """
     n_features = x.shape[1]
-    n_hidden = round(level * n_features)
-    first = torch.randint(
-        n_features, (len(x), 1), generator=generator, device=generator.device
-    ).to(x.device)
+    first = _draw(n_features, (len(x), 1), generator).to(x.device)
+    last = first + round(level * n_features)
     place = torch.arange(n_features, device=x.device)
-    return x * ((place - first) % n_features >= n_hidden)
+    hits = (place >= first) & (place < last) | (place < last - n_features)
+    return _replace(x, hits, 0.0)
 
 
 def swap(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
-    """Replace entries, with chance ``level``, by the feature's value in other rows."""
-    other = torch.randint(
-        len(x), x.shape, generator=generator, device=generator.device
-    ).to(x.device)
-    return torch.where(_chances(x, generator) < level, x.gather(0, other), x)
+    """Replace entries, with chance ``level``, by the feature's value in another row.
+
+    The other row is so many rows on, by a number drawn for each feature or, of more
+    features than 32, for so many groups of neighbours: batches are shuffled.
+    """
+    n_rows, twice = len(x), torch.cat([x, x])
+    groups = twice.tensor_split(min(N_DONORS, x.shape[1]), dim=1)
+    ahead = _draw(n_rows, (len(groups),), generator).tolist()
+    other = [group[n : n + n_rows] for n, group in zip(ahead, groups, strict=True)]
+    (hits,) = _hits(x, generator, level)
+    return _replace(x, hits, torch.cat(other, dim=1))
 
 
-def _chances(x: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.rand(x.shape, generator=generator, device=generator.device).to(x)
+def _replace(x: Tensor, hits: Tensor, values: Tensor | float) -> Tensor:
+    """Do what ``torch.where`` does, in half of its time."""
+    kept = x * ~hits
+    return kept if isinstance(values, float) and not values else kept + hits * values
+
+
+def _draw(n: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    return torch.randint(n, shape, generator=generator, device=generator.device)
+
+
+def _hits(x: Tensor, generator: torch.Generator, *chances: float) -> list[Tensor]:
+    """Return which entries are hit with each chance; a lesser chance hits fewer of them.
+
+    Sixteen random bits an entry take a third of the time of a random number.
+    """
+    n_words = -(-x.numel() // 4)
+    words = torch.empty(n_words, dtype=torch.int64, device=generator.device)
+    words.random_(torch.iinfo(torch.int64).min, None, generator=generator)
+    bits = words.view(torch.int16)[: x.numel()].view(x.shape).to(x.device)
+    return [bits <= max(0, round(chance * 2**16) - 1) - 2**15 for chance in chances]
 
 
 NOISES: dict[str, Callable[..., Tensor]] = {

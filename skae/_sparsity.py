@@ -299,9 +299,9 @@ class SparseObjective(Objective):
         if not len(silent):
             return 0.0
         raw = network.encoder(x)[:, silent]
+        # However far below zero a unit is, it shall speak where it is at its highest.
+        raw = F.softplus(raw - raw.mean(0).detach())
         n_helpers = min(len(silent), max(1, x[0].numel() // 2))
         values, index = raw.topk(n_helpers, dim=1, sorted=False)
-        # Positive values, with a slope however far below zero they come from.
-        values = values + (F.softplus(values) - values).detach()
         helped = code.detach().scatter(1, silent[index], values)
         return REVIVAL_WEIGHT * self.loss(network.decode(helped), x)

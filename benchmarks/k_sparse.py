@@ -1,0 +1,111 @@
+"""Frozen features of MNIST and a logistic regression: Makhzani and Frey's protocol.
+
+50000 training images and 10000 to validate: the regression's C is chosen there, then
+judged once on the 10000 test images. 1000 units in one layer.
+"""
+
+import pathlib
+import time
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from sklearn.linear_model import LogisticRegression
+
+from skae import DenoisingAE, SparseAE
+
+from ._data import labelled_mnist
+from ._record import write_record, write_table
+
+N_TRAINING = 50_000
+UNITS = 1000
+PENALTIES = (0.003, 0.01, 0.03, 0.1)
+PUBLISHED = {"raw pixels": "7.20", "denoising": "1.95", "top k": "1.35"}
+LAYER = {
+    "hidden_layer_sizes": (),
+    "tied_weights": True,
+    "batch_size": 100,
+    "max_iter": 15,
+    "learning_rate_init": 0.002,
+    "weight_decay": 0.0,
+    "random_state": 0,
+}
+METHODS: dict[str, Any] = {
+    "raw pixels": None,
+    "denoising": DenoisingAE(
+        UNITS, noise_level=2.0, code_activation="relu", init="random", **LAYER
+    ),
+    "top k": SparseAE(UNITS, sparsity="top_k", k=25, support=3.0, **LAYER),
+    "batch top k": SparseAE(UNITS, sparsity="batch_top_k", k=25, **LAYER),
+    "jump ReLU": SparseAE(UNITS, sparsity="jump_relu", target_sparsity=0.05, **LAYER),
+    "L1": SparseAE(UNITS, alpha=0.05, **LAYER),
+}
+
+
+def error(classifier: Any, codes: np.ndarray, labels: np.ndarray) -> float:
+    """Share of images that are told wrongly, in per cent."""
+    return round(100 * (1 - classifier.score(codes, labels)), 2)
+
+
+def run(method: str) -> dict[str, Any]:
+    """Train features on images without labels, and a classifier on the features."""
+    X, y, X_test, y_test = labelled_mnist()
+    training, judges = slice(N_TRAINING), slice(N_TRAINING, None)
+    estimator, start = METHODS[method], time.perf_counter()
+    codes, codes_test = X, X_test
+    if estimator is not None:
+        estimator.fit(X[training])
+        codes, codes_test = estimator.transform(X), estimator.transform(X_test)
+    seconds = round(time.perf_counter() - start)
+    scale = codes[training].std()
+    codes, codes_test = codes / scale, codes_test / scale
+    classifiers = {
+        C: LogisticRegression(C=C, max_iter=300, tol=1e-3).fit(
+            codes[training], y[training]
+        )
+        for C in PENALTIES
+    }
+    judged = {C: error(c, codes[judges], y[judges]) for C, c in classifiers.items()}
+    best = min(judged, key=lambda C: judged[C])
+    return {
+        "method": method,
+        "C": best,
+        "validation_error": judged[best],
+        "test_error": error(classifiers[best], codes_test, y_test),
+        "dead": len(getattr(estimator, "dead_units_", [])),
+        "seconds": seconds,
+    }
+
+
+def table_rows(runs: list[dict[str, Any]]) -> list[list[str]]:
+    """Return method, errors, what is published, and dead units."""
+    return [
+        [
+            r["method"],
+            f"{r['test_error']:.2f}",
+            f"{r['validation_error']:.2f}",
+            PUBLISHED.get(r["method"], ""),
+            str(r["dead"]),
+        ]
+        for r in runs
+    ]
+
+
+def main(output: pathlib.Path) -> None:
+    """Run all methods; print the table; write it and the record."""
+    console = Console()
+    runs = [run(method) for method in track(METHODS, "Fitting", console=console)]
+    table = write_table(
+        output / "k_sparse.csv",
+        "MNIST, errors in per cent",
+        ["method", "test error", "validation error", "published", "dead units"],
+        table_rows(runs),
+    )
+    console.print(table)
+    write_record(
+        output / "k_sparse.json",
+        suite="k_sparse",
+        command="SKAE_DATA=../shared/data python -m benchmarks k_sparse",
+        runs=runs,
+    )
