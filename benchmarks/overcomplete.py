@@ -1,4 +1,4 @@
-"""Codes wider than their input: are they any good for a linear classifier?
+"""Codes wider than their input, as features for a linear classifier.
 
 Digits, 128 units for 64 pixels, one layer. A plain autoencoder of that width copies its
 input. Accuracy is that of a logistic regression on the codes of 50 labelled images,

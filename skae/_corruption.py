@@ -79,7 +79,7 @@ def _draw(n: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
 
 
 def _hits(x: Tensor, generator: torch.Generator, *chances: float) -> list[Tensor]:
-    """Return which entries are hit with each chance; a lesser chance hits fewer of them.
+    """Return which entries are hit with each chance; a lesser one hits a part of them.
 
     Sixteen random bits an entry take a third of the time of a random number.
     """
