@@ -20,26 +20,29 @@ from ._record import write_record, write_table
 
 N_TRAINING = 50_000
 UNITS = 1000
-PENALTIES = (0.003, 0.01, 0.03, 0.1)
+PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3)
 PUBLISHED = {"raw pixels": "7.20", "denoising": "1.95", "top k": "1.35"}
 LAYER = {
     "hidden_layer_sizes": (),
     "tied_weights": True,
     "batch_size": 100,
-    "max_iter": 15,
-    "learning_rate_init": 0.002,
     "weight_decay": 0.0,
     "random_state": 0,
 }
+SPARSE = LAYER | {"max_iter": 15, "learning_rate_init": 0.002}
+NOISY = LAYER | {
+    "max_iter": 20,
+    "learning_rate_init": 0.0005,
+    "code_activation": "relu",
+    "init": "random",
+}
 METHODS: dict[str, Any] = {
     "raw pixels": None,
-    "denoising": DenoisingAE(
-        UNITS, noise_level=2.0, code_activation="relu", init="random", **LAYER
-    ),
-    "top k": SparseAE(UNITS, sparsity="top_k", k=25, support=3.0, **LAYER),
-    "batch top k": SparseAE(UNITS, sparsity="batch_top_k", k=25, **LAYER),
-    "jump ReLU": SparseAE(UNITS, sparsity="jump_relu", target_sparsity=0.05, **LAYER),
-    "L1": SparseAE(UNITS, alpha=0.05, **LAYER),
+    "denoising": DenoisingAE(UNITS, noise_level=2.0, **NOISY),
+    "top k": SparseAE(UNITS, sparsity="top_k", k=25, support=3.0, **SPARSE),
+    "batch top k": SparseAE(UNITS, sparsity="batch_top_k", k=25, **SPARSE),
+    "jump ReLU": SparseAE(UNITS, sparsity="jump_relu", target_sparsity=0.05, **SPARSE),
+    "L1": SparseAE(UNITS, alpha=0.05, **SPARSE),
 }
 
 

@@ -86,8 +86,8 @@ def _hits(x: Tensor, generator: torch.Generator, *chances: float) -> list[Tensor
     n_words = -(-x.numel() // 4)
     words = torch.empty(n_words, dtype=torch.int64, device=generator.device)
     words.random_(torch.iinfo(torch.int64).min, None, generator=generator)
-    bits = words.view(torch.int16)[: x.numel()].view(x.shape).to(x.device)
-    return [bits <= max(0, round(chance * 2**16) - 1) - 2**15 for chance in chances]
+    bits = words.view(torch.int16)[: x.numel()].view(x.shape).to(x.device, torch.int32)
+    return [bits < round(chance * 2**16) - 2**15 for chance in chances]
 
 
 NOISES: dict[str, Callable[..., Tensor]] = {

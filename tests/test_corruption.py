@@ -1,14 +1,20 @@
-"""Corruptions: their level, and their only source of chance."""
+"""Corruptions: their level, what they leave, and their only source of chance."""
 
 import pytest
 import torch
 
-from skae import _corruption
+from skae._corruption import NOISES, SHARES
 
 
-def corrupted(name, level, seed=0):
+def corrupted(noise, level, seed=0, x=None):
     generator = torch.Generator().manual_seed(seed)
-    return getattr(_corruption, name)(torch.ones(500, 200), generator, level=level)
+    x = torch.ones(500, 200) if x is None else x
+    return NOISES[noise](x, generator, level=level)
+
+
+@pytest.fixture
+def rows():
+    return torch.randn(400, 60, generator=torch.Generator().manual_seed(1))
 
 
 def test_gaussian_noise_has_the_level_as_deviation():
@@ -17,20 +23,66 @@ def test_gaussian_noise_has_the_level_as_deviation():
     assert noise.mean().item() == pytest.approx(0, abs=0.005)
 
 
-def test_masking_hits_the_level_as_a_share_and_nothing_else():
-    damaged = corrupted("masking", 0.3)
-    assert (damaged == 0).float().mean().item() == pytest.approx(0.3, abs=0.01)
-    assert set(damaged.unique().tolist()) == {0.0, 1.0}
+def test_uniform_noise_reaches_the_level_on_both_sides_evenly():
+    noise = corrupted("uniform", 0.3) - 1
+    assert noise.min().item() == pytest.approx(-0.3, abs=1e-3)
+    assert noise.max().item() == pytest.approx(0.3, abs=1e-3)
+    assert noise.std().item() == pytest.approx(0.3 / 3**0.5, rel=0.01)
 
 
-@pytest.mark.parametrize("name", ["gaussian", "masking"])
-def test_level_zero_changes_nothing(name):
-    assert torch.equal(corrupted(name, 0.0), torch.ones(500, 200))
+@pytest.mark.parametrize("noise", sorted(SHARES))
+@pytest.mark.parametrize("level", [0.3, 1.0])
+def test_level_is_the_share_of_entries_that_change(rows, noise, level):
+    changed = corrupted(noise, level, x=rows) != rows
+    # A row may be drawn for its own donor.
+    assert changed.float().mean().item() == pytest.approx(level, abs=0.03)
+    assert changed.float().mean(0).min() > level - 0.15
 
 
-@pytest.mark.parametrize("name", ["gaussian", "masking"])
-def test_chance_comes_from_the_generator_alone(name):
+@pytest.mark.parametrize("noise", ["masking", "block"])
+def test_masked_entries_are_zero_and_others_stay(rows, noise):
+    damaged = corrupted(noise, 0.3, x=rows)
+    assert torch.equal(damaged, torch.where(damaged == 0, 0.0, rows))
+
+
+def test_salt_and_pepper_are_the_extremes_as_often_each(rows):
+    damaged = corrupted("salt_and_pepper", 0.4, x=rows)
+    for extreme in (rows.min(), rows.max()):
+        hit = (damaged == extreme) & (rows != extreme)
+        assert hit.float().mean().item() == pytest.approx(0.2, abs=0.01)
+
+
+def test_block_hides_neighbours_on_a_ring(rows):
+    hidden = corrupted("block", 0.3, x=rows) == 0
+    starts = hidden & ~hidden.roll(1, dims=1)
+    assert (hidden.sum(1) == 18).all()
+    assert (starts.sum(1) == 1).all()
+
+
+def test_swapped_values_are_of_the_same_feature():
+    x = torch.arange(60.0) + 1000 * torch.arange(400.0)[:, None]
+    damaged = corrupted("swap", 0.5, x=x)
+    assert torch.equal(damaged % 1000, x % 1000)
+    donors = damaged.div(1000, rounding_mode="floor")
+    assert min(len(row.unique()) for row in donors) > 10
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_level_zero_changes_nothing(rows, noise):
+    assert torch.equal(corrupted(noise, 0.0, x=rows), rows)
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_chance_comes_from_the_generator_alone(rows, noise):
     before = torch.get_rng_state()
-    assert torch.equal(corrupted(name, 0.5), corrupted(name, 0.5))
-    assert not torch.equal(corrupted(name, 0.5), corrupted(name, 0.5, seed=1))
+    first = corrupted(noise, 0.5, x=rows)
+    assert torch.equal(first, corrupted(noise, 0.5, x=rows))
+    assert not torch.equal(first, corrupted(noise, 0.5, seed=1, x=rows))
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_rows_that_are_given_stay_as_they_were(rows, noise):
+    before = rows.clone()
+    corrupted(noise, 0.5, x=rows)
+    assert torch.equal(rows, before)

@@ -1,0 +1,39 @@
+"""Search the width of a sparse code and the weight of its penalty, for a classifier."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MinMaxScaler
+
+from skae import SparseAE
+
+widths, alphas = [16, 64, 128], [0.01, 0.03, 0.1, 0.3]
+search = GridSearchCV(
+    Pipeline(
+        [
+            ("scale", MinMaxScaler()),
+            ("encode", SparseAE(tied_weights=True, max_iter=40, random_state=0)),
+            ("classify", LogisticRegression(max_iter=1000)),
+        ]
+    ),
+    {"encode__n_components": widths, "encode__alpha": alphas},
+    cv=StratifiedShuffleSplit(3, train_size=300, random_state=0),
+    n_jobs=2,
+).fit(*load_digits(return_X_y=True))
+print(search.best_params_, f"{search.best_score_:.3f}")
+
+# The grid varies alpha first by name, and widths within.
+accuracies = search.cv_results_["mean_test_score"].reshape(len(alphas), len(widths))
+figure, ax = plt.subplots(figsize=(4.5, 4), layout="constrained")
+ax.imshow(accuracies, cmap="YlGn")
+for (row, column), accuracy in np.ndenumerate(accuracies):
+    ax.text(column, row, f"{accuracy:.3f}", ha="center", va="center")
+ax.set(
+    xlabel="n_components", xticks=range(len(widths)), xticklabels=widths,
+    ylabel="alpha", yticks=range(len(alphas)), yticklabels=alphas,
+    title="accuracy of 300 labels",
+)  # fmt: skip
+figure.savefig("heat_map.png", dpi=110)
