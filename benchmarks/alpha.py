@@ -19,6 +19,7 @@ from skae import ContractiveAE, SparseAE
 from ._record import write_record, write_table
 
 N_STEPS = 18_000
+N_JOBS = 2
 CASES = {"batch 32": (32, 1), "batch 256": (256, 1), "doubled": (32, 2)}
 TARGET = 0.05
 
@@ -54,7 +55,7 @@ PENALTIES: dict[str, tuple[Any, Measure, tuple[float, ...]]] = {
 }
 
 
-def run(penalty: str, alpha: float, case: str) -> dict[str, Any]:
+def run(penalty: str, alpha: float, case: str, n_steps: int) -> dict[str, Any]:
     """Return what one fit reaches."""
     estimator, measure, _ = PENALTIES[penalty]
     batch_size, copies = CASES[case]
@@ -62,8 +63,8 @@ def run(penalty: str, alpha: float, case: str) -> dict[str, Any]:
     estimator.set_params(
         alpha=alpha,
         batch_size=batch_size,
-        max_iter=N_STEPS * batch_size // len(X),
-        n_iter_no_change=N_STEPS,
+        max_iter=n_steps * batch_size // len(X),
+        n_iter_no_change=n_steps,
         learning_rate_init=0.003,
         weight_decay=0.0,
         early_stopping=False,
@@ -103,8 +104,8 @@ def main(output: pathlib.Path) -> None:
         for a in alphas
         for c in CASES
     ]
-    workers = Parallel(n_jobs=2, return_as="generator")
-    fits = workers(delayed(run)(*case) for case in cases)
+    workers = Parallel(n_jobs=N_JOBS, return_as="generator")
+    fits = workers(delayed(run)(*case, N_STEPS) for case in cases)
     runs = list(track(fits, "Fitting", total=len(cases), console=console))
     headings = ["penalty", "of", "alpha", *CASES]
     console.print(

@@ -36,6 +36,7 @@ LEVELS = {
 }
 GAMMAS, RIDGES = (1e-4, 3e-4, 1e-3, 3e-3), (1e-3, 1e-1)
 MISSING = 0.2
+MAX_ITER: Any = "auto"
 METHODS = ("noisy", "median filter", "PCA", "KernelPCA", "DenoisingAE")
 
 Rows = np.ndarray
@@ -83,13 +84,20 @@ def kernel_pca(train: Rows, noise: str, level: float, width: int) -> KernelPCA:
     return make(*min(itertools.product(GAMMAS, RIDGES), key=error)).fit(train)
 
 
+def denoiser(width: int, noise: str, level: float) -> DenoisingAE:
+    """Return an autoencoder with default settings, but for the noise."""
+    return DenoisingAE(
+        width, noise=noise, noise_level=level, max_iter=MAX_ITER, random_state=0
+    )
+
+
 def denoise(data: str, noise: str, level: float) -> dict[str, Any]:
     """Return the PSNR of each method."""
     train, test = images(data)
     noisy, width = corrupted(test, train, noise, level), WIDTHS[data]
     side = int(test.shape[1] ** 0.5)
     pictures = noisy.reshape(-1, side, side)
-    ae = DenoisingAE(width, noise=noise, noise_level=level, random_state=0).fit(train)
+    ae = denoiser(width, noise, level).fit(train)
     answers = {
         "noisy": noisy,
         "median filter": median_filter(pictures, (1, 3, 3)).reshape(test.shape),
@@ -107,8 +115,7 @@ class Imputer:
 
     def fit(self, X: Rows) -> Any:
         """Fit on rows with gaps."""
-        self.ae = DenoisingAE(16, noise="masking", noise_level=MISSING, random_state=0)
-        self.ae.fit(X)
+        self.ae = denoiser(16, "masking", MISSING).fit(X)
         return self
 
     def transform(self, X: Rows) -> Rows:

@@ -18,6 +18,7 @@ from ._record import mean_and_deviation, write_record, write_table
 from .digits import N_DRAWS, accuracies, split
 
 WIDTH, N_LABELS = 128, 50
+N_JOBS = 2
 LAYER = {"hidden_layer_sizes": (), "init": "random"}
 TIED = {"tied_weights": True}
 METHODS = {
@@ -59,7 +60,7 @@ def table_rows(runs: list[dict[str, Any]]) -> list[list[str]]:
 def main(output: pathlib.Path) -> None:
     """Run all fits; print the table; write it and the record."""
     console = Console()
-    fits = Parallel(n_jobs=2, return_as="generator")(map(delayed(run), METHODS))
+    fits = Parallel(n_jobs=N_JOBS, return_as="generator")(map(delayed(run), METHODS))
     runs = list(track(fits, "Fitting", total=len(METHODS), console=console))
     table = write_table(
         output / "overcomplete.csv",

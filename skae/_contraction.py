@@ -8,6 +8,9 @@ from torch.func import jacrev, vmap
 
 from ._networks import ACTIVATIONS, Dense
 
+# Entries of Jacobians at a time.
+ELEMENTS = 2**22
+
 Priced = tuple[Tensor, Tensor]
 
 
@@ -15,6 +18,13 @@ def is_layered(network: Any) -> bool:
     """Whether :func:`by_layers` knows the network's derivative."""
     known = (nn.Linear, *(type(make()) for make in ACTIVATIONS.values()))
     return type(network) is Dense and all(type(m) in known for m in network.encoder)
+
+
+def is_closed(network: Any) -> bool:
+    """Whether the norm has a closed form: one layer, or a hidden and a linear one."""
+    n_maps = sum(isinstance(m, nn.Linear) for m in getattr(network, "encoder", ()))
+    ends_linear = n_maps > 0 and isinstance(network.encoder[-1], nn.Linear)
+    return is_layered(network) and (n_maps == 1 or (n_maps == 2 and ends_linear))
 
 
 def exact(network: Any, x: Tensor, generator: torch.Generator) -> Priced:
@@ -28,10 +38,11 @@ def exact(network: Any, x: Tensor, generator: torch.Generator) -> Priced:
 def by_rows(network: Any, x: Tensor) -> Tensor:
     """Return the squared norm of each row's Jacobian, of any network."""
 
-    def encode(row: Tensor) -> Tensor:
-        return network.encode(row[None])[0]
+    def squared_norm(row: Tensor) -> Tensor:
+        return jacrev(lambda r: network.encode(r[None])[0])(row).square().sum()
 
-    return vmap(jacrev(encode))(x).square().flatten(1).sum(1)
+    n_at_once = max(1, ELEMENTS // (x[0].numel() * network.widths[-1]))
+    return vmap(squared_norm, chunk_size=n_at_once)(x)
 
 
 def by_layers(network: Any, x: Tensor) -> Priced:

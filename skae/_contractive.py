@@ -7,13 +7,13 @@ import numpy as np
 import torch
 
 from ._base import BaseAutoencoder
-from ._contraction import by_layers, by_rows, exact, hutchinson, is_layered
+from ._contraction import by_layers, by_rows, exact, hutchinson, is_closed, is_layered
 from ._devices import own_settings
 from ._engine import Engine
 from ._objectives import Objective, make_loss
 from ._parameters import SharedParameters, autoencoder
 from ._pca import LinearCode
-from ._rows import dense, standardise
+from ._rows import sample, standardise
 from ._solvers import is_full_batch
 from ._validation import NONNEGATIVE, names
 
@@ -53,8 +53,8 @@ class ContractiveAE(BaseAutoencoder):
           is slow;
         - "hutchinson": by the derivative along one random direction of the code for
           each row, which is right in the mean [2]_;
-        - "auto": "exact" where it is in closed form with one hidden layer at most, and
-          for "lbfgs", which needs it; else "hutchinson".
+        - "auto": "exact" where that is cheap, with one layer or with a hidden and a
+          linear one, and for "lbfgs", which needs it; else "hutchinson".
 
     <network parameters>
 
@@ -123,9 +123,8 @@ class ContractiveAE(BaseAutoencoder):
     def _penalty(self) -> Any:
         if self.jacobian_norm != "auto":
             return {"exact": exact, "hutchinson": hutchinson}[self.jacobian_norm]
-        is_short = len(self._architecture["sizes"]) <= 3
-        is_cheap = is_short and is_layered(self._whole_network())
-        return exact if is_cheap or is_full_batch(self.solver) else hutchinson
+        is_exact = is_closed(self._whole_network()) or is_full_batch(self.solver)
+        return exact if is_exact else hutchinson
 
     def _reckon(self, pca: LinearCode, X: Any) -> LinearCode:
         """Leave room for what the penalty will take from PCA's code."""
@@ -134,8 +133,7 @@ class ContractiveAE(BaseAutoencoder):
 
     def _finish(self, engine: Engine, X: Any, keep_optimizer: bool) -> None:
         super()._finish(engine, X, keep_optimizer)
-        rows = X[:: -(-X.shape[0] // N_SAMPLE)]
-        x = standardise(dense(rows), self.mean_, self.scale_)
+        x = standardise(sample(X, N_SAMPLE), self.mean_, self.scale_)
         with own_settings(torch.device("cpu"), grad=False):
             network = self._whole_network()
             squares = (

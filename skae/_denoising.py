@@ -13,7 +13,7 @@ from ._engine import Engine
 from ._objectives import DenoisingObjective, Objective, make_loss
 from ._parameters import SharedParameters, autoencoder
 from ._pca import LinearCode
-from ._rows import has_gaps, standardise
+from ._rows import has_gaps, sample, standardise
 from ._solvers import is_full_batch
 from ._validation import NONNEGATIVE, SHARE, names
 
@@ -149,7 +149,7 @@ class DenoisingAE(BaseAutoencoder):
         if corrupt is None and not has_gaps(X):
             return pca
         generator = torch.Generator("cpu").manual_seed(self._state["split_seed"])
-        x = standardise(X[:N_SAMPLE], self.mean_, self.scale_)
+        x = standardise(sample(X, N_SAMPLE), self.mean_, self.scale_)
         seen = x.nan_to_num()
         seen = seen if corrupt is None else corrupt(seen, generator)
         deviations = seen.double().numpy() - pca.centre

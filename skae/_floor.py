@@ -38,6 +38,11 @@ class Judge:
         self.generator = torch.Generator("cpu")
 
     def __iter__(self) -> Iterator[Tensor]:
+        # It draws too: later it would do so in the midst of a pass.
+        _ = self.spread
+        return self._pass()
+
+    def _pass(self) -> Iterator[Tensor]:
         self.generator.manual_seed(self.seed)
         return iter(self.batches)
 
@@ -45,7 +50,7 @@ class Judge:
     def spread(self) -> float:
         """Mean squared deviation of the rows from the training mean."""
         total, n_rows = 0.0, 0
-        for x in self:
+        for x in self._pass():
             seen = self.objective.see(x, self.generator)
             squares = self._weighted(x.square(), x, seen)
             total, n_rows = total + float(squares.sum()), n_rows + len(x)
@@ -55,14 +60,14 @@ class Judge:
         self, x: Tensor, encode: Map, decode: Map, widths: Sequence[int]
     ) -> Tensor:
         """Return the share that each width leaves unexplained, of a batch."""
-        spread, seen = self.spread, self.objective.see(x, self.generator)
+        seen = self.objective.see(x, self.generator)
         code = encode(seen)
         answers = (self.link.inverse(decode(code[:, :n])) for n in widths)
         squares = [
             self._weighted((answer - x).square(), x, seen).flatten(1).sum(1)
             for answer in answers
         ]
-        return torch.stack(squares, 1) / spread
+        return torch.stack(squares, 1) / self.spread
 
     def _weighted(self, squares: Tensor, x: Tensor, seen: Tensor) -> Tensor:
         """Let squares of entries count as the objective does."""

@@ -175,8 +175,8 @@ DOCUMENTATION = {
 
     early_stopping : bool, default=True
         Whether to hold out a random ``validation_fraction`` of the rows, stop by their
-        explained variance, whatever the loss, and go back to the weights that were best
-        there. Not used by ``partial_fit``.
+        explained variance, whatever the loss, less a penalty if there is one, and go
+        back to the weights that were best there. Not used by ``partial_fit``.
 
     validation_fraction : float, default=0.1
         Share of the rows to hold out; at least ten rows, or a third where there are
@@ -220,12 +220,13 @@ DOCUMENTATION = {
 
     validation_scores_ : list of float or None
         Explained variance of the held-out rows after each epoch of the last ``fit``,
-        about ``mean_``; None without ``early_stopping``, and after ``partial_fit``.
+        about ``mean_``, corrupted rows where training corrupts; None without
+        ``early_stopping``, and after ``partial_fit``.
 
     best_score_ : float or None
         Explained variance of the held-out rows by the weights that are kept: the best
-        of ``validation_scores_``, that of the weights before, or ``pca_score_``. Of an
-        ordered code it is that of the components kept.
+        of ``validation_scores_`` where there is no penalty, that of the weights before,
+        or ``pca_score_``. Of an ordered code it is that of the components kept.
 
     pca_score_ : float or None
         Explained variance of the held-out rows by PCA of the training rows, at the same

@@ -28,6 +28,11 @@ def chunks(X: Any, width: int | None = None) -> Iterator[slice]:
     return gen_batches(X.shape[0], BLOCK * max(1, n_blocks))
 
 
+def sample(X: Any, n_rows: int) -> Any:
+    """Return evenly spaced rows, so many at most."""
+    return X[:: -(-X.shape[0] // n_rows)]
+
+
 def map_rows(
     function: Callable[[np.ndarray], np.ndarray], X: Any, width: int | None = None
 ) -> np.ndarray:

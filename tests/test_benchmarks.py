@@ -5,8 +5,22 @@ import json
 import matplotlib.image
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
-from benchmarks import _data, digits, epoch, floor, ordered, search
+from benchmarks import (
+    _data,
+    alpha,
+    denoising,
+    digits,
+    epoch,
+    floor,
+    k_sparse,
+    ordered,
+    overcomplete,
+    search,
+    steps,
+)
+from skae import SparseAE
 
 
 def test_digits(tmp_path, monkeypatch, capsys):
@@ -97,3 +111,71 @@ def test_data_sets(monkeypatch):
         assert len(test) == pytest.approx(len(train) / 3, abs=1)
         again = loaders[name]()
         assert np.array_equal(train, again[0])
+
+
+def test_alpha(tmp_path, monkeypatch):
+    few = {"L1": (*alpha.PENALTIES["L1"][:2], (0.1, 0.4))}
+    monkeypatch.setattr(alpha, "PENALTIES", few)
+    monkeypatch.setattr(alpha, "CASES", {"batch 256": (256, 1)})
+    monkeypatch.setattr(alpha, "N_STEPS", 500)
+    monkeypatch.setattr(alpha, "N_JOBS", 1)
+    alpha.main(tmp_path)
+    runs = json.loads((tmp_path / "alpha.json").read_text())["runs"]
+    many, few = alpha.reached(runs, "L1")[:, 0]
+    assert many > few > 0
+
+
+def test_overcomplete(tmp_path, monkeypatch, capsys):
+    chosen = {"plain": overcomplete.METHODS["plain"].set_params(max_iter=30)}
+    monkeypatch.setattr(overcomplete, "METHODS", chosen)
+    monkeypatch.setattr(overcomplete, "N_JOBS", 1)
+    with pytest.warns(UserWarning, match="n_components=128"):
+        overcomplete.main(tmp_path)
+    (run,) = json.loads((tmp_path / "overcomplete.json").read_text())["runs"]
+    assert run["explained_variance"] > 0.95
+    assert 0.7 < np.mean(run["accuracies"]) < 1
+
+
+def test_denoising(tmp_path, monkeypatch):
+    monkeypatch.delenv("SKAE_DATA", raising=False)
+    monkeypatch.setattr(denoising, "LEVELS", {"masking": (0.3,)})
+    monkeypatch.setattr(denoising, "MAX_ITER", 20)
+    denoising.main(tmp_path)
+    record = json.loads((tmp_path / "denoising.json").read_text())
+    decibels = record["runs"][0]["psnr"]
+    assert decibels["PCA"] < decibels["DenoisingAE"]
+    errors = [run["error"] for run in record["imputation"]]
+    assert errors[0] > errors[2] > 0
+    assert matplotlib.image.imread(tmp_path / "spiral.png").std() > 0
+
+
+def test_noise_of_images_is_that_of_standardised_rows(digits):
+    noisy = denoising.corrupted(digits.astype(np.float32), digits, "masking", 1.0)
+    np.testing.assert_allclose(noisy - digits.mean(axis=0), 0, atol=1e-4)
+
+
+def test_steps(tmp_path, monkeypatch):
+    monkeypatch.setattr(steps, "N_ROUNDS", 3)
+    steps.main(tmp_path)
+    runs = json.loads((tmp_path / "steps.json").read_text())["runs"]
+    assert {r["kind"] for r in runs} >= {"gaussian", "swap", "top_k", "hutchinson"}
+    assert all(r["ratio"] > 0.2 for r in runs)
+
+
+def test_k_sparse(tmp_path, monkeypatch, digits):
+    y = load_digits().target
+    few = digits[:1000], y[:1000], digits[1000:], y[1000:]
+    monkeypatch.setattr(k_sparse, "labelled_mnist", lambda: few)
+    monkeypatch.setattr(k_sparse, "N_TRAINING", 800)
+    sparse = SparseAE(64, sparsity="top_k", k=6, max_iter=9, random_state=0)
+    monkeypatch.setattr(k_sparse, "METHODS", {"raw pixels": None, "top k": sparse})
+    k_sparse.main(tmp_path)
+    runs = json.loads((tmp_path / "k_sparse.json").read_text())["runs"]
+    assert [r["method"] for r in runs] == ["raw pixels", "top k"]
+    assert all(0 < r["test_error"] < 30 for r in runs)
+
+
+def test_k_sparse_needs_the_data(monkeypatch):
+    monkeypatch.delenv("SKAE_DATA", raising=False)
+    with pytest.raises(SystemExit, match="SKAE_DATA"):
+        _data.labelled_mnist()
