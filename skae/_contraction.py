@@ -8,6 +8,8 @@ from torch.func import jacrev, vmap
 
 from ._networks import ACTIVATIONS, Dense
 
+# Layers whose derivative is a matrix, or one number for each entry.
+KNOWN = {nn.Linear, *(type(make()) for make in ACTIVATIONS.values())}
 # Entries of Jacobians at a time.
 ELEMENTS = 2**22
 
@@ -16,8 +18,7 @@ Priced = tuple[Tensor, Tensor]
 
 def is_layered(network: Any) -> bool:
     """Whether :func:`by_layers` knows the network's derivative."""
-    known = (nn.Linear, *(type(make()) for make in ACTIVATIONS.values()))
-    return type(network) is Dense and all(type(m) in known for m in network.encoder)
+    return type(network) is Dense and all(type(m) in KNOWN for m in network.encoder)
 
 
 def is_closed(network: Any) -> bool:

@@ -5,13 +5,33 @@ import json
 import os
 import pathlib
 import re
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 
 import skae
-from benchmarks import digits, floor, ordered, search
+from benchmarks import (
+    alpha,
+    denoising,
+    digits,
+    floor,
+    k_sparse,
+    ordered,
+    overcomplete,
+    search,
+    steps,
+)
+from skae._corruption import NOISES
 
 TABLES = {
+    "alpha": lambda: alpha.table_rows(record("alpha")["runs"]),
+    "denoising": lambda: denoising.table_rows(record("denoising")["runs"]),
+    "imputation": lambda: denoising.imputation_rows(record("denoising")["imputation"]),
+    "k_sparse": lambda: k_sparse.table_rows(record("k_sparse")["runs"]),
+    "overcomplete": lambda: overcomplete.table_rows(record("overcomplete")["runs"]),
+    "steps": lambda: steps.table_rows(record("steps")["runs"]),
     "floor": lambda: floor.table_rows(record("floor")["runs"]),
     "ordered": lambda: ordered.table_rows(record("ordered")["runs"]),
     "search": lambda: search.table_rows(record("search")["results"]),
@@ -109,6 +129,61 @@ def test_number_of_components_in_readme_is_the_record():
     counts = record("ordered")["components"]
     figure = f"{counts['UndercompleteAE']} components, `PCA(0.95)` {counts['PCA']}"
     assert figure in " ".join(README.split())
+
+
+@pytest.mark.parametrize("penalty", alpha.PENALTIES)
+def test_alpha_means_the_same_in_the_record(penalty):
+    reached = alpha.reached(record("alpha")["runs"], penalty)
+    assert reached.shape == (6, 3)
+    assert (np.diff(reached, axis=0) < 0).all()
+    assert (reached.max(axis=1) <= 1.1 * reached.min(axis=1)).all()
+
+
+def test_regularised_codes_beat_a_copy_in_the_record():
+    plain, *others = record("overcomplete")["runs"]
+    assert plain["explained_variance"] > 0.99
+    assert len(others) == 7
+    for run in others:
+        assert np.mean(run["accuracies"]) > np.mean(plain["accuracies"])
+
+
+def test_denoising_is_best_in_the_record():
+    found = record("denoising")
+    assert {r["data"] for r in found["runs"]} == {"digits", "MNIST"}
+    for run in found["runs"]:
+        ours = run["psnr"].pop("DenoisingAE")
+        assert ours > max(run["psnr"].values())
+    *others, ours = found["imputation"]
+    assert ours["error"] < min(run["error"] for run in others)
+
+
+def test_steps_keep_to_their_cost_in_the_record():
+    ratios = {r["kind"]: r["ratio"] for r in record("steps")["runs"]}
+    assert max(ratios[noise] for noise in NOISES) <= 1.15
+    assert ratios["top_k"] <= 1.3
+    assert ratios["closed form, one layer"] <= 1.3
+    assert ratios["hutchinson"] <= 3
+
+
+def test_features_of_mnist_in_the_record():
+    runs = {r["method"]: r for r in record("k_sparse")["runs"]}
+    assert runs["denoising"]["test_error"] <= 1.60
+    assert runs["top k"]["dead"] == 0
+
+
+def test_heat_map_is_drawn_and_its_best_is_that_of_the_guide(tmp_path):
+    script = ROOT / "docs" / "examples" / "heat_map.py"
+    environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT)}
+    printed = subprocess.run(
+        [sys.executable, script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert printed.strip() in (ROOT / "docs" / "user_guide.rst").read_text()
+    assert (tmp_path / "heat_map.png").stat().st_size > 5000
 
 
 def test_changelog_knows_the_version():
