@@ -55,7 +55,7 @@ class DenoisingAE(BaseAutoencoder):
         - a function ``(x, generator) -> x`` of a tensor of rows, which should draw
           from the ``torch.Generator`` alone.
 
-    noise_level : float, default=0.3
+    noise_level : float, default=0.1
         How much: in units of ``scale_`` for "gaussian" and "uniform", else a share in
         [0, 1]. With 0.0 nothing is corrupted. Not used by a function.
 
@@ -104,7 +104,7 @@ class DenoisingAE(BaseAutoencoder):
     """
 
     noise: str | Corruption = "gaussian"
-    noise_level: float = 0.3
+    noise_level: float = 0.1
     emphasis: float = 0.0
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
