@@ -169,7 +169,7 @@ class Engine(NeuralNet):
         """
         self._set_training(False)
         objective, network = self.criterion_, self.module_
-        x = next(iter(self.judge))
+        x = next(self.judge.batches_again())
         seen = objective.see(x, self.judge.generator)
         filled = x.nan_to_num()
         of_mean = objective.loss(objective.loss.first_output().expand_as(x), filled)

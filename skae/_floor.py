@@ -40,9 +40,10 @@ class Judge:
     def __iter__(self) -> Iterator[Tensor]:
         # It draws too: later it would do so in the midst of a pass.
         _ = self.spread
-        return self._pass()
+        return self.batches_again()
 
-    def _pass(self) -> Iterator[Tensor]:
+    def batches_again(self) -> Iterator[Tensor]:
+        """Return all batches, and let corruption start as in each pass."""
         self.generator.manual_seed(self.seed)
         return iter(self.batches)
 
@@ -50,7 +51,7 @@ class Judge:
     def spread(self) -> float:
         """Mean squared deviation of the rows from the training mean."""
         total, n_rows = 0.0, 0
-        for x in self._pass():
+        for x in self.batches_again():
             seen = self.objective.see(x, self.generator)
             squares = self._weighted(x.square(), x, seen)
             total, n_rows = total + float(squares.sum()), n_rows + len(x)
