@@ -126,7 +126,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         NotFittedError
             If called before ``fit``.
         ValueError
-            If ``X`` has NaN, infinite values, or other features than in ``fit``.
+            If ``X`` has infinite values, other features than in ``fit``, or NaN that
+            the estimator does not take.
         """
         X, codec = self._checked(X), self._codec()
         return map_rows(lambda x: codec.encode(x).cpu().numpy(), X)
@@ -175,7 +176,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         NotFittedError
             If called before ``fit``.
         ValueError
-            If ``X`` has NaN, infinite values, or other features than in ``fit``.
+            If ``X`` has infinite values, other features than in ``fit``, or NaN that
+            the estimator does not take.
         """
         X, codec = self._checked(X), self._codec()
         return map_rows(lambda x: codec.decode(codec.encode(x)), X)
@@ -199,7 +201,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         NotFittedError
             If called before ``fit``.
         ValueError
-            If ``X`` has NaN, infinite values, or other features than in ``fit``.
+            If ``X`` has infinite values, other features than in ``fit``, or NaN that
+            the estimator does not take.
         """
         errors = self._squared_errors(self._checked(X))
         with np.errstate(over="ignore"):
@@ -229,7 +232,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         NotFittedError
             If called before ``fit``.
         ValueError
-            If ``X`` has NaN, infinite values, or other features than in ``fit``.
+            If ``X`` has infinite values, other features than in ``fit``, or NaN that
+            the estimator does not take.
         """
         X = self._checked(X)
         unexplained = self._squared_errors(X).sum()
@@ -255,7 +259,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         NotFittedError
             If called before ``fit``.
         ValueError
-            If ``X`` has NaN, infinite values, or other features than in ``fit``.
+            If ``X`` has infinite values, other features than in ``fit``, or NaN that
+            the estimator does not take.
         """
         X, width = self._checked(X), self.n_components_ * self.n_features_in_
         return map_rows(self._codec().jacobian, X, width)
@@ -285,8 +290,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         NotFittedError
             If called before ``fit``.
         ValueError
-            If ``X`` has NaN, infinite values, or other features than in ``fit``, or if
-            ``n_directions`` is not such a number.
+            If ``X`` has infinite values, other features than in ``fit``, or NaN that
+            the estimator does not take, or if ``n_directions`` is not such a number.
         """
         X = self._checked(X)
         most = min(self.n_components_, self.n_features_in_)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import jacrev, vmap
 
 from ._devices import own_settings
 from ._networks import Network
@@ -62,6 +61,11 @@ class Codec:
         return (signs * directions).cpu().numpy()
 
     def _slopes(self, x: np.ndarray) -> Tensor:
-        derivative = vmap(jacrev(lambda row: self.network.encode(row[None])[0]))
         with own_settings(self.device, grad=True):
-            return derivative(self._send(x)).detach()
+            rows = self._send(x).requires_grad_()
+            # Rows do not meet, so that one pass serves an entry of all codes.
+            slopes = [
+                torch.autograd.grad(entry.sum(), rows, retain_graph=True)[0]
+                for entry in self.network.encode(rows).unbind(1)
+            ]
+            return torch.stack(slopes, dim=1)

@@ -4,21 +4,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import jacrev, vmap
 
 from ._networks import ACTIVATIONS, Dense
 
 # Layers whose derivative is a matrix, or one number for each entry.
 KNOWN = {nn.Linear, *(type(make()) for make in ACTIVATIONS.values())}
-# Entries of Jacobians at a time.
-ELEMENTS = 2**22
-
 Priced = tuple[Tensor, Tensor]
 
 
 def is_layered(network: Any) -> bool:
     """Whether :func:`by_layers` knows the network's derivative."""
-    return type(network) is Dense and all(type(m) in KNOWN for m in network.encoder)
+    return type(network) is Dense and all(
+        type(m) in KNOWN and not getattr(m, "inplace", False) for m in network.encoder
+    )
 
 
 def is_closed(network: Any) -> bool:
@@ -38,12 +36,16 @@ def exact(network: Any, x: Tensor, generator: torch.Generator) -> Priced:
 
 def by_rows(network: Any, x: Tensor) -> Tensor:
     """Return the squared norm of each row's Jacobian, of any network."""
-
-    def squared_norm(row: Tensor) -> Tensor:
-        return jacrev(lambda r: network.encode(r[None])[0])(row).square().sum()
-
-    n_at_once = max(1, ELEMENTS // (x[0].numel() * network.widths[-1]))
-    return vmap(squared_norm, chunk_size=n_at_once)(x)
+    learns = torch.is_grad_enabled()
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        # Rows do not meet, so that one pass serves an entry of all codes.
+        slopes = (
+            torch.autograd.grad(entry.sum(), x, retain_graph=True, create_graph=learns)
+            for entry in network.encode(x).unbind(1)
+        )
+        squares = [slope.square().flatten(1).sum(1) for (slope,) in slopes]
+        return torch.stack(squares).sum(0)
 
 
 def by_layers(network: Any, x: Tensor) -> Priced:

@@ -17,8 +17,8 @@ from ._rows import sample, standardise
 from ._solvers import is_full_batch
 from ._validation import NONNEGATIVE, names
 
-# Rows that tell the mean norm well enough.
-N_SAMPLE = 1000
+# Rows that tell the mean norm well enough, and where it takes long.
+N_SAMPLE, N_COSTLY = 1000, 200
 
 
 @autoencoder
@@ -43,7 +43,7 @@ class ContractiveAE(BaseAutoencoder):
 
     alpha : float, default=0.001
         Weight of the penalty. With 0.0 it is ``UndercompleteAE`` with the same
-        parameters.
+        parameters and width.
 
     jacobian_norm : {"auto", "exact", "hutchinson"}, default="auto"
         How the norm is found:
@@ -63,8 +63,9 @@ class ContractiveAE(BaseAutoencoder):
     Attributes
     ----------
     contraction_ : float
-        Mean of ``||d encode(x) / d x||_F`` over the training rows, 1000 at most, which
-        are less ``mean_`` and divided by ``scale_``.
+        Mean of ``||d encode(x) / d x||_F`` over the training rows, which are less
+        ``mean_`` and divided by ``scale_``: over 1000 of them at most, or 200 where
+        there is no closed form.
 
     <shared attributes>
 
@@ -133,9 +134,10 @@ class ContractiveAE(BaseAutoencoder):
 
     def _finish(self, engine: Engine, X: Any, keep_optimizer: bool) -> None:
         super()._finish(engine, X, keep_optimizer)
-        x = standardise(sample(X, N_SAMPLE), self.mean_, self.scale_)
+        network = self._whole_network()
+        n_rows = N_SAMPLE if is_layered(network) else N_COSTLY
+        x = standardise(sample(X, n_rows), self.mean_, self.scale_)
         with own_settings(torch.device("cpu"), grad=False):
-            network = self._whole_network()
             squares = (
                 by_layers(network, x)[1] if is_layered(network) else by_rows(network, x)
             )

@@ -48,7 +48,7 @@ def block(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
     """
     n_features = x.shape[1]
     first = _draw(n_features, (len(x), 1), generator).to(x.device)
-    last = first + round(level * n_features)
+    last = first + (max(1, round(level * n_features)) if level else 0)
     place = torch.arange(n_features, device=x.device)
     hits = (place >= first) & (place < last) | (place < last - n_features)
     return _replace(x, hits, 0.0)
@@ -105,24 +105,30 @@ SHARES = {"masking", "salt_and_pepper", "block", "swap"}
 def make_corruption(noise: str | Corruption, level: float) -> Corruption | None:
     """Return a corruption by name, or the user's own; None if it does nothing."""
     if not isinstance(noise, str):
-        return noise
+        return partial(_checked, noise=noise)
     return partial(NOISES[noise], level=level) if level else None
 
 
-def try_out(noise: str | Corruption, n_features: int) -> None:
-    """Raise if a function is no corruption."""
-    if isinstance(noise, str):
-        return
-    rows = torch.ones(2, n_features, dtype=torch.float32, device="cpu")
-    value, reason = None, ""
+def _checked(x: Tensor, generator: torch.Generator, *, noise: Corruption) -> Tensor:
+    """Return what the user's function makes of a copy of the rows."""
     try:
-        value = noise(rows.clone(), torch.Generator("cpu").manual_seed(0))
+        seen, reason = noise(x.clone(), generator), ""
     except Exception as error:
-        reason = f" ({error})"
-    if not (isinstance(value, Tensor) and value.shape == rows.shape):
-        raise TypeError(
-            f"noise={noise!r} must make, of a tensor of rows and a torch.Generator, a "
-            f"tensor of the same shape; it gave {value!r}{reason}. Use one of "
-            f"{sorted(NOISES)} or a function such as lambda x, generator: x + "
-            "torch.randn(x.shape, generator=generator)."
-        )
+        raise TypeError(_what_noise_is(noise, f"it raised {error!r}")) from error
+    if not isinstance(seen, Tensor):
+        reason = f"it gave {seen!r}"
+    elif seen.shape != x.shape:
+        reason = f"it gave the shape {tuple(seen.shape)} for {tuple(x.shape)}"
+    elif not seen.isfinite().all():
+        reason = "it gave NaN or infinite values"
+    if reason:
+        raise TypeError(_what_noise_is(noise, reason))
+    return seen.to(x)
+
+
+def _what_noise_is(noise: Corruption, reason: str) -> str:
+    return (
+        f"noise={noise!r} must make, of a tensor of rows and a torch.Generator, finite "
+        f"rows of the same shape; {reason}. Use one of {sorted(NOISES)} or a function "
+        "such as lambda x, generator: x + torch.randn(x.shape, generator=generator)."
+    )

@@ -8,7 +8,7 @@ import torch
 from sklearn.utils import Tags
 
 from ._base import BaseAutoencoder
-from ._corruption import NOISES, SHARES, Corruption, make_corruption, try_out
+from ._corruption import NOISES, SHARES, Corruption, make_corruption
 from ._engine import Engine
 from ._objectives import DenoisingObjective, Objective, make_loss
 from ._parameters import SharedParameters, autoencoder
@@ -49,11 +49,12 @@ class DenoisingAE(BaseAutoencoder):
         - "uniform": adds noise drawn evenly from ``-noise_level`` to ``noise_level``;
         - "masking": sets entries to the mean, with the chance ``noise_level``;
         - "salt_and_pepper": sets them to the least or largest value in the batch;
-        - "block": sets a share ``noise_level`` of neighbouring features to the mean;
+        - "block": sets a share ``noise_level`` of neighbouring features, one at least,
+          to the mean;
         - "swap": replaces entries by the feature's value in another row, with the
           chance ``noise_level``: for tables;
         - a function ``(x, generator) -> x`` of a tensor of rows, which should draw
-          from the ``torch.Generator`` alone.
+          from the ``torch.Generator`` alone. It may change ``x``.
 
     noise_level : float, default=0.1
         How much: in units of ``scale_`` for "gaussian" and "uniform", else a share in
@@ -115,10 +116,16 @@ class DenoisingAE(BaseAutoencoder):
     }
 
     def _train(self, X: Any, partial: bool) -> Any:
-        if self.noise in SHARES and self.noise_level > 1:
+        by_name = isinstance(self.noise, str)
+        if by_name and self.noise in SHARES and self.noise_level > 1:
             raise ValueError(
                 f"noise_level={self.noise_level} must be a share from 0 to 1 with "
                 f"noise={self.noise!r}."
+            )
+        if self.emphasis == 1 and self._corruption() is None:
+            raise ValueError(
+                f"emphasis={self.emphasis} learns from corrupted entries alone, of which "
+                f"noise_level={self.noise_level} makes none: raise it, or lower emphasis."
             )
         if is_full_batch(self.solver) and self._corruption() is not None:
             raise ValueError(
@@ -127,10 +134,6 @@ class DenoisingAE(BaseAutoencoder):
                 "noise_level=0.0."
             )
         return super()._train(X, partial)
-
-    def _start(self, X: Any, validate: bool, partial: bool) -> None:
-        try_out(self.noise, self.n_features_in_)
-        super()._start(X, validate, partial)
 
     def _engine(self, X: Any, *args: Any) -> Engine:
         self._has_gaps = has_gaps(X)

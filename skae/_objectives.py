@@ -127,17 +127,18 @@ class CallableLoss(Loss):
         super().__init__(mean, scale)
         self.function = function
 
-    def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
-        values = self.function(output, x)
-        if reduction == "mean":
-            return values.mean()
-        if values.shape != x.shape:
-            raise ValueError(
-                f"loss={self.function!r} answers with shape {tuple(values.shape)} "
-                f"where missing values or emphasis need a number for each of the "
-                f"{tuple(x.shape)} entries: leave the mean to skae."
-            )
-        return values
+    def forward(
+        self, output: Tensor, x: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
+        if weights is None:
+            return self.function(output, x).mean()
+        # The function may take a mean: it is asked about entries that count alike.
+        groups = [(w, weights == w) for w in set(weights.flatten().tolist()) if w > 0]
+        total = sum(
+            w * hits.sum() * self.function(output[hits], x[hits]).mean()
+            for w, hits in groups
+        )
+        return total / weights.sum().clamp(min=1e-6)
 
 
 LOSSES: dict[str, type[Loss]] = {

@@ -225,8 +225,9 @@ DOCUMENTATION = {
 
     best_score_ : float or None
         Explained variance of the held-out rows by the weights that are kept: the best
-        of ``validation_scores_`` where there is no penalty, that of the weights before,
-        or ``pca_score_``. Of an ordered code it is that of the components kept.
+        of ``validation_scores_`` (where a penalty counts too, or adapts, not always the
+        largest), that of the weights before, or ``pca_score_``. Of an ordered code it
+        is that of the components kept.
 
     pca_score_ : float or None
         Explained variance of the held-out rows by PCA of the training rows, at the same

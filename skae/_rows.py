@@ -78,7 +78,8 @@ def n_known(X: Any) -> np.ndarray:
 
 def largest_deviation(X: Any, mean: np.ndarray) -> float:
     """Largest distance of an entry from ``mean``."""
-    return max(float(np.fmax.reduce(abs(dense(X[s]) - mean), None)) for s in chunks(X))
+    parts = (np.fmax.reduce(abs(dense(X[s]) - mean), None) for s in chunks(X))
+    return float(np.fmax.reduce(list(parts)))
 
 
 def squared_deviation(X: Any, mean: np.ndarray, scale: float) -> float:

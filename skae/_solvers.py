@@ -22,8 +22,8 @@ SOLVERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
 # ours may be much smaller, and a power of two costs no bits.
 LBFGS_SCALE = 2.0**20
 
-# Decay would draw biases away from the mean of the data, and a variance to 1.
-UNDECAYED = ("bias", "log_variance")
+# Decay would draw biases away from the data's mean, variances and thresholds to 1.
+UNDECAYED = ("bias", "log_variance", "log_threshold")
 
 
 def is_decayed(name: str) -> bool:

@@ -62,7 +62,8 @@ class SparseAE(BaseAutoencoder):
         - "l1" ("relu"): the penalty ``sum_j |z_j| ||d_j|| / sqrt(n_features)``, where
           ``d_j`` is the column of the decoder that an entry is multiplied by; it is the
           most probable code under a Laplace prior [1]_. After ``fit`` the columns have
-          unit norm, unless weights are tied;
+          unit norm, unless weights are tied, or the activation is another than "relu",
+          "leaky_relu" or "identity";
         - "kl" ("logistic"): the mean over units of the divergence ``t log(t / r_j) +
           (1 - t) log((1 - t) / (1 - r_j))`` of the unit's mean activation ``r_j`` from
           ``t = target_sparsity`` [2]_;
@@ -117,6 +118,8 @@ class SparseAE(BaseAutoencoder):
     Units that stay silent for 100 steps are revived: beside the loss counts, by 1/32,
     the loss with the silent units switched on that say most [6]_. Units of "kl" are
     never silent.
+
+    There is no PCA to start from: ``init`` can be nothing but "random".
 
     ``solver="lbfgs"`` works with "l1", "kl" and "top_k", without revival; the slopes of
     "jump_relu" are estimates, and the threshold of "batch_top_k" moves.
@@ -187,6 +190,8 @@ class SparseAE(BaseAutoencoder):
                 f"code_activation={self.code_activation!r} does not go with {given}: "
                 f"use 'auto' or {suits[0]!r}."
             )
+        if self._adapts() and isinstance(self._activation(), str):
+            self._check_zeros(given)
         if self._is_counted() and None not in (self.k, self.target_sparsity):
             raise ValueError(
                 f"k={self.k} and target_sparsity={self.target_sparsity} both say how "
@@ -203,6 +208,15 @@ class SparseAE(BaseAutoencoder):
                 f"solver={self.solver!r} needs an objective that stays as it is, with "
                 f"exact slopes, unlike {given} with target_sparsity="
                 f"{self.target_sparsity}: use solver='adamw'."
+            )
+
+    def _check_zeros(self, given: str) -> None:
+        """Raise if no entry would ever be exactly zero."""
+        if self.sparsity == "l1" and self._activation() != "relu":
+            raise ValueError(
+                f"target_sparsity={self.target_sparsity} counts entries that are zero, "
+                f"which {given} makes with code_activation='relu' only, not "
+                f"{self.code_activation!r}."
             )
 
     def _is_counted(self) -> bool:

@@ -20,7 +20,7 @@ REVIVAL_WEIGHT = 1 / 32
 # Rows over which a mean activation is followed: a batch's own is biased.
 KL_WINDOW = 1024
 # Share of the way that a threshold goes in a step to what the batch shows.
-MOMENTUM = 0.01
+MOMENTUM = 0.05
 # Thresholds of jump ReLUs at the start: what a unit of no use would add, and no more.
 THRESHOLD = 0.1
 # Width of the band above a threshold that tells how many entries it would cut off, on

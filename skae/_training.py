@@ -196,8 +196,8 @@ class Trainable(SharedParameters):
         seed = self._state["split_seed"]
         X = X if isinstance(chosen, slice) else X[chosen]
         pca = fit_pca(X, self.mean_, self.scale_, self._width, seed).first(self._width)
-        pca = self._reckon(pca.for_rows_to_come() if partial else pca, X)
-        network.become_linear(**vars(pca))
+        pca = pca.for_rows_to_come() if partial else pca
+        network.become_linear(**vars(self._reckon(pca, X)))
         self._is_pca, self._rest = True, pca.unexplained[-1]
         self._n_pca_rows = X.shape[0]
 

@@ -17,6 +17,7 @@ from ._rows import (
     column_means,
     dense,
     explained_share,
+    n_known,
     root_mean_square,
     squared_deviation,
 )
@@ -104,11 +105,11 @@ def neg_mean_squared_error(estimator: Any, X: Any, y: Any = None) -> float:
     >>> round(neg_mean_squared_error(PCA(2).fit(X), X), 3)
     -0.025
     """
-    return -_squared_error(estimator, X) / float(np.prod(_flat(X).shape))
+    return -_squared_error(estimator, X) / float(n_known(_flat(X)).sum())
 
 
 def _squared_error(estimator: Any, X: Any, scale: float = 1.0) -> float:
-    """Sum over all entries of ``((x - x^) / scale)^2``."""
+    """Sum over all known entries of ``((x - x^) / scale)^2``."""
     if not hasattr(estimator, "transform") or not hasattr(
         estimator, "inverse_transform"
     ):
@@ -122,7 +123,7 @@ def _squared_error(estimator: Any, X: Any, scale: float = 1.0) -> float:
     for part in parts:
         reconstruction = estimator.inverse_transform(estimator.transform(part))
         difference = dense(_flat(part)) - dense(_flat(reconstruction))
-        total += float(np.square(difference / scale).sum())
+        total += float(np.nansum(np.square(difference / scale)))
     return total
 
 

@@ -1,14 +1,19 @@
 """DenoisingAE: it denoises, fills gaps, and is plain without noise."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_matrix
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
+from torch.nn.functional import mse_loss as squared_error
 
 from skae import DenoisingAE, UndercompleteAE
 from skae._corruption import NOISES
+from skae.metrics import explained_variance, neg_mean_squared_error
 
 SHORT = {"max_iter": 10, "random_state": 0}
 
@@ -144,12 +149,84 @@ def test_function_as_noise(digits):
     assert np.square(ae.reconstruct(far) - digits).mean() < 2
 
 
+def hide_in_place(x, generator):
+    return x.mul_(torch.rand(x.shape, generator=generator) > 0.3)
+
+
+def hide(x, generator):
+    return x * (torch.rand(x.shape, generator=generator) > 0.3)
+
+
+def test_function_may_change_its_rows(digits):
+    fits = [DenoisingAE(8, noise=n, **SHORT).fit(digits) for n in (hide, hide_in_place)]
+    assert fits[0].loss_curve_ == fits[1].loss_curve_
+
+
 @pytest.mark.parametrize(
-    "wrong", [lambda x: x, lambda x, generator: x[:, :1], lambda x, generator: 1.0]
+    "wrong",
+    [
+        lambda x: x,
+        lambda x, generator: x[:, :1],
+        lambda x, generator: x[:1],
+        lambda x, generator: 1.0,
+        lambda x, generator: x / 0,
+    ],
 )
 def test_function_that_is_no_noise(digits, wrong):
+    ae = DenoisingAE(random_state=0).partial_fit(digits)
+    before = ae.transform(digits)
     with pytest.raises(TypeError, match=r"noise=.* must make"):
-        DenoisingAE(noise=wrong).fit(digits)
+        ae.set_params(noise=wrong).fit(digits)
+    assert np.array_equal(ae.transform(digits), before)
+
+
+def test_emphasis_on_nothing(digits):
+    with pytest.raises(ValueError, match=r"emphasis=1.0 learns from corrupted"):
+        DenoisingAE(noise_level=0.0, emphasis=1.0).fit(digits)
+
+
+def test_noise_variance_where_pca_stays_is_that_of_clean_rows(rng):
+    X = rng.normal(size=(12, 10))
+    fits = [
+        cls(9, loss="gaussian", random_state=0)
+        for cls in (UndercompleteAE, DenoisingAE)
+    ]
+    with pytest.warns(ConvergenceWarning, match="did not improve on PCA"):
+        plain, ours = (ae.fit(X).noise_variance_ for ae in fits)
+    assert ours == plain
+
+
+def test_first_rows_without_a_value(rng):
+    X = rng.normal(size=(40, 70_000))
+    X[:16] = np.nan
+    ae = DenoisingAE(2, max_iter=1, hidden_layer_sizes=(4,), init="random").fit(X)
+    assert ae.scale_ == pytest.approx(np.sqrt(np.nanmean((X - ae.mean_) ** 2)))
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+@pytest.mark.parametrize("options", [{}, {"noise": "masking", "emphasis": 0.5}])
+def test_function_as_loss_leaves_gaps_out(digits, reduction, options):
+    """Means of entries that count alike are what weights of each entry are."""
+    loss = partial(squared_error, reduction=reduction)
+    X = with_gaps(digits, 0.1)
+    named, ours = (
+        DenoisingAE(8, loss=kind, **options, **SHORT).fit(X).loss_curve_
+        for kind in ("squared_error", loss)
+    )
+    np.testing.assert_allclose(ours, named, rtol=1e-3)
+
+
+@pytest.mark.parametrize("scorer", [explained_variance, neg_mean_squared_error])
+def test_scorers_leave_gaps_out(digits, scorer):
+    X = with_gaps(digits, 0.1)
+    ae = DenoisingAE(8, **SHORT).fit(X)
+    squares = np.square(X - ae.reconstruct(X))
+    total = np.nansum(np.square(X - np.nanmean(X, axis=0)))
+    expected = {
+        explained_variance: 1 - np.nansum(squares) / total,
+        neg_mean_squared_error: -np.nanmean(squares),
+    }
+    assert scorer(ae, X) == pytest.approx(expected[scorer], rel=1e-5)
 
 
 def test_share_above_one(digits):

@@ -6,7 +6,16 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from skae import SparseAE, UndercompleteAE, _sparsity
-from skae._sparsity import BAND, KL, BatchTopK, JumpReLU, SparseDense, TopK, l1
+from skae._sparsity import (
+    BAND,
+    KL,
+    SPARSITIES,
+    BatchTopK,
+    JumpReLU,
+    SparseDense,
+    TopK,
+    l1,
+)
 
 SHORT = {"max_iter": 10, "random_state": 0}
 
@@ -195,6 +204,17 @@ def test_warning_where_most_units_are_dead(digits):
         SparseAE(64, alpha=300.0, learning_rate_init=0.1, **SHORT).fit(digits)
 
 
+@pytest.mark.parametrize("sparsity", SPARSITIES)
+def test_jacobian_is_that_of_finite_differences(digits, sparsity):
+    ae = SparseAE(32, sparsity=sparsity, **SHORT).fit(digits)
+    row, step = digits[:1] + 0.01, 1e-2
+    ahead, behind = (ae.transform(row + s * np.eye(64)) for s in (step, -step))
+    expected = (ahead.astype(float) - behind).T / (2 * step)
+    # A threshold may lie between the two.
+    close = np.isclose(ae.jacobian(row)[0], expected, atol=2e-3)
+    assert close.mean() > 0.98
+
+
 def test_width_is_the_input_by_default(digits):
     assert SparseAE(**SHORT).fit(digits[:30]).n_components_ == 64
 
@@ -231,6 +251,7 @@ def test_line_search_refuses_what_moves(digits, options):
         ({"sparsity": "top_k", "k": 3, "target_sparsity": 0.1}, "k=3 and target_spars"),
         ({"sparsity": "top_k", "k": 65}, r"k=65 must be an integer from 1 to 64"),
         ({"target_sparsity": 0.1, "alpha": 0.0}, "cannot grow from 0.0"),
+        ({"target_sparsity": 0.1, "code_activation": "tanh"}, "not 'tanh'"),
         ({"init": "pca"}, "'init' parameter"),
         ({"support": 0.5}, "'support' parameter"),
     ],
