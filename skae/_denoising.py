@@ -124,8 +124,9 @@ class DenoisingAE(BaseAutoencoder):
             )
         if self.emphasis == 1 and self._corruption() is None:
             raise ValueError(
-                f"emphasis={self.emphasis} learns from corrupted entries alone, of which "
-                f"noise_level={self.noise_level} makes none: raise it, or lower emphasis."
+                f"emphasis={self.emphasis} learns from corrupted entries alone, and "
+                f"noise_level={self.noise_level} makes none: raise it, or lower "
+                "emphasis."
             )
         if is_full_batch(self.solver) and self._corruption() is not None:
             raise ValueError(
