@@ -96,8 +96,8 @@ class Judge:
     def batch_price(self, network: Any, x: Tensor) -> float:
         """Return that of a batch."""
         seen = self.objective.see(x, self.generator)
-        _, price = self.objective.penalty(network, seen, self.generator)
-        return float(self.objective.weight() * price) * x[0].numel() / self.spread
+        _, price = self.objective.encode(network, seen, self.generator)
+        return float(price) * x[0].numel() / self.spread
 
 
 def overall(shares: Tensor) -> Tensor:

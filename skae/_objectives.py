@@ -202,14 +202,21 @@ class Objective(nn.Module):
 
     def forward(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
         seen = self.see(x, generator)
-        if self.penalty is None:
-            return self.compare(network, network.encode(seen), x, seen)
-        code, price = self.penalty(network, seen, generator)
-        return self.compare(network, code, x, seen) + self.weight() * price
+        code, price = self.encode(network, seen, generator)
+        return self.compare(network, code, x, seen) + price
 
     def see(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return rows as the network sees them."""
         return x if self.corrupt is None else self.corrupt(x, generator)
+
+    def encode(
+        self, network: Any, seen: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Any]:
+        """Return codes, and the penalty with its weight."""
+        if self.penalty is None:
+            return network.encode(seen), 0.0
+        code, price = self.penalty(network, seen, generator)
+        return code, self.weight() * price
 
     def weight(self) -> Any:
         """Return the penalty's weight."""

@@ -41,6 +41,11 @@ SPARSITIES = {
 COUNTED = ("top_k", "batch_top_k")
 
 
+def _filled(shape: tuple[int, ...], value: float) -> Tensor:
+    """Return a tensor of one value, whatever torch's defaults are."""
+    return torch.full(shape, value, dtype=torch.float32, device="cpu")
+
+
 class TopK(nn.Module):
     """Keep the ``k`` largest entries of a row, and to encode ``support`` times as many.
 
@@ -80,7 +85,7 @@ class BatchTopK(nn.Module):
     def __init__(self, n_components: int, k: int) -> None:
         super().__init__()
         self.k = k
-        self.register_buffer("threshold", torch.zeros((), device="cpu"))
+        self.register_buffer("threshold", _filled((), 0.0))
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -124,7 +129,7 @@ class JumpReLU(nn.Module):
 
     def __init__(self, n_components: int) -> None:
         super().__init__()
-        start = torch.full((n_components,), math.log(THRESHOLD), device="cpu")
+        start = _filled((n_components,), math.log(THRESHOLD))
         self.log_threshold = nn.Parameter(start)
 
     def active(self, code: Tensor) -> Tensor:
@@ -219,7 +224,7 @@ class KL(nn.Module):
     def __init__(self, n_components: int, target: float, window: int) -> None:
         super().__init__()
         self.target, self.window = target, window
-        self.register_buffer("means", torch.full((n_components,), -1.0, device="cpu"))
+        self.register_buffer("means", _filled((n_components,), -1.0))
 
     def forward(
         self, network: Any, seen: Tensor, generator: torch.Generator
@@ -266,21 +271,15 @@ class SparseObjective(Objective):
         super().__init__(loss, None, penalty, alpha)
         self.target, self.revives = target, revives
         self.is_moving = self.adapts = target is not None
-        self.register_buffer("n_silent", torch.zeros(n_components, device="cpu"))
-        self.register_buffer("factor", torch.ones((), device="cpu"))
+        self.register_buffer("n_silent", _filled((n_components,), 0.0))
+        self.register_buffer("factor", _filled((), 1.0))
 
     def weight(self) -> Any:
         return self.alpha * self.factor if self.adapts else self.alpha
 
     def forward(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
-        if self.penalty is None:
-            code = network.encode(x)
-            value = self.compare(network, code, x, x)
-        else:
-            code, price = self.penalty(network, x, generator)
-            value = self.compare(network, code, x, x) + self.weight() * price
-        if not self.training:
-            return value
+        code, price = self.encode(network, x, generator)
+        value = self.compare(network, code, x, x) + price
         if self.target is not None:
             self._adapt((code != 0).float().mean() / self.target)
         return value + self._revive(network, code, x) if self.revives else value
