@@ -75,13 +75,15 @@ class SparseAE(BaseAutoencoder):
           kept; the penalty is the share of entries kept [5]_.
 
     alpha : float, default=0.1
-        Weight of the penalty. Not used by "top_k" and "batch_top_k".
+        Weight of the penalty; "kl" takes about thirty times as much as "l1" to come
+        near its target. Not used by "top_k" and "batch_top_k".
 
     target_sparsity : float or None, default=None
         Wanted share of active entries, in (0, 1). "l1" and "jump_relu" then adapt the
-        weight of the penalty, from ``alpha`` on; "top_k" and "batch_top_k" round ``k``
-        from it. "kl" takes it as the wanted mean activation. None is 0.05, save for
-        "l1" and "jump_relu", which keep to ``alpha``.
+        weight of the penalty, from ``alpha`` on, in each step: give them the epochs; a
+        warning tells if they end more than a fifth off. "top_k" and "batch_top_k" round
+        ``k`` from it. "kl" takes it as the wanted mean activation. None is 0.05, save
+        for "l1" and "jump_relu", which keep to ``alpha``.
 
     k : int or None, default=None
         Number of entries to keep, for "top_k" and "batch_top_k". None takes
@@ -98,11 +100,12 @@ class SparseAE(BaseAutoencoder):
     Attributes
     ----------
     dead_units_ : ndarray of int
-        Units that are active in no training row. An entry is active where it is not
-        zero, and with "kl" where it is above ``target_sparsity``.
+        Units that are active in no training row: zero in all, or with "kl" never above
+        ``target_sparsity``. A warning is given if they are more than half.
 
     mean_active_ : float
-        Mean number of active entries in a training row.
+        Mean number of entries of a training row that are not zero; with "kl", whose
+        entries are rates, their mean sum.
 
     alpha_ : float
         Weight of the penalty at the end; 0.0 where there is none.
@@ -283,6 +286,10 @@ class SparseAE(BaseAutoencoder):
         if self.sparsity == "l1" and has_penalty and self._scales_freely():
             cast(SparseDense, self.network_).normalise()
         self._measure(X)
+        self._report_dead_units()
+        # In parts it takes many to reach the target.
+        if self._adapts() and engine.max_epochs > 1:
+            self._report_target()
 
     def _scales_freely(self) -> bool:
         """Whether the code can be scaled and the decoder's columns by the inverse."""
@@ -291,17 +298,35 @@ class SparseAE(BaseAutoencoder):
 
     def _measure(self, X: Any) -> None:
         """Count the active entries of the training rows."""
-        codec, least = self._codec(), self._target() if self.sparsity == "kl" else 0.0
-        counts = np.zeros(self.n_components_, dtype=np.int64)
+        codec, are_rates = self._codec(), self.sparsity == "kl"
+        is_dead, total = np.ones(self.n_components_, dtype=bool), 0.0
         for s in chunks(X):
             code = codec.encode(dense(X[s])).cpu().numpy()
-            counts += (code > least if least else code != 0).sum(axis=0)
-        self.dead_units_ = np.flatnonzero(counts == 0)
-        self.mean_active_ = float(counts.sum() / X.shape[0])
-        if 2 * len(self.dead_units_) > self.n_components_:
+            active = code > self._target() if are_rates else code != 0
+            is_dead &= ~active.any(axis=0)
+            total += float((code if are_rates else active).sum(dtype=np.float64))
+        self.dead_units_ = np.flatnonzero(is_dead)
+        self.mean_active_ = total / X.shape[0]
+
+    def _report_dead_units(self) -> None:
+        """Warn if most are dead."""
+        n_dead, n_units = len(self.dead_units_), self.n_components_
+        if 2 * n_dead > n_units:
+            remedy = "raise k" if self._is_counted() else "lower alpha"
             warn_caller(
-                f"{len(self.dead_units_)} of {self.n_components_} units are active in "
-                f"no training row with sparsity={self.sparsity!r} and alpha="
-                f"{self.alpha_:.3g}: lower alpha or learning_rate_init, or raise k.",
+                f"{n_dead} of {n_units} units are active in no training row with "
+                f"sparsity={self.sparsity!r}: {remedy}, or lower learning_rate_init.",
+                ConvergenceWarning,
+            )
+
+    def _report_target(self) -> None:
+        """Warn if it is not reached."""
+        share = self.mean_active_ / self.n_components_
+        if abs(share / self._target() - 1) > 0.2:
+            warn_caller(
+                f"target_sparsity={self.target_sparsity} is not reached: {share:.3g} "
+                f"of the entries are active after {self.n_iter_} epochs. Raise max_iter, "
+                f"or start nearer than alpha={self.alpha:g}; it ended at "
+                f"{self.alpha_:.3g}.",
                 ConvergenceWarning,
             )

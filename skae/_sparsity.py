@@ -138,7 +138,7 @@ class JumpReLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # Entries just below tell what a lower threshold would gain.
-        return x * step(x, self.log_threshold, -BAND, BAND)
+        return x.relu() * step(x, self.log_threshold, -BAND, BAND)
 
 
 class SparseDense(Dense):

@@ -17,19 +17,21 @@ ESTIMATORS = [
     if inspect.isclass(value := getattr(skae, name))
     and issubclass(value, BaseEstimator)
 ]
+# Few epochs tell as much of the contract as many, which the first variant has.
+FEW = {"max_iter": 20}
 SHARED = [
     {},
-    {"hidden_layer_sizes": ()},
-    {"tied_weights": True},
-    {"solver": "lbfgs"},
-    {"init": "random"},
-    {"early_stopping": False},
-    {"ordered": True},
-    {"n_components": 0.9},
-    {"n_components": None},
-    {"learning_rate": "constant", "weight_decay": 0.1, "n_iter_no_change": 5},
-    {"loss": "gaussian"},
-    {"loss": "poisson"},
+    {"hidden_layer_sizes": ()} | FEW,
+    {"tied_weights": True} | FEW,
+    {"solver": "lbfgs"} | FEW,
+    {"init": "random"} | FEW,
+    {"early_stopping": False} | FEW,
+    {"ordered": True} | FEW,
+    {"n_components": 0.9} | FEW,
+    {"n_components": None} | FEW,
+    {"learning_rate": "constant", "weight_decay": 0.1, "n_iter_no_change": 5} | FEW,
+    {"loss": "gaussian"} | FEW,
+    {"loss": "poisson"} | FEW,
 ]
 
 
@@ -37,28 +39,27 @@ def add_noise(x, generator):
     return x + torch.randn(x.shape, generator=generator)
 
 
-# What differs from the shared parameters; few epochs tell as much of the contract.
 OWN = {
     skae.UndercompleteAE: SHARED,
     skae.DenoisingAE: [
         {},
-        *({"noise": noise, "max_iter": 20} for noise in (*NOISES, add_noise)),
-        {"emphasis": 1.0, "noise": "masking", "max_iter": 20},
-        {"noise_level": 0.0, "solver": "lbfgs", "max_iter": 20},
-        {"n_components": None, "init": "random", "max_iter": 20},
+        *({"noise": noise} | FEW for noise in (*NOISES, add_noise)),
+        {"emphasis": 1.0, "noise": "masking"} | FEW,
+        {"noise_level": 0.0, "solver": "lbfgs"} | FEW,
+        {"n_components": None, "init": "random"} | FEW,
     ],
     skae.SparseAE: [
         {},
-        *({"sparsity": name, "max_iter": 20} for name in SPARSITIES),
-        {"target_sparsity": 0.5, "max_iter": 20},
-        {"sparsity": "top_k", "k": 1, "support": 2.0, "max_iter": 20},
-        {"sparsity": "kl", "solver": "lbfgs", "max_iter": 20},
+        *({"sparsity": name} | FEW for name in SPARSITIES),
+        {"target_sparsity": 0.5} | FEW,
+        {"sparsity": "top_k", "k": 1, "support": 2.0} | FEW,
+        {"sparsity": "kl", "solver": "lbfgs"} | FEW,
     ],
     skae.ContractiveAE: [
         {},
-        *({"jacobian_norm": how, "max_iter": 20} for how in ("exact", "hutchinson")),
-        {"init": "random", "solver": "lbfgs", "max_iter": 20},
-        {"n_components": None, "init": "random", "max_iter": 20},
+        *({"jacobian_norm": how} | FEW for how in ("exact", "hutchinson")),
+        {"init": "random", "solver": "lbfgs"} | FEW,
+        {"n_components": None, "init": "random"} | FEW,
     ],
 }
 VARIANTS = [cls(**options) for cls in ESTIMATORS for options in OWN[cls]]

@@ -135,7 +135,7 @@ def test_code_gets_sparser_as_alpha_grows(digits):
 def test_mean_activation_nears_the_target_as_alpha_grows(digits):
     options = {"sparsity": "kl", "target_sparsity": 0.1, "max_iter": 60}
     distances = [
-        abs(ae.fit_transform(digits).mean() - 0.1)
+        abs(ae.fit(digits).mean_active_ / 32 - 0.1)
         for ae in (
             SparseAE(32, alpha=a, random_state=0, **options) for a in (0, 0.1, 1)
         )
@@ -175,6 +175,18 @@ def test_alpha_adapts_to_the_target(digits, sparsity, alpha):
     ).fit(digits)
     assert ae.mean_active_ == pytest.approx(6.4, rel=0.1)
     assert ae.alpha_ != alpha
+
+
+def test_warning_where_the_target_is_not_reached(digits):
+    ae = SparseAE(64, target_sparsity=0.05, **SHORT)
+    with pytest.warns(ConvergenceWarning, match=r"=0.05 is not reached: 0\.\d+ of"):
+        ae.fit(digits)
+
+
+def test_active_entries_of_rates_are_their_sum(digits):
+    ae = SparseAE(32, sparsity="kl", **SHORT).fit(digits)
+    total = ae.transform(digits).sum(axis=1).mean()
+    assert ae.mean_active_ == pytest.approx(total, rel=1e-5)
 
 
 def test_target_sparsity_rounds_k(digits):
