@@ -26,13 +26,14 @@ LAYER = {
     "hidden_layer_sizes": (),
     "tied_weights": True,
     "batch_size": 100,
+    "early_stopping": False,
     "weight_decay": 0.0,
     "random_state": 0,
 }
 SPARSE = LAYER | {"max_iter": 15, "learning_rate_init": 0.002}
 NOISY = LAYER | {
-    "max_iter": 20,
-    "learning_rate_init": 0.0005,
+    "max_iter": 10,
+    "learning_rate_init": 0.001,
     "code_activation": "relu",
     "init": "random",
 }

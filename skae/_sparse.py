@@ -325,8 +325,8 @@ class SparseAE(BaseAutoencoder):
         if abs(share / self._target() - 1) > 0.2:
             warn_caller(
                 f"target_sparsity={self.target_sparsity} is not reached: {share:.3g} "
-                f"of the entries are active after {self.n_iter_} epochs. Raise max_iter, "
-                f"or start nearer than alpha={self.alpha:g}; it ended at "
+                f"of the entries are active after {self.n_iter_} epochs. Raise "
+                f"max_iter, or start nearer than alpha={self.alpha:g}; it ended at "
                 f"{self.alpha_:.3g}.",
                 ConvergenceWarning,
             )
