@@ -18,7 +18,7 @@ from skae import ContractiveAE, SparseAE
 
 from ._record import write_record, write_table
 
-N_STEPS = 18_000
+N_STEPS = 8000
 N_JOBS = 2
 CASES = {"batch 32": (32, 1), "batch 256": (256, 1), "doubled": (32, 2)}
 TARGET = 0.05
