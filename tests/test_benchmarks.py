@@ -117,7 +117,7 @@ def test_alpha(tmp_path, monkeypatch):
     few = {"L1": (*alpha.PENALTIES["L1"][:2], (0.1, 0.4))}
     monkeypatch.setattr(alpha, "PENALTIES", few)
     monkeypatch.setattr(alpha, "CASES", {"batch 256": (256, 1)})
-    monkeypatch.setattr(alpha, "N_STEPS", 500)
+    monkeypatch.setattr(alpha, "N_STEPS", {256: 500})
     monkeypatch.setattr(alpha, "N_JOBS", 1)
     alpha.main(tmp_path)
     runs = json.loads((tmp_path / "alpha.json").read_text())["runs"]
