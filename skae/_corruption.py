@@ -38,7 +38,7 @@ def salt_and_pepper(x: Tensor, generator: torch.Generator, *, level: float) -> T
     """Set each entry, with chance ``level``, to the batch's least or largest value."""
     hits, half = _hits(x, generator, level, level / 2)
     least, largest = x.aminmax()
-    return _replace(_replace(x, hits, largest), half, least)
+    return _replace(x, hits, largest).add_(half * (least - largest))
 
 
 def block(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
