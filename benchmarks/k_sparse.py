@@ -32,8 +32,8 @@ LAYER = {
 }
 SPARSE = LAYER | {"max_iter": 15, "learning_rate_init": 0.002}
 NOISY = LAYER | {
-    "max_iter": 10,
-    "learning_rate_init": 0.001,
+    "max_iter": 20,
+    "learning_rate_init": 0.0005,
     "code_activation": "relu",
     "init": "random",
 }
