@@ -28,10 +28,15 @@ def is_closed(network: Any) -> bool:
 
 def exact(network: Any, x: Tensor, generator: torch.Generator) -> Priced:
     """Return codes, and the mean over rows of ``||d code / d x||_F^2``."""
+    code, squares = squared_norms(network, x)
+    return code, squares.mean()
+
+
+def squared_norms(network: Any, x: Tensor) -> Priced:
+    """Return codes, and ``||d code / d x||_F^2`` of each row, by the shorter way."""
     if is_layered(network):
-        code, squares = by_layers(network, x)
-        return code, squares.mean()
-    return network.encode(x), by_rows(network, x).mean()
+        return by_layers(network, x)
+    return network.encode(x), by_rows(network, x)
 
 
 def by_rows(network: Any, x: Tensor) -> Tensor:

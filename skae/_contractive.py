@@ -1,13 +1,11 @@
 """The contractive autoencoder: its code changes little with the row."""
 
-from dataclasses import replace
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 
 from ._base import BaseAutoencoder
-from ._contraction import by_layers, by_rows, exact, hutchinson, is_closed, is_layered
+from ._contraction import exact, hutchinson, is_closed, is_layered, squared_norms
 from ._devices import own_settings
 from ._engine import Engine
 from ._objectives import Objective, make_loss
@@ -127,10 +125,9 @@ class ContractiveAE(BaseAutoencoder):
         is_exact = is_closed(self._whole_network()) or is_full_batch(self.solver)
         return exact if is_exact else hutchinson
 
-    def _reckon(self, pca: LinearCode, X: Any) -> LinearCode:
-        """Leave room for what the penalty will take from PCA's code."""
-        price = min(1.0, self.alpha * self._width)
-        return replace(pca, unexplained=np.maximum(pca.unexplained, price))
+    def _least_missed(self, pca: LinearCode, X: Any) -> float:
+        # The penalty of PCA's code.
+        return min(1.0, self.alpha * self._width)
 
     def _finish(self, engine: Engine, X: Any, keep_optimizer: bool) -> None:
         super()._finish(engine, X, keep_optimizer)
@@ -138,7 +135,4 @@ class ContractiveAE(BaseAutoencoder):
         n_rows = N_SAMPLE if is_layered(network) else N_COSTLY
         x = standardise(sample(X, n_rows), self.mean_, self.scale_)
         with own_settings(torch.device("cpu"), grad=False):
-            squares = (
-                by_layers(network, x)[1] if is_layered(network) else by_rows(network, x)
-            )
-            self.contraction_ = squares.sqrt().mean().item()
+            self.contraction_ = squared_norms(network, x)[1].sqrt().mean().item()

@@ -1,6 +1,5 @@
 """The denoising autoencoder: it sees corrupted rows, and answers with clean ones."""
 
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -62,7 +61,8 @@ class DenoisingAE(BaseAutoencoder):
 
     emphasis : float, default=0.0
         By how much less entries count in the loss that were not corrupted [2]_: 0.0
-        counts all alike, 1.0 the corrupted ones alone.
+        counts all alike, 1.0 the corrupted ones alone. It makes no difference with
+        "gaussian" and "uniform", which corrupt every entry.
 
     <network parameters>
 
@@ -148,18 +148,17 @@ class DenoisingAE(BaseAutoencoder):
         corrupt = self._corruption()
         return DenoisingObjective(loss, corrupt, self.emphasis, self._has_gaps)
 
-    def _reckon(self, pca: LinearCode, X: Any) -> LinearCode:
+    def _least_missed(self, pca: LinearCode, X: Any) -> float:
         corrupt = self._corruption()
         if corrupt is None and not has_gaps(X):
-            return pca
+            return 0.0
         generator = torch.Generator("cpu").manual_seed(self._state["split_seed"])
         x = standardise(sample(X, N_SAMPLE), self.mean_, self.scale_)
         seen = x.nan_to_num()
         seen = seen if corrupt is None else corrupt(seen, generator)
         deviations = seen.double().numpy() - pca.centre
         answer = deviations @ pca.axes.T @ pca.axes + pca.centre
-        missed = np.nanmean(np.square(answer - x.numpy()))
-        return replace(pca, unexplained=np.maximum(pca.unexplained, missed))
+        return float(np.nanmean(np.square(answer - x.numpy())))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -72,7 +72,7 @@ class Judge:
 
     def _weighted(self, squares: Tensor, x: Tensor, seen: Tensor) -> Tensor:
         """Let squares of entries count as the objective does."""
-        weights = self.objective.weigh(x, seen)
+        weights = self.objective.entry_weights(x, seen)
         if weights is None:
             return squares
         # A missing entry has no square.

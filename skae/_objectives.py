@@ -216,16 +216,16 @@ class Objective(nn.Module):
         if self.penalty is None:
             return network.encode(seen), 0.0
         code, price = self.penalty(network, seen, generator)
-        return code, self.weight() * price
+        return code, self.penalty_weight() * price
 
-    def weight(self) -> Any:
+    def penalty_weight(self) -> Any:
         """Return the penalty's weight."""
         return self.alpha
 
     def advance(self, network: Any, share: float) -> None:
         """Do what is due when a share of the training is done."""
 
-    def weigh(self, x: Tensor, seen: Tensor) -> Tensor | None:
+    def entry_weights(self, x: Tensor, seen: Tensor) -> Tensor | None:
         """Return what each entry counts; None if all count alike."""
         return None
 
@@ -254,14 +254,14 @@ class DenoisingObjective(Objective):
     def see(self, x: Tensor, generator: torch.Generator) -> Tensor:
         return super().see(x.nan_to_num() if self.has_gaps else x, generator)
 
-    def weigh(self, x: Tensor, seen: Tensor) -> Tensor | None:
+    def entry_weights(self, x: Tensor, seen: Tensor) -> Tensor | None:
         if not (self.emphasis or self.has_gaps):
             return None
         weights = torch.where(seen == x, 1 - self.emphasis, 1.0)
         return torch.where(x.isnan(), 0.0, weights)
 
     def compare(self, network: Any, code: Tensor, x: Tensor, seen: Tensor) -> Tensor:
-        x, weights = x.nan_to_num() if self.has_gaps else x, self.weigh(x, seen)
+        x, weights = x.nan_to_num() if self.has_gaps else x, self.entry_weights(x, seen)
         return self.loss(network.decode(code), x, weights)
 
 

@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import field
-from numbers import Real
 from typing import Any, ClassVar, cast
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import Interval
 from torch import nn
 
 from ._base import BaseAutoencoder
@@ -27,6 +25,7 @@ from ._sparsity import (
     l1,
 )
 from ._validation import (
+    AT_LEAST_ONE,
     FRACTION,
     NONNEGATIVE,
     POSITIVE_INTEGER,
@@ -75,8 +74,8 @@ class SparseAE(BaseAutoencoder):
           kept; the penalty is the share of entries kept [5]_.
 
     alpha : float, default=0.1
-        Weight of the penalty; "kl" takes about thirty times as much as "l1" to come
-        near its target. Not used by "top_k" and "batch_top_k".
+        Weight of the penalty; "kl" takes a larger one than "l1" to come near its
+        target. Not used by "top_k" and "batch_top_k".
 
     target_sparsity : float or None, default=None
         Wanted share of active entries, in (0, 1). "l1" and "jump_relu" then adapt the
@@ -173,7 +172,7 @@ class SparseAE(BaseAutoencoder):
         "alpha": [NONNEGATIVE],
         "target_sparsity": [FRACTION, None],
         "k": [POSITIVE_INTEGER, None],
-        "support": [Interval(Real, 1, None, closed="left")],
+        "support": [AT_LEAST_ONE],
     }
 
     def _train(self, X: Any, partial: bool) -> Any:
@@ -183,18 +182,16 @@ class SparseAE(BaseAutoencoder):
     def _check_sparsity(self) -> None:
         """Raise where parameters contradict each other."""
         given = f"sparsity={self.sparsity!r}"
-        suits = {
-            "kl": ("logistic",),
-            "batch_top_k": ("relu",),
-            "jump_relu": ("identity", "relu"),
-        }.get(self.sparsity, (self.code_activation,))
-        if self.code_activation not in ("auto", *suits):
+        suits = SPARSITIES[self.sparsity]
+        # Top-k takes any, and so does L1 unless zeros are counted.
+        is_free = self.sparsity == "top_k" or (
+            self.sparsity == "l1" and not self._adapts()
+        )
+        if not is_free and self.code_activation not in ("auto", suits):
             raise ValueError(
-                f"code_activation={self.code_activation!r} does not go with {given}: "
-                f"use 'auto' or {suits[0]!r}."
+                f"code_activation={self.code_activation!r} does not go with {given} "
+                f"and target_sparsity={self.target_sparsity}: use 'auto' or {suits!r}."
             )
-        if self._adapts() and isinstance(self._activation(), str):
-            self._check_zeros(given)
         if self._is_counted() and None not in (self.k, self.target_sparsity):
             raise ValueError(
                 f"k={self.k} and target_sparsity={self.target_sparsity} both say how "
@@ -211,15 +208,6 @@ class SparseAE(BaseAutoencoder):
                 f"solver={self.solver!r} needs an objective that stays as it is, with "
                 f"exact slopes, unlike {given} with target_sparsity="
                 f"{self.target_sparsity}: use solver='adamw'."
-            )
-
-    def _check_zeros(self, given: str) -> None:
-        """Raise if no entry would ever be exactly zero."""
-        if self.sparsity == "l1" and self._activation() != "relu":
-            raise ValueError(
-                f"target_sparsity={self.target_sparsity} counts entries that are zero, "
-                f"which {given} makes with code_activation='relu' only, not "
-                f"{self.code_activation!r}."
             )
 
     def _is_counted(self) -> bool:
@@ -282,7 +270,7 @@ class SparseAE(BaseAutoencoder):
         cast(SparseDense, self.network_).support(self.support)
         has_penalty = engine.criterion_.penalty is not None
         objective = cast(SparseObjective, engine.criterion_)
-        self.alpha_ = float(objective.weight()) if has_penalty else 0.0
+        self.alpha_ = float(objective.penalty_weight()) if has_penalty else 0.0
         if self.sparsity == "l1" and has_penalty and self._scales_freely():
             cast(SparseDense, self.network_).normalise()
         self._measure(X)

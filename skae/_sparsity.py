@@ -274,7 +274,7 @@ class SparseObjective(Objective):
         self.register_buffer("n_silent", _filled((n_components,), 0.0))
         self.register_buffer("factor", _filled((), 1.0))
 
-    def weight(self) -> Any:
+    def penalty_weight(self) -> Any:
         return self.alpha * self.factor if self.adapts else self.alpha
 
     def forward(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:

@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -197,13 +198,14 @@ class Trainable(SharedParameters):
         X = X if isinstance(chosen, slice) else X[chosen]
         pca = fit_pca(X, self.mean_, self.scale_, self._width, seed).first(self._width)
         pca = pca.for_rows_to_come() if partial else pca
-        network.become_linear(**vars(self._reckon(pca, X)))
+        missed = np.maximum(pca.unexplained, self._least_missed(pca, X))
+        network.become_linear(**vars(replace(pca, unexplained=missed)))
         self._is_pca, self._rest = True, pca.unexplained[-1]
         self._n_pca_rows = X.shape[0]
 
-    def _reckon(self, pca: LinearCode, X: Any) -> LinearCode:
-        """Return a PCA that knows what it misses of what the network has to answer."""
-        return pca
+    def _least_missed(self, pca: LinearCode, X: Any) -> float:
+        """Return what PCA misses of the objective, though it may explain all rows."""
+        return 0.0
 
     def _go_back_to_pca(self, network: Any, X: Any) -> None:
         """Turn the network into the PCA of these rows, or that of more before."""

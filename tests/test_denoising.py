@@ -43,7 +43,10 @@ def test_it_denoises_better_than_pca(digits, rng):
 
 def test_encoding_corrupts_nothing(digits):
     ae = DenoisingAE(8, noise_level=3.0, **SHORT).fit(digits)
-    assert np.array_equal(ae.transform(digits), ae.transform(digits))
+    rows = torch.tensor((digits - ae.mean_) / ae.scale_, dtype=torch.float32)
+    with torch.no_grad():
+        codes = ae.network_.encode(rows)
+    np.testing.assert_allclose(ae.transform(digits), codes, atol=1e-5)
 
 
 def test_wide_code_learns_though_pca_misses_nothing(digits):
@@ -91,18 +94,6 @@ def test_scores_leave_gaps_out(digits):
     )
     total = np.nansum(np.square(X - np.nanmean(X, axis=0)))
     assert ae.score(X) == pytest.approx(1 - np.nansum(squares) / total, rel=1e-5)
-
-
-@pytest.mark.parametrize("loss", ["squared_error", "bernoulli", "poisson", "gaussian"])
-def test_what_a_gap_hides_does_not_matter(digits, loss):
-    """Not its value, but that it is missing, enters the fit."""
-    X = with_gaps(digits / 16, 0.2)
-    fits = [
-        DenoisingAE(8, loss=loss, **SHORT).fit(rows).loss_curve_
-        for rows in (X, X.astype(np.float64, copy=True))
-    ]
-    assert fits[0] == fits[1]
-    assert np.isfinite(fits[0]).all()
 
 
 def test_feature_without_a_value(digits):

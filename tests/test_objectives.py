@@ -9,7 +9,14 @@ from sklearn.metrics import log_loss, mean_poisson_deviance
 from torch import nn
 from torch.nn import functional as F
 
-from skae._objectives import LOSSES, Gaussian, Objective, make_loss, try_out
+from skae._objectives import (
+    LOSSES,
+    DenoisingObjective,
+    Gaussian,
+    Objective,
+    make_loss,
+    try_out,
+)
 
 ZERO = np.zeros(3)
 
@@ -136,4 +143,33 @@ def test_objective_fills_its_slots(pair):
         alpha=0.5,
     )
     expected = (6 * (x + 1) - x).square().mean() + 0.5 * (x + 1).mean()
+    torch.testing.assert_close(objective(Scale(), x, torch.Generator()), expected)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_gaps_are_left_out_of_the_loss(name):
+    """It is the mean of the distances of what is known."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(0.1, 0.9, (20, 3))
+    loss = make_loss(name, X.mean(axis=0), X.std())
+    x = torch.tensor((X - X.mean(axis=0)) / X.std(), dtype=torch.float32)
+    known = torch.tensor(rng.uniform(size=X.shape) < 0.7)
+    objective = DenoisingObjective(loss, None, has_gaps=True)
+    gappy = torch.where(known, x, torch.nan)
+    seen = torch.where(known, x, 0.0)
+    expected = loss.distance(6 * seen, x, "none")[known].mean()
+    torch.testing.assert_close(objective(Scale(), gappy, torch.Generator()), expected)
+
+
+def test_emphasis_weighs_entries_that_were_left_alone(pair):
+    _, x = pair
+
+    def hide_first(x, generator):
+        return torch.cat([0 * x[:, :1], x[:, 1:]], dim=1)
+
+    objective = DenoisingObjective(plain("squared_error"), hide_first, emphasis=0.75)
+    squares = (6 * hide_first(x, None) - x).square()
+    weights = torch.full_like(x, 0.25)
+    weights[:, 0] = 1
+    expected = (weights * squares).sum() / weights.sum()
     torch.testing.assert_close(objective(Scale(), x, torch.Generator()), expected)

@@ -120,7 +120,14 @@ def test_columns_have_unit_norm_and_the_reconstruction_stays(digits, hidden):
     columns = ae.network_.decoder_weights()[0]
     torch.testing.assert_close(columns.norm(dim=0), torch.ones(32))
     before = ae.reconstruct(digits)
+    with torch.no_grad():
+        columns.mul_(3)
     ae.network_.normalise()
+    torch.testing.assert_close(columns.norm(dim=0), torch.ones(32))
+    last = ae.network_.encoder[-1]
+    with torch.no_grad():
+        for part in (last.weight, last.bias):
+            part.div_(3)
     np.testing.assert_allclose(ae.reconstruct(digits), before, atol=1e-3)
 
 
@@ -263,7 +270,7 @@ def test_line_search_refuses_what_moves(digits, options):
         ({"sparsity": "top_k", "k": 3, "target_sparsity": 0.1}, "k=3 and target_spars"),
         ({"sparsity": "top_k", "k": 65}, r"k=65 must be an integer from 1 to 64"),
         ({"target_sparsity": 0.1, "alpha": 0.0}, "cannot grow from 0.0"),
-        ({"target_sparsity": 0.1, "code_activation": "tanh"}, "not 'tanh'"),
+        ({"target_sparsity": 0.1, "code_activation": "tanh"}, "'tanh' does not go"),
         ({"init": "pca"}, "'init' parameter"),
         ({"support": 0.5}, "'support' parameter"),
     ],
