@@ -20,7 +20,7 @@ from ._objectives import make_loss
 from ._rows import column_means, explained_share, map_rows, squared_deviation
 from ._solvers import is_full_batch
 from ._training import Trainable
-from ._validation import DOMAINS, check_codes, check_count, check_rows, is_share
+from ._validation import DOMAINS, check_codes, check_count, is_share
 
 
 def _is_stochastic(estimator: Any) -> bool:
@@ -155,7 +155,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         """
         check_is_fitted(self)
         codes = check_codes(X, self.n_components_)
-        return map_rows(self._codec().decode, codes, width=self.n_features_in_)
+        rows = map_rows(self._codec().decode, codes, width=self.n_features_in_)
+        return self._in_layout(rows)
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Encode and decode rows: ``inverse_transform(transform(X))``.
@@ -180,7 +181,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             the estimator does not take.
         """
         X, codec = self._checked(X), self._codec()
-        return map_rows(lambda x: codec.decode(codec.encode(x)), X)
+        return self._in_layout(map_rows(lambda x: codec.decode(codec.encode(x)), X))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the squared reconstruction error of each row.
@@ -263,7 +264,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             the estimator does not take.
         """
         X, width = self._checked(X), self.n_components_ * self.n_features_in_
-        return map_rows(self._codec().jacobian, X, width)
+        return self._in_layout(map_rows(self._codec().jacobian, X, width))
 
     def tangent_space(self, X: Any, n_directions: int) -> np.ndarray:
         """Find the directions in which the code changes fastest at each row.
@@ -297,11 +298,16 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         most = min(self.n_components_, self.n_features_in_)
         check_count("n_directions", n_directions, most)
         codec, width = self._codec(), self.n_components_ * self.n_features_in_
-        return map_rows(lambda x: codec.tangents(x, n_directions), X, width)
+        directions = map_rows(lambda x: codec.tangents(x, n_directions), X, width)
+        return self._in_layout(directions)
 
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self)
-        return check_rows(self, X, reset=False)
+        return self._check_rows(X, reset=False)
+
+    def _in_layout(self, rows: np.ndarray) -> np.ndarray:
+        """Give answers, shape (..., n_features), the layout of the training rows."""
+        return rows
 
     def _codec(self) -> Codec:
         """Return what computes on rows in their unit, on ``device`` if it is here."""

@@ -42,15 +42,22 @@ def salt_and_pepper(x: Tensor, generator: torch.Generator, *, level: float) -> T
 
 
 def block(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
-    """Set a share ``level`` of neighbouring features to zero, anywhere in a row.
+    """Set a share ``level`` of neighbours to zero, anywhere in a row.
 
-    The features are a ring, so that each is hit with the same chance.
+    The features of flat rows are a ring, so that each is hit with the same chance. Of
+    images (n, channels, ...sizes) it is a box inside, in all channels.
     """
-    n_features = x.shape[1]
-    first = _draw(n_features, (len(x), 1), generator).to(x.device)
-    last = first + (max(1, round(level * n_features)) if level else 0)
-    place = torch.arange(n_features, device=x.device)
-    hits = (place >= first) & (place < last) | (place < last - n_features)
+    is_flat = x.ndim == 2
+    sizes = x.shape[1:] if is_flat else x.shape[2:]
+    hits = torch.ones((), dtype=torch.bool, device=x.device)
+    for axis, size in enumerate(sizes):
+        length = max(1, round(level ** (1 / len(sizes)) * size)) if level else 0
+        n_starts = size if is_flat else size - length + 1
+        first = _draw(n_starts, (len(x), 1), generator).to(x.device)
+        along = (torch.arange(size, device=x.device) - first) % size < length
+        shape = [len(x), *(1 for _ in x.shape[1:])]
+        shape[x.ndim - len(sizes) + axis] = size
+        hits = hits & along.view(shape)
     return _replace(x, hits, 0.0)
 
 
@@ -60,12 +67,12 @@ def swap(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
     The other row is so many rows on, by a number drawn for each feature or, of more
     features than 32, for so many groups of neighbours: batches are shuffled.
     """
-    n_rows, twice = len(x), torch.cat([x, x])
-    groups = twice.tensor_split(min(N_DONORS, x.shape[1]), dim=1)
+    n_rows, twice = len(x), torch.cat([x, x]).flatten(1)
+    groups = twice.tensor_split(min(N_DONORS, twice.shape[1]), dim=1)
     ahead = _draw(n_rows, (len(groups),), generator).tolist()
     other = [group[n : n + n_rows] for n, group in zip(ahead, groups, strict=True)]
     (hits,) = _hits(x, generator, level)
-    return _replace(x, hits, torch.cat(other, dim=1))
+    return _replace(x, hits, torch.cat(other, dim=1).view_as(x))
 
 
 def _replace(x: Tensor, hits: Tensor, values: Tensor | float) -> Tensor:
@@ -107,6 +114,13 @@ def make_corruption(noise: str | Corruption, level: float) -> Corruption | None:
     if not isinstance(noise, str):
         return partial(_checked, noise=noise)
     return partial(NOISES[noise], level=level) if level else None
+
+
+def of_images(
+    x: Tensor, generator: torch.Generator, *, corrupt: Corruption, shape: tuple[int, ...]
+) -> Tensor:
+    """Corrupt flat rows as the images (channels, ...sizes) that they are."""
+    return corrupt(x.unflatten(1, shape), generator).flatten(1)
 
 
 def _checked(x: Tensor, generator: torch.Generator, *, noise: Corruption) -> Tensor:

@@ -93,12 +93,12 @@ class Engine(NeuralNet):
         """Return how many threads this training shall use; None for all."""
         if self.full_batch:
             return 1
-        weights = list(self.module_.parameters())
-        widths = {n for w in weights for n in w.shape}
+        network = self.module_
         n_training = len(self._split(n_rows)[0])
         batches = {self.batch_size, n_training % self.batch_size}
-        n_weights = sum(w.numel() for w in weights)
-        return reproducible_threads(widths, batches, n_weights)
+        widths = {n for w in network.parameters() for n in w.shape}
+        convolves = any(w.ndim > 2 for w in network.parameters())
+        return reproducible_threads(widths, batches, network.n_products, convolves)
 
     def _load_state(self, state: dict[str, Any]) -> None:
         self.generator.set_state(torch.tensor(state["generator"], device="cpu"))
@@ -227,8 +227,7 @@ class Engine(NeuralNet):
         """Return batches of the rows that ``dataset`` names."""
         device = torch.device(self.device)
         if not training:
-            widest = max(n for w in self.module_.parameters() for n in w.shape)
-            n_rows = max(1, VALIDATION_ELEMENTS // widest)
+            n_rows = max(1, VALIDATION_ELEMENTS // self.module_.largest_layer)
             return Batches(self.rows, dataset, n_rows, device)
         if self.full_batch:
             return Batches(self.rows, dataset, len(dataset), device)

@@ -42,10 +42,24 @@ def make_activation(activation: str | Callable[[], nn.Module]) -> nn.Module:
     return module
 
 
+def without_weights(module: Callable[..., nn.Module], *args: Any, **kwargs: Any) -> Any:
+    """Build a module without drawing from torch's global generator."""
+    skip_init: Callable[..., Any] = nn.utils.skip_init
+    return skip_init(module, *args, device="cpu", **kwargs)
+
+
 def linear(n_inputs: int, n_outputs: int) -> nn.Linear:
-    """Build a linear map without drawing from torch's global generator."""
-    skip_init: Callable[..., nn.Linear] = nn.utils.skip_init
-    return skip_init(nn.Linear, n_inputs, n_outputs, device="cpu")
+    """Build a linear map, its weights not yet set."""
+    return without_weights(nn.Linear, n_inputs, n_outputs)
+
+
+def draw_weights(module: nn.Module, generator: torch.Generator) -> None:
+    """Draw Glorot-uniform weights, and set biases to zero."""
+    for name, parameter in module.named_parameters():
+        if name.endswith("weight") and parameter.ndim > 1:
+            nn.init.xavier_uniform_(parameter, generator=generator)
+        elif name.endswith("bias"):
+            parameter.zero_()
 
 
 class TiedLinear(nn.Module):
@@ -86,6 +100,16 @@ class Network(nn.Module):
     def decode(self, code: Tensor) -> Tensor:
         """Map codes of one of the widths back, to the scale of the loss."""
         raise NotImplementedError
+
+    @property
+    def n_products(self) -> int:
+        """Return how many multiplications a row takes."""
+        return sum(w.numel() for w in self.parameters())
+
+    @property
+    def largest_layer(self) -> int:
+        """Return how many numbers the largest layer makes of a row."""
+        return max(n for w in self.parameters() for n in w.shape)
 
     def decode_prefix(self, code: Tensor) -> Tensor:
         """Decode the first components of a code, as many as there may be.
@@ -128,7 +152,7 @@ class Dense(Network):
     ) -> None:
         super().__init__()
         maps = [linear(a, b) for a, b in pairwise(sizes)]
-        self.encoder = _alternate(maps, activation)
+        self.encoder = alternate(maps, activation)
         if code_activation != "identity":
             self.encoder.append(make_activation(code_activation))
         self.widths = prefix_widths(sizes[-1]) if ordered else [sizes[-1]]
@@ -140,7 +164,7 @@ class Dense(Network):
             ]
             if not tied_weights:
                 mirrored[0] = linear(width, maps[-1].in_features)
-            self.decoders.append(_alternate(mirrored, activation))
+            self.decoders.append(alternate(mirrored, activation))
         # Whatever torch's default is, and activations may have weights too.
         self.to("cpu", torch.float32)
 
@@ -158,11 +182,7 @@ class Dense(Network):
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
         """Draw Glorot-uniform weights; biases are zero, save the last."""
-        for name, parameter in self.named_parameters():
-            if name.endswith("weight") and parameter.ndim == 2:
-                nn.init.xavier_uniform_(parameter, generator=generator)
-            elif name.endswith("bias"):
-                parameter.zero_()
+        draw_weights(self, generator)
         for decoder in self.decoders:
             cast(Tensor, cast(nn.Sequential, decoder)[-1].bias).copy_(output)
 
@@ -228,6 +248,14 @@ class Residual(Network):
         uncorrected = torch.zeros(n_components, dtype=torch.bool, device="cpu")
         self.register_buffer("is_corrected", uncorrected)
         self.register_buffer("is_linear", torch.tensor(False, device="cpu"))
+
+    @property
+    def n_products(self) -> int:
+        return self.network.n_products
+
+    @property
+    def largest_layer(self) -> int:
+        return self.network.largest_layer
 
     def encode(self, x: Tensor) -> Tensor:
         # A feature that never varied tells nothing when it does: here it is zero.
@@ -323,7 +351,7 @@ class Prefix(Network):
         return self.network.decode_prefix(code)
 
 
-def _alternate(
+def alternate(
     maps: Sequence[nn.Module], activation: str | Callable[[], nn.Module]
 ) -> nn.Sequential:
     """Chain maps with an activation between each two."""

@@ -79,7 +79,7 @@ def autoencoder(cls: T) -> T:
     cls, doc = make(cls), cls.__doc__ or ""
     for marker, text in DOCUMENTATION.items():
         doc = doc.replace(marker, text.strip())
-    for name in vars(cls)["__annotations__"].keys() & SharedParameters.__annotations__:
+    for name in vars(cls)["__annotations__"].keys() & vars(cls).keys():
         default = getattr(cls, name)
         shown = f'"{default}"' if isinstance(default, str) else default
         doc = re.sub(rf"(\n    {name} : .*, default=).*", rf"\g<1>{shown}", doc)
@@ -88,6 +88,30 @@ def autoencoder(cls: T) -> T:
 
 
 DOCUMENTATION = {
+    "<corruption parameters>": """
+    noise : str or callable, default="gaussian"
+        Corruption of rows less ``mean_`` and divided by ``scale_``:
+
+        - "gaussian": adds normal noise of the deviation ``noise_level``;
+        - "uniform": adds noise drawn evenly from ``-noise_level`` to ``noise_level``;
+        - "masking": sets entries to the mean, with the chance ``noise_level``;
+        - "salt_and_pepper": sets them to the least or largest value in the batch;
+        - "block": sets a share ``noise_level`` of neighbouring features, one at least,
+          to the mean;
+        - "swap": replaces entries by the feature's value in another row, with the
+          chance ``noise_level``: for tables;
+        - a function ``(x, generator) -> x`` of a tensor of rows, which should draw
+          from the ``torch.Generator`` alone. It may change ``x``.
+
+    noise_level : float, default=0.1
+        How much: in units of ``scale_`` for "gaussian" and "uniform", else a share in
+        [0, 1]. With 0.0 nothing is corrupted. Not used by a function.
+
+    emphasis : float, default=0.0
+        By how much less entries count in the loss that were not corrupted [2]_: 0.0
+        counts all alike, 1.0 the corrupted ones alone. It makes no difference with
+        "gaussian" and "uniform", which corrupt every entry.
+""",
     "<network parameters>": """
     hidden_layer_sizes : int, array-like of int or "auto", default="auto"
         Widths of the encoder's hidden layers, outermost first; the decoder mirrors

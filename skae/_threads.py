@@ -21,16 +21,16 @@ def splits_unevenly(size: int) -> bool:
 
 
 def reproducible_threads(
-    widths: Set[int], batches: Set[int], n_weights: int
+    widths: Set[int], batches: Set[int], n_products: int, convolves: bool
 ) -> int | None:
     """Return how many threads give the same bits in any worker of a search.
 
     Only large steps, which would wait too long, take all threads come what may: None.
     """
-    if 6 * max(batches) * n_weights >= LARGE_STEP:
+    if 6 * max(batches) * n_products >= LARGE_STEP:
         return None
     shares_sums = max(batches) * max(widths) >= SHARED_SUM
-    alone = shares_sums or any(map(splits_unevenly, widths | batches))
+    alone = convolves or shares_sums or any(map(splits_unevenly, widths | batches))
     return 1 if alone else min(2, torch.get_num_threads())
 
 

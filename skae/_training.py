@@ -90,13 +90,17 @@ class Trainable(SharedParameters):
         """Return what is minimised."""
         return Objective(make_loss(self.loss, self.mean_, self.scale_))
 
+    def _check_rows(self, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
+        """Return flat rows that the network can take, or raise."""
+        return check_rows(self, X, reset=reset, min_samples=min_samples)
+
     def _train(self, X: Any, partial: bool) -> Self:
         resume = (partial or self.warm_start) and hasattr(self, "network_")
         validate = self.early_stopping and not partial
         device = resolve_device(self.device)
         with all_or_nothing(self), own_settings(device, grad=True):
             min_samples = 1 if resume and not validate else 2
-            X = check_rows(self, X, reset=not resume, min_samples=min_samples)
+            X = self._check_rows(X, reset=not resume, min_samples=min_samples)
             check_domain(X, self.loss)
             if resume:
                 self._check_resumable()

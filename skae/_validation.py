@@ -127,6 +127,13 @@ def check_count(name: str, value: Any, most: int) -> None:
         raise ValueError(f"{name}={value!r} must be an integer from 1 to {most}.")
 
 
+def check_index(name: str, value: Any, length: int) -> None:
+    """Raise if a value is no index of so many."""
+    is_integer = isinstance(value, Integral) and not isinstance(value, bool)
+    if not is_integer or not 0 <= value < length:
+        raise ValueError(f"{name}={value!r} must be an index from 0 to {length - 1}.")
+
+
 def check_domain(X: Any, loss: Any) -> None:
     """Raise if a value lies where the loss makes no sense."""
     if loss not in DOMAINS:

@@ -1,0 +1,263 @@
+"""Networks that convolve in 1, 2 or 3 dimensions: signals, images and volumes."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ._networks import (
+    Network,
+    TiedLinear,
+    alternate,
+    draw_weights,
+    linear,
+    make_activation,
+    without_weights,
+)
+
+CONVOLUTIONS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED: dict[int, Any] = {
+    1: nn.ConvTranspose1d,
+    2: nn.ConvTranspose2d,
+    3: nn.ConvTranspose3d,
+}
+#: On a CPU channels that lie together are up to twice as fast.
+MEMORY_FORMATS = {2: torch.channels_last, 3: torch.channels_last_3d}
+#: How ``torch.nn.functional.interpolate`` calls a way in each dimension.
+INTERPOLATIONS = {
+    "nearest": {1: "nearest", 2: "nearest", 3: "nearest"},
+    "linear": {1: "linear", 2: "bilinear", 3: "trilinear"},
+}
+UPSAMPLINGS = ("transpose", *INTERPOLATIONS)
+
+
+class Window:
+    """How a convolution moves over places: kernel, stride, padding, along each axis.
+
+    ``ceil(size / stride)`` windows see every place, whatever the size; neither kernel
+    nor stride is longer than the axis.
+    """
+
+    def __init__(self, sizes: Sequence[int], kernel_size: int, stride: int) -> None:
+        self.sizes = tuple(sizes)
+        self.kernel = tuple(min(kernel_size, n) for n in sizes)
+        self.stride = tuple(min(stride, k) for k in self.kernel)
+        axes = list(zip(self.sizes, self.kernel, self.stride, strict=True))
+        overhang = [(math.ceil(n / s) - 1) * s + k - n for n, k, s in axes]
+        self.padding = tuple(math.ceil(n / 2) for n in overhang)
+        padded = zip(axes, self.padding, strict=True)
+        self.outputs = tuple((n + 2 * p - k) // s + 1 for (n, k, s), p in padded)
+
+    @property
+    def n_products(self) -> int:
+        """Return the multiplications of a channel by a channel."""
+        return math.prod(self.kernel) * math.prod(self.outputs)
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """Return what the transposed convolution lacks of the sizes at the far end."""
+        reached = zip(
+            self.outputs, self.kernel, self.stride, self.padding, strict=True
+        )
+        ends = [(m - 1) * s - 2 * p + k for m, k, s, p in reached]
+        return tuple(n - end for n, end in zip(self.sizes, ends, strict=True))
+
+
+class TiedConvolution(nn.Module):
+    """Transposed convolution that borrows its kernel: the adjoint, plus a bias."""
+
+    def __init__(self, source: Any, window: Window) -> None:
+        super().__init__()
+        # A list keeps the borrowed map out of parameters() and state_dict().
+        self._source, self.window = [source], window
+        self.bias = nn.Parameter(torch.empty(source.in_channels, device="cpu"))
+
+    @property
+    def weight(self) -> Tensor:
+        return self._source[0].weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        transpose = getattr(F, f"conv_transpose{len(self.window.sizes)}d")
+        window = self.window
+        return transpose(
+            x, self.weight, self.bias, window.stride, window.padding, window.missing
+        )
+
+
+class Enlarge(nn.Module):
+    """Interpolation to ``sizes``, then a convolution of stride one.
+
+    It leaves no checkerboard (Odena, Dumoulin and Olah, 2016).
+    """
+
+    def __init__(self, convolution: nn.Module, sizes: Sequence[int], how: str) -> None:
+        super().__init__()
+        self.convolution, self.sizes = convolution, tuple(sizes)
+        self.mode = INTERPOLATIONS[how][len(self.sizes)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[2:] != self.sizes:
+            x = F.interpolate(x, self.sizes, mode=self.mode)
+        answer = self.convolution(x)
+        # An even kernel with the same padding at both ends has a place too many.
+        for axis, size in enumerate(self.sizes, 2):
+            answer = answer.narrow(axis, 0, size)
+        return answer
+
+
+class BatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch normalization in any number of dimensions."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass
+
+    def forward(self, x: Tensor) -> Tensor:
+        # One place of one row has no variance.
+        if self.training and x.numel() == x.shape[1]:
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias
+            )
+        return super().forward(x)
+
+
+NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": lambda n_channels: BatchNorm(n_channels, device="cpu"),
+    "layer": lambda n_channels: nn.GroupNorm(1, n_channels, device="cpu"),
+}
+
+
+class Convolutional(Network):
+    """Convolutional encoder of flat rows that are images, and its mirror.
+
+    ``shape`` is (channels, ...sizes) of an image; ``channels``, ``kernel_sizes`` and
+    ``strides`` have an entry for each convolution, one at least; ``hidden`` are the
+    widths of dense layers between the last convolution and the code. A bias for each
+    entry of a row ends the decoder.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        n_components: int,
+        channels: Sequence[int],
+        kernel_sizes: Sequence[int],
+        strides: Sequence[int],
+        hidden: Sequence[int] = (),
+        activation: str | Callable[[], nn.Module] = "relu",
+        code_activation: str | Callable[[], nn.Module] = "identity",
+        upsampling: str = "transpose",
+        normalization: str | None = None,
+        tied_weights: bool = False,
+    ) -> None:
+        super().__init__()
+        self.shape, self.widths = tuple(shape), [n_components]
+        windows = _windows(shape[1:], kernel_sizes, strides)
+        depths = list(pairwise([shape[0], *channels]))
+        self.inner_shape = (channels[-1], *windows[-1].outputs)
+        sizes = [math.prod(self.inner_shape), *hidden, n_components]
+
+        def after(step: nn.Module, n_channels: int) -> nn.Sequential:
+            layers = [step, *_normalize(normalization, n_channels)]
+            return nn.Sequential(*layers, make_activation(activation))
+
+        narrow = [_narrow(*n, w) for n, w in zip(depths, windows, strict=True)]
+        widen = [
+            TiedConvolution(step, w) if tied_weights else _widen(*n, w, upsampling)
+            for step, n, w in zip(narrow, depths, windows, strict=True)
+        ]
+        self.convolutions = nn.Sequential(*map(after, narrow, channels))
+        maps = [linear(a, b) for a, b in pairwise(sizes)]
+        self.encoder = alternate(maps, activation)
+        if code_activation != "identity":
+            self.encoder.append(make_activation(code_activation))
+        mirrored = [
+            TiedLinear(m) if tied_weights else linear(m.out_features, m.in_features)
+            for m in reversed(maps)
+        ]
+        self.decoder = alternate(mirrored, activation)
+        self.decoder.append(make_activation(activation))
+        inner = map(after, widen[:0:-1], channels[-2::-1])
+        self.expansions = nn.Sequential(*inner, widen[0])
+        self.bias = nn.Parameter(torch.empty(math.prod(shape), device="cpu"))
+        products = [a * b * w.n_products for (a, b), w in zip(depths, windows, strict=True)]
+        self._n_products = 2 * sum(products + [a * b for a, b in pairwise(sizes)])
+        places = [math.prod(w.outputs) for w in windows]
+        layers = [c * n for c, n in zip(channels, places, strict=True)]
+        self._largest_layer = max(math.prod(shape), *sizes, *layers)
+        # Whatever torch's default is, and activations may have weights too.
+        self.to("cpu", torch.float32)
+        if memory_format := MEMORY_FORMATS.get(len(shape) - 1):
+            self.to(memory_format=memory_format)
+
+    @property
+    def n_products(self) -> int:
+        return self._n_products
+
+    @property
+    def largest_layer(self) -> int:
+        return self._largest_layer
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.encoder(self.convolutions(x.unflatten(1, self.shape)).flatten(1))
+
+    def decode(self, code: Tensor) -> Tensor:
+        images = self.expansions(self.decoder(code).unflatten(1, self.inner_shape))
+        return images.flatten(1) + self.bias
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
+        """Draw Glorot-uniform weights; biases are zero, save the last."""
+        draw_weights(self, generator)
+        self.bias.copy_(output)
+
+    @torch.no_grad()
+    def silence(self) -> None:
+        first = [m for m in self.encoder if isinstance(m, nn.Linear)][-1]
+        last = cast(Any, self.expansions[-1])
+        last = last.convolution if isinstance(last, Enlarge) else last
+        for parameter in (first.weight, first.bias, last.bias, self.bias):
+            parameter.zero_()
+        if not isinstance(last, TiedConvolution):
+            last.weight.zero_()
+        # A tied decoder ignores its code too, but may answer a constant.
+        self.bias.sub_(self.eval().decode(first.bias.new_zeros(1, *self.widths))[0])
+
+
+def _windows(
+    sizes: Sequence[int], kernel_sizes: Sequence[int], strides: Sequence[int]
+) -> list[Window]:
+    """Let windows work on what the ones before them leave."""
+    windows = []
+    for kernel_size, stride in zip(kernel_sizes, strides, strict=True):
+        windows.append(Window(sizes, kernel_size, stride))
+        sizes = windows[-1].outputs
+    return windows
+
+
+def _normalize(how: str | None, n_channels: int) -> list[nn.Module]:
+    """Return a layer of normalization, or none."""
+    return [NORMALIZATIONS[how](n_channels)] if how else []
+
+
+def _narrow(n_inputs: int, n_outputs: int, window: Window) -> Any:
+    """Build a convolution."""
+    size = window.kernel, window.stride, window.padding
+    kind = CONVOLUTIONS[len(window.sizes)]
+    return without_weights(kind, n_inputs, n_outputs, *size)
+
+
+def _widen(n_outputs: int, n_inputs: int, window: Window, how: str) -> nn.Module:
+    """Build what leads from a convolution's outputs to the sizes of its inputs."""
+    dims, kernel = len(window.sizes), window.kernel
+    if how == "transpose":
+        size = kernel, window.stride, window.padding, window.missing
+        return without_weights(TRANSPOSED[dims], n_inputs, n_outputs, *size)
+    padding = tuple(k // 2 for k in kernel)
+    same = without_weights(
+        CONVOLUTIONS[dims], n_inputs, n_outputs, kernel, padding=padding
+    )
+    return Enlarge(same, window.sizes, how)
