@@ -22,12 +22,59 @@ HIDDEN = [512]
 
 @autoencoder
 class ConvAE(CorruptingAutoencoder):
-    """DOC.
+    """Convolutional autoencoder of signals, images and volumes.
+
+    Minimises ``mean_i loss(x_i, decode(encode(corrupt(x_i))))`` where ``encode`` is
+    convolutions in 1, 2 or 3 dimensions and dense layers, and ``decode`` their mirror:
+    neighbours are treated alike wherever they are, so that few weights serve [1]_. The
+    code is a vector. Nothing is corrupted by default; with ``noise_level`` it is a
+    denoising autoencoder [2]_. Training starts from PCA, and rows held out decide
+    whether it has improved on it: if not, the answer is PCA.
+
+    ``X`` holds flat rows, of ``image_shape``, or is an array of signals (n, channels,
+    length), images (n, height, width) or (n, channels, height, width), or volumes (n,
+    channels, depth, height, width). ``inverse_transform``, ``reconstruct``,
+    ``jacobian`` and ``tangent_space`` answer in the layout that was fitted, in place of
+    ``n_features``; other methods take either. Missing values, NaN, are seen as the mean
+    and left out of the loss.
+
+    Rows are centred and divided by one number, so that neither the unit of the data
+    nor its origin matters. Computation is in float32.
 
     Parameters
     ----------
     n_components : int or None, default=2
-        Width.
+        Width of the code. None is as wide as the rows.
+
+    image_shape : int or tuple of int, default=None
+        Shape of what a row holds, channels first if there are any: 140 or (3, 140)
+        (with ``spatial_dims=1``) for signals, (28, 28) or (3, 32, 32) for images, (1,
+        16, 16, 16) for volumes. None takes the array's; flat rows then are signals of
+        one channel.
+
+    spatial_dims : {1, 2, 3} or "auto", default="auto"
+        Number of dimensions that are convolved over. "auto" takes a shape of one number
+        for a signal, of two or three for an image, of four for a volume.
+
+    channels : int or sequence of int, default=(32, 64)
+        Channels of the encoder's convolutions, outermost first; the decoder mirrors
+        them.
+
+    kernel_size : int or sequence of int, default=5
+        Width of kernels along each axis, for all convolutions or for each.
+
+    stride : int or sequence of int, default=2
+        Step of the kernels, at most their width: how much smaller a convolution makes
+        an image. Axes shorter than the kernel are convolved by a shorter one.
+
+    upsampling : {"transpose", "nearest", "linear"}, default="transpose"
+        How the decoder makes images larger: by transposed convolutions, or by
+        interpolation and a convolution, which costs more and leaves no checkerboard
+        [3]_.
+
+    normalization : {"batch", "layer"}, default=None
+        What follows convolutions, save the decoder's last: batch normalization,
+        normalization over all channels and places of a row, or nothing.
 
     <corruption parameters>
 
@@ -37,7 +84,45 @@ class ConvAE(CorruptingAutoencoder):
 
     Attributes
     ----------
+    image_shape_ : tuple of int
+        Shape of what a row holds: channels, and the sizes.
+
     <shared attributes>
+
+    See Also
+    --------
+    UndercompleteAE : The same with dense layers, for tables.
+    skae.inspection : Walks through the codes, decoded.
+
+    Notes
+    -----
+    A callable ``noise`` sees images, shape (n, channels, ...), a callable ``loss`` flat
+    rows. ``solver="lbfgs"`` needs ``noise_level=0.0``, for chance would spoil its line
+    search.
+
+    References
+    ----------
+    .. [1] J. Masci, U. Meier, D. Ciresan and J. Schmidhuber, "Stacked convolutional
+       auto-encoders for hierarchical feature extraction", ICANN 2011.
+    .. [2] P. Vincent, H. Larochelle, I. Lajoie, Y. Bengio and P.-A. Manzagol, "Stacked
+       denoising autoencoders", JMLR 11, 2010.
+    .. [3] A. Odena, V. Dumoulin and C. Olah, "Deconvolution and checkerboard
+       artifacts", Distill, 2016.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import ConvAE
+    >>> images = load_digits().images
+    >>> images.shape
+    (1797, 8, 8)
+    >>> ae = ConvAE(8, max_iter=5, random_state=0).fit(images)
+    >>> ae.transform(images).shape
+    (1797, 8)
+    >>> ae.reconstruct(images).shape
+    (1797, 8, 8)
+    >>> ae.best_score_ > ae.pca_score_
+    True
     """
 
     image_shape: int | Sequence[int] | None = None
@@ -76,6 +161,10 @@ class ConvAE(CorruptingAutoencoder):
 
     def _in_layout(self, rows: np.ndarray) -> np.ndarray:
         return rows.reshape(*rows.shape[:-1], *self._layout)
+
+    def _parameters_of_the_fit(self) -> dict[str, Any]:
+        layout = {n: getattr(self, n) for n in ("image_shape", "spatial_dims")}
+        return super()._parameters_of_the_fit() | layout
 
     def _network_options(self) -> dict[str, Any]:
         channels = check_sizes("channels", self.channels)

@@ -42,13 +42,13 @@ class CorruptingAutoencoder(BaseAutoencoder):
                 f"noise_level={self.noise_level} must be a share from 0 to 1 with "
                 f"noise={self.noise!r}."
             )
-        if self.emphasis == 1 and self._corruption() is None:
+        if self.emphasis == 1 and not self._corrupts():
             raise ValueError(
                 f"emphasis={self.emphasis} learns from corrupted entries alone, and "
                 f"noise_level={self.noise_level} makes none: raise it, or lower "
                 "emphasis."
             )
-        if is_full_batch(self.solver) and self._corruption() is not None:
+        if is_full_batch(self.solver) and self._corrupts():
             raise ValueError(
                 f"solver={self.solver!r} needs an objective without chance, but noise="
                 f"{self.noise!r} is drawn anew at each step: use solver='adamw', or "
@@ -59,6 +59,9 @@ class CorruptingAutoencoder(BaseAutoencoder):
     def _engine(self, X: Any, *args: Any) -> Engine:
         self._has_gaps = has_gaps(X)
         return super()._engine(X, *args)
+
+    def _corrupts(self) -> bool:
+        return not isinstance(self.noise, str) or self.noise_level > 0
 
     def _corruption(self) -> Corruption | None:
         return make_corruption(self.noise, self.noise_level)
