@@ -5,6 +5,9 @@ import pathlib
 
 from . import (
     alpha,
+    conv,
+    conv_denoising,
+    conv_signals,
     denoising,
     digits,
     epoch,
@@ -19,6 +22,9 @@ from . import (
 SUITES = {
     "digits": digits.main,
     "alpha": alpha.main,
+    "conv": conv.main,
+    "conv_denoising": conv_denoising.main,
+    "conv_signals": conv_signals.main,
     "denoising": denoising.main,
     "epoch": epoch.main,
     "floor": floor.main,
@@ -40,6 +46,9 @@ def main() -> None:
         default="digits",
         help="digits: PCA and UndercompleteAE on scikit-learn's digits (the default); "
         "alpha: what a penalty reaches over its weight; "
+        "conv: convolutions on MNIST and Fashion-MNIST; "
+        "conv_denoising: convolutions against noise, filters and gaps; "
+        "conv_signals: convolutions of heartbeats and of volumes; "
         "denoising: noise and missing values, beside PCA, filters and imputers; "
         "epoch: a training epoch beside a loop written by hand; "
         "floor: test errors over PCA's on many data sets; "

@@ -237,11 +237,38 @@ def _stored(root: pathlib.Path) -> dict[str, Callable[[], Rows | tuple[Rows, Row
     }
 
 
+def stored_folder(name: str) -> pathlib.Path:
+    """Return a folder of SKAE_DATA."""
+    if not (folder := os.environ.get("SKAE_DATA")):
+        raise SystemExit(f"Name the folder that holds {name}/ by SKAE_DATA.")
+    return pathlib.Path(folder) / name
+
+
+def stored_rows(name: str) -> tuple[Rows, Rows]:
+    """Return training and test rows of a data set of SKAE_DATA."""
+    found = _stored(stored_folder("."))[name]()
+    return found if isinstance(found, tuple) else _split(found)
+
+
+def photographs(name: str) -> list[Rows]:
+    """Return grey photographs of a folder under SKAE_DATA, with values in [0, 1]."""
+    from PIL import Image
+
+    folder = stored_folder("photos") / name
+    return [np.asarray(Image.open(f), float) / 255 for f in sorted(folder.iterdir())]
+
+
+def labelled_heartbeats() -> tuple[Rows, Rows]:
+    """Return the heartbeats of ECG5000, and their classes: 1 is normal."""
+    folder = stored_folder("ucr") / "ECG5000"
+    train = np.loadtxt(folder / "ECG5000_TRAIN.tsv")
+    rows = np.concatenate([train, np.load(folder / "ECG5000_TEST.npy")])
+    return rows[:, 1:], rows[:, 0].astype(int)
+
+
 def labelled_mnist() -> tuple[Rows, Rows, Rows, Rows]:
     """Return images and labels to train on, and those to test on; needs SKAE_DATA."""
-    if not (folder := os.environ.get("SKAE_DATA")):
-        raise SystemExit("Name the folder that holds mnist/ by SKAE_DATA.")
-    mnist = pathlib.Path(folder) / "mnist"
+    mnist = stored_folder("mnist")
     train, test = (
         (
             _idx(mnist / f"{part}-images-idx3-ubyte.gz"),

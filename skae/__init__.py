@@ -7,5 +7,13 @@ from ._denoising import DenoisingAE
 from ._sparse import SparseAE
 from ._undercomplete import UndercompleteAE
 
-__all__ = ["ContractiveAE", "ConvAE", "DenoisingAE", "SparseAE", "UndercompleteAE", "inspection", "metrics"]
+__all__ = [
+    "ContractiveAE",
+    "ConvAE",
+    "DenoisingAE",
+    "SparseAE",
+    "UndercompleteAE",
+    "inspection",
+    "metrics",
+]
 __version__ = "0.1.0"

@@ -11,11 +11,10 @@ from sklearn.utils._param_validation import Options
 from ._convolutions import NORMALIZATIONS, UPSAMPLINGS, Convolutional
 from ._corrupting import CorruptingAutoencoder
 from ._corruption import Corruption, of_images
-from ._layout import check_images, check_sizes, find_shape, flatten
+from ._layout import check_images, find_shape, flatten
 from ._parameters import autoencoder
 from ._schedule import Schedule
-from ._validation import POSITIVE_INTEGER, check_layer_sizes, names
-
+from ._validation import POSITIVE_INTEGER, check_layer_sizes, check_sizes, names
 
 HIDDEN = [512]
 
@@ -167,7 +166,11 @@ class ConvAE(CorruptingAutoencoder):
         return super()._parameters_of_the_fit() | layout
 
     def _network_options(self) -> dict[str, Any]:
-        channels = check_sizes("channels", self.channels)
+        channels = check_sizes("channels", self.channels, "one for each convolution")
+        if not channels:
+            raise ValueError(
+                f"channels={self.channels} make no convolution: use UndercompleteAE."
+            )
         kernel_sizes = self._per_layer("kernel_size", len(channels))
         strides = self._per_layer("stride", len(channels))
         if any(s > k for s, k in zip(strides, kernel_sizes, strict=True)):
@@ -188,7 +191,9 @@ class ConvAE(CorruptingAutoencoder):
             "channels": channels,
             "kernel_sizes": kernel_sizes,
             "strides": strides,
-            "hidden": HIDDEN if by_default else check_layer_sizes(self.hidden_layer_sizes),
+            "hidden": HIDDEN
+            if by_default
+            else check_layer_sizes(self.hidden_layer_sizes),
             "activation": self.activation,
             "code_activation": self.code_activation,
             "upsampling": self.upsampling,
@@ -196,10 +201,10 @@ class ConvAE(CorruptingAutoencoder):
             "tied_weights": self.tied_weights,
         }
 
-    def _per_layer(self, name: str, n_layers: int) -> tuple[int, ...]:
+    def _per_layer(self, name: str, n_layers: int) -> list[int]:
         """Return a parameter as one number for each convolution."""
         value = getattr(self, name)
-        sizes = check_sizes(name, value)
+        sizes = check_sizes(name, value, "one number, or one for each convolution")
         if np.ndim(value) == 0:
             return sizes * n_layers
         if len(sizes) != n_layers:

@@ -60,9 +60,7 @@ class Window:
     @property
     def missing(self) -> tuple[int, ...]:
         """Return what the transposed convolution lacks of the sizes at the far end."""
-        reached = zip(
-            self.outputs, self.kernel, self.stride, self.padding, strict=True
-        )
+        reached = zip(self.outputs, self.kernel, self.stride, self.padding, strict=True)
         ends = [(m - 1) * s - 2 * p + k for m, k, s, p in reached]
         return tuple(n - end for n, end in zip(self.sizes, ends, strict=True))
 
@@ -183,7 +181,9 @@ class Convolutional(Network):
         inner = map(after, widen[:0:-1], channels[-2::-1])
         self.expansions = nn.Sequential(*inner, widen[0])
         self.bias = nn.Parameter(torch.empty(math.prod(shape), device="cpu"))
-        products = [a * b * w.n_products for (a, b), w in zip(depths, windows, strict=True)]
+        products = [
+            a * b * w.n_products for (a, b), w in zip(depths, windows, strict=True)
+        ]
         self._n_products = 2 * sum(products + [a * b for a, b in pairwise(sizes)])
         places = [math.prod(w.outputs) for w in windows]
         layers = [c * n for c, n in zip(channels, places, strict=True)]
@@ -191,7 +191,7 @@ class Convolutional(Network):
         # Whatever torch's default is, and activations may have weights too.
         self.to("cpu", torch.float32)
         if memory_format := MEMORY_FORMATS.get(len(shape) - 1):
-            self.to(memory_format=memory_format)
+            cast(Any, self).to(memory_format=memory_format)
 
     @property
     def n_products(self) -> int:
@@ -202,10 +202,10 @@ class Convolutional(Network):
         return self._largest_layer
 
     def encode(self, x: Tensor) -> Tensor:
-        return self.encoder(self.convolutions(x.unflatten(1, self.shape)).flatten(1))
+        return self.encoder(self.convolutions(x.reshape(-1, *self.shape)).flatten(1))
 
     def decode(self, code: Tensor) -> Tensor:
-        images = self.expansions(self.decoder(code).unflatten(1, self.inner_shape))
+        images = self.expansions(self.decoder(code).view(-1, *self.inner_shape))
         return images.flatten(1) + self.bias
 
     @torch.no_grad()
@@ -217,7 +217,7 @@ class Convolutional(Network):
     @torch.no_grad()
     def silence(self) -> None:
         first = [m for m in self.encoder if isinstance(m, nn.Linear)][-1]
-        last = cast(Any, self.expansions[-1])
+        last: Any = self.expansions[-1]
         last = last.convolution if isinstance(last, Enlarge) else last
         for parameter in (first.weight, first.bias, last.bias, self.bias):
             parameter.zero_()

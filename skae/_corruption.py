@@ -117,10 +117,14 @@ def make_corruption(noise: str | Corruption, level: float) -> Corruption | None:
 
 
 def of_images(
-    x: Tensor, generator: torch.Generator, *, corrupt: Corruption, shape: tuple[int, ...]
+    x: Tensor,
+    generator: torch.Generator,
+    *,
+    corrupt: Corruption,
+    shape: tuple[int, ...],
 ) -> Tensor:
     """Corrupt flat rows as the images (channels, ...sizes) that they are."""
-    return corrupt(x.unflatten(1, shape), generator).flatten(1)
+    return corrupt(x.view(-1, *shape), generator).flatten(1)
 
 
 def _checked(x: Tensor, generator: torch.Generator, *, noise: Corruption) -> Tensor:

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Iterable
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from ._validation import warn_caller
+from ._validation import check_sizes, warn_caller
 
 Shape = tuple[int, ...]
 
@@ -28,7 +27,9 @@ def find_shape(
     image_shape: Any, spatial_dims: int | str, given: Shape, n_features: int
 ) -> Shape:
     """Return (channels, ...sizes) of rows, by what is said, and what they look like."""
-    said = check_sizes("image_shape", image_shape) if image_shape is not None else ()
+    advice = "such as (28, 28), (3, 32, 32) with the channels first, or 140"
+    none = () if image_shape is None else image_shape
+    said = tuple(check_sizes("image_shape", none, advice))
     shape = said or given or (n_features,)
     if math.prod(shape) != n_features:
         raise ValueError(
@@ -38,20 +39,6 @@ def find_shape(
     found = _with_channels(shape, spatial_dims)
     check_images(given, found)
     return found
-
-
-def check_sizes(name: str, value: Any) -> Shape:
-    """Return one positive integer or some as a tuple."""
-    sizes = np.atleast_1d(np.asarray(value, dtype=object)).tolist()
-    if not sizes or not all(
-        isinstance(n, Integral) and not isinstance(n, bool) and int(n) > 0
-        for n in sizes
-    ):
-        raise ValueError(
-            f"{name}={value!r} must be a positive integer or a sequence of them, such "
-            "as (28, 28)."
-        )
-    return tuple(map(int, sizes))
 
 
 def check_images(given: Shape, image_shape: Shape) -> None:

@@ -97,7 +97,7 @@ DOCUMENTATION = {
         - "masking": sets entries to the mean, with the chance ``noise_level``;
         - "salt_and_pepper": sets them to the least or largest value in the batch;
         - "block": sets a share ``noise_level`` of neighbouring features, one at least,
-          to the mean;
+          to the mean, in images a box;
         - "swap": replaces entries by the feature's value in another row, with the
           chance ``noise_level``: for tables;
         - a function ``(x, generator) -> x`` of a tensor of rows, which should draw
@@ -117,7 +117,8 @@ DOCUMENTATION = {
         Widths of the encoder's hidden layers, outermost first; the decoder mirrors
         them. ``()`` makes encoder and decoder one linear map each; "auto" is one layer
         of four times the features, but from 128 to 512; for ordered codes a second one
-        follows, half as wide.
+        follows, half as wide. Those of ``ConvAE`` follow its convolutions, and "auto"
+        is one of 512.
 
     activation : str or callable, default="gelu"
         Activation of the hidden layers: "identity", "logistic", "tanh", "relu",

@@ -155,13 +155,16 @@ def check_domain(X: Any, loss: Any) -> None:
 
 def check_layer_sizes(hidden_layer_sizes: Any) -> list[int]:
     """Return the widths as a list; a single number is one layer."""
-    sizes = np.atleast_1d(np.asarray(hidden_layer_sizes, dtype=object)).tolist()
+    advice = "outermost first, such as (256, 64); () is no hidden layer"
+    return check_sizes("hidden_layer_sizes", hidden_layer_sizes, advice)
+
+
+def check_sizes(name: str, value: Any, advice: str) -> list[int]:
+    """Return positive integers, or a single one, as a list."""
+    sizes = np.atleast_1d(np.asarray(value, dtype=object)).tolist()
     if not all(
         isinstance(s, Integral) and not isinstance(s, bool) and int(s) > 0
         for s in sizes
     ):
-        raise ValueError(
-            f"hidden_layer_sizes={hidden_layer_sizes!r} must be positive integers, "
-            "outermost first, such as (256, 64); () is one linear map."
-        )
+        raise ValueError(f"{name}={value!r} must be positive integers, {advice}.")
     return [int(s) for s in sizes]

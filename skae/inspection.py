@@ -174,8 +174,8 @@ def interpolate(estimator: Any, first: Any, last: Any, *, n_steps: int = 9) -> B
     >>> interpolate(PCA(8).fit(X), X[:1], X[1:2]).reconstructions.shape
     (9, 64)
     """
-    ends = [_encode_one(estimator, row) for row in (first, last)]
-    return _decode(estimator, np.linspace(*ends, _checked_steps(n_steps)))
+    start, end = (_encode_one(estimator, row) for row in (first, last))
+    return _decode(estimator, np.linspace(start, end, _checked_steps(n_steps)))
 
 
 def _encode(estimator: Any, X: Any) -> np.ndarray:
@@ -222,8 +222,8 @@ def _walk(
             f"percentiles={percentiles} must be two shares, the lower first, such as "
             "(0.05, 0.95)."
         )
-    ends = np.quantile(codes @ direction, shares)
-    places = np.linspace(*ends, _checked_steps(n_steps))
+    low, high = np.quantile(codes @ direction, shares)
+    places = np.linspace(low, high, _checked_steps(n_steps))
     return _decode(estimator, start + np.outer(places, direction))
 
 

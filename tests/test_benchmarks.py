@@ -10,6 +10,9 @@ from sklearn.datasets import load_digits
 from benchmarks import (
     _data,
     alpha,
+    conv,
+    conv_denoising,
+    conv_signals,
     denoising,
     digits,
     epoch,
@@ -44,7 +47,8 @@ def test_pca_of_all_components_has_no_error():
 
 
 def test_epoch(tmp_path, monkeypatch):
-    monkeypatch.setattr(epoch, "N_ROWS", 512)
+    cases = [(name, n, 256, *rest) for name, n, _, *rest in epoch.CASES]
+    monkeypatch.setattr(epoch, "CASES", cases)
     monkeypatch.setattr(epoch, "N_PAIRS", 3)
     epoch.main(tmp_path)
     runs = json.loads((tmp_path / "epoch.json").read_text())["runs"]
@@ -173,6 +177,76 @@ def test_k_sparse(tmp_path, monkeypatch, digits):
     runs = json.loads((tmp_path / "k_sparse.json").read_text())["runs"]
     assert [r["method"] for r in runs] == ["raw pixels", "top k"]
     assert all(0 < r["test_error"] < 30 for r in runs)
+
+
+@pytest.fixture
+def bumps(monkeypatch):
+    """Images of 28 x 28 with one bump each, in place of those of SKAE_DATA."""
+    rng = np.random.default_rng(0)
+    places = rng.uniform(6, 22, (2, 500, 1))
+    x, y = np.exp(-((np.arange(28) - places) ** 2) / 8)
+    images = (255 * x[:, :, None] * y[:, None, :]).reshape(500, -1).astype(np.uint8)
+    for module in (conv, conv_denoising):
+        monkeypatch.setattr(module, "stored_rows", lambda name: np.split(images, [400]))
+
+
+def test_conv(tmp_path, bumps, monkeypatch):
+    monkeypatch.setattr(conv, "WIDTH", 4)
+    monkeypatch.setattr(conv, "QUICK_WIDTHS", (4,))
+    monkeypatch.setitem(conv.RECIPE, "max_iter", 10)
+    conv.main(tmp_path)
+    found = json.loads((tmp_path / "conv.json").read_text())
+    assert [r["data"] for r in found["runs"]] == list(conv.PUBLISHED)
+    for run in (*found["runs"], *found["quick"]):
+        assert run["error"] < 0.7 * run["pca"]
+    assert len(found["runs"][0]["explained"]) == 10
+    assert matplotlib.image.imread(tmp_path / "conv.png").std() > 0
+
+
+def test_conv_denoising(tmp_path, bumps, monkeypatch):
+    rng = np.random.default_rng(0)
+    steps = [np.kron(rng.random((5, 5)), np.ones((8, 8))) for _ in range(6)]
+    monkeypatch.setattr(conv_denoising, "photographs", lambda name: steps)
+    monkeypatch.setattr(conv_denoising, "LEVELS", (2.0,))
+    monkeypatch.setattr(conv_denoising, "SIGMAS", (50,))
+    monkeypatch.setattr(conv_denoising, "BLOCKS", {"MNIST": (12, 8)})
+    conv_denoising.main(tmp_path)
+    found = json.loads((tmp_path / "conv_denoising.json").read_text())
+    (digits,), (photo,), (gap,) = (
+        found[name] for name in ("mnist", "photographs", "inpainting")
+    )
+    assert digits["psnr"]["conv"] > digits["psnr"]["noisy"] + 3
+    assert photo["psnr"]["ConvAE"] > photo["psnr"]["noisy"] + 3
+    assert gap["errors"]["ConvAE"] < gap["errors"]["mean image"]
+    assert matplotlib.image.imread(tmp_path / "conv_noise.png").std() > 0
+
+
+def test_patches_average_to_the_image_they_are_of():
+    image = np.random.default_rng(0).random((21, 19))
+
+    class Copy:
+        def reconstruct(self, X):
+            return X
+
+    np.testing.assert_allclose(conv_denoising.denoise(Copy(), image), image, atol=1e-6)
+
+
+def test_conv_signals(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    t, place = np.arange(60), rng.uniform(15, 45, (300, 1))
+    beats = np.exp(-((t - place) ** 2) / 20)
+    beats[200:] = rng.normal(size=(100, 60))
+    classes = np.repeat([1, 2], [200, 100])
+    monkeypatch.setattr(conv_signals, "labelled_heartbeats", lambda: (beats, classes))
+    monkeypatch.setattr(conv_signals, "WIDTHS", (2,))
+    monkeypatch.setattr(conv_signals, "SEEDS", (0,))
+    monkeypatch.setattr(conv_signals, "N_VOLUMES", 80)
+    monkeypatch.setattr(conv_signals, "SIDE", 11)
+    conv_signals.main(tmp_path)
+    found = json.loads((tmp_path / "conv_signals.json").read_text())
+    assert [r["method"] for r in found["heartbeats"]] == list(conv_signals.METHODS)
+    assert all(r["auc"] > 0.9 for r in found["heartbeats"])
+    assert found["volumes"][0]["pca"] > 0
 
 
 def test_k_sparse_needs_the_data(monkeypatch):

@@ -47,6 +47,14 @@ OWN = {
         {"noise_level": 0.0, "solver": "lbfgs"} | FEW,
         {"n_components": None, "init": "random"} | FEW,
     ],
+    skae.ConvAE: [
+        {},
+        {"channels": 4, "kernel_size": 3, "stride": 1, "tied_weights": True} | FEW,
+        {"upsampling": "nearest", "normalization": "batch"} | FEW,
+        {"upsampling": "linear", "normalization": "layer"} | FEW,
+        {"noise": "block", "noise_level": 0.2} | FEW,
+        {"init": "random", "solver": "lbfgs"} | FEW,
+    ],
     skae.SparseAE: [
         {},
         *({"sparsity": name} | FEW for name in SPARSITIES),

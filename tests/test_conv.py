@@ -170,7 +170,7 @@ def test_it_is_pickled_and_goes_on(bumps):
         ({"image_shape": (8, 8), "spatial_dims": 3}, r"\(8, 8\) do not have"),
         ({"stride": 6}, "stride=6 passes over places"),
         ({"kernel_size": (3, 3, 3)}, "3 entries.*2 convolutions"),
-        ({"channels": ()}, r"channels=\(\) must be"),
+        ({"channels": ()}, r"channels=\(\) make no convolution"),
         ({"channels": (4, 2.5)}, r"channels=\(4, 2.5\) must be"),
         ({"upsampling": "nearest", "tied_weights": True}, "not 'nearest'"),
         ({"noise_level": 0.1, "solver": "lbfgs"}, "solver='lbfgs'"),

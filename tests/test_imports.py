@@ -36,12 +36,17 @@ ALLOWED = {
     "_base": LEAVES | {"_objectives", "_codec", "_training"},
     "_sparsity": {"_networks", "_objectives"},
     "_contraction": {"_networks"},
+    "_convolutions": {"_networks"},
+    "_layout": {"_validation"},
+    "_corrupting": ESTIMATOR,
     "_undercomplete": ESTIMATOR,
-    "_denoising": ESTIMATOR,
+    "_denoising": {"_corrupting", "_parameters"},
+    "_conv": LEAVES | {"_layout", "_convolutions", "_corrupting", "_parameters"},
     "_sparse": ESTIMATOR | {"_sparsity"},
     "_contractive": ESTIMATOR | {"_contraction"},
     # These know a fitted estimator by what it does.
     "metrics": {"_rows"},
+    "inspection": {"_validation"},
 }
 
 

@@ -47,9 +47,13 @@ def test_walk_from_a_row_keeps_its_other_components(autoencoder, digits):
 
 def test_pcas_components_are_the_directions_of_its_codes(pca, digits):
     for k in range(4):
-        along, axis = (f(pca, digits, k) for f in (traverse_component, traverse_direction))
+        along, axis = (
+            f(pca, digits, k) for f in (traverse_component, traverse_direction)
+        )
         same = np.allclose(along.codes, axis.codes, atol=1e-6)
-        assert same or np.allclose(along.codes, axis.codes[::-1], atol=0.1 * digits.std())
+        assert same or np.allclose(
+            along.codes, axis.codes[::-1], atol=0.1 * digits.std()
+        )
 
 
 def test_direction_is_that_of_the_most_variance(autoencoder, digits):
