@@ -130,7 +130,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             the estimator does not take.
         """
         X, codec = self._checked(X), self._codec()
-        return map_rows(lambda x: codec.encode(x).cpu().numpy(), X)
+        return map_rows(lambda x: codec.encode(x).cpu().numpy(), X, codec.width)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Decode codes.
@@ -154,9 +154,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If ``X`` has another number of columns than the codes.
         """
         check_is_fitted(self)
-        codes = check_codes(X, self.n_components_)
-        rows = map_rows(self._codec().decode, codes, width=self.n_features_in_)
-        return self._in_layout(rows)
+        codes, codec = check_codes(X, self.n_components_), self._codec()
+        return self._in_layout(map_rows(codec.decode, codes, codec.width))
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Encode and decode rows: ``inverse_transform(transform(X))``.
@@ -181,7 +180,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             the estimator does not take.
         """
         X, codec = self._checked(X), self._codec()
-        return self._in_layout(map_rows(lambda x: codec.decode(codec.encode(x)), X))
+        rows = map_rows(lambda x: codec.decode(codec.encode(x)), X, codec.width)
+        return self._in_layout(rows)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the squared reconstruction error of each row.
@@ -263,8 +263,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If ``X`` has infinite values, other features than in ``fit``, or NaN that
             the estimator does not take.
         """
-        X, width = self._checked(X), self.n_components_ * self.n_features_in_
-        return self._in_layout(map_rows(self._codec().jacobian, X, width))
+        X, codec = self._checked(X), self._codec()
+        width = self.n_components_ * codec.width
+        return self._in_layout(map_rows(codec.jacobian, X, width))
 
     def tangent_space(self, X: Any, n_directions: int) -> np.ndarray:
         """Find the directions in which the code changes fastest at each row.
@@ -297,7 +298,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         X = self._checked(X)
         most = min(self.n_components_, self.n_features_in_)
         check_count("n_directions", n_directions, most)
-        codec, width = self._codec(), self.n_components_ * self.n_features_in_
+        codec = self._codec()
+        width = self.n_components_ * codec.width
         directions = map_rows(lambda x: codec.tangents(x, n_directions), X, width)
         return self._in_layout(directions)
 
@@ -330,7 +332,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             reconstruction = codec.decode(codec.encode(x)).astype(np.float64)
             return np.nansum(np.square((x - reconstruction) / self.scale_), axis=1)
 
-        return map_rows(errors, X)
+        return map_rows(errors, X, codec.width)
 
     @property
     def _n_features_out(self) -> int:

@@ -23,6 +23,11 @@ class Codec:
     domain: tuple[float, float] | None
     device: torch.device
 
+    @property
+    def width(self) -> int:
+        """Return how many numbers a row takes: the largest layer's are soon gone."""
+        return max(len(self.mean), self.network.largest_layer // 4)
+
     def _send(self, x: np.ndarray) -> Tensor:
         rows = standardise(x, self.mean, self.scale)
         # The network has seen zero, the mean, where values were missing.

@@ -149,20 +149,26 @@ class ConvAE(CorruptingAutoencoder):
 
     def _check_rows(self, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
         X, given = flatten(X)
+        if not reset:
+            check_images(given, self.image_shape_)
         X = super()._check_rows(X, reset=reset, min_samples=min_samples)
         if reset:
             self.image_shape_ = find_shape(
                 self.image_shape, self.spatial_dims, given, X.shape[1]
             )
             self._layout = given or X.shape[1:]
-        check_images(given, self.image_shape_)
         return X
 
     def _in_layout(self, rows: np.ndarray) -> np.ndarray:
         return rows.reshape(*rows.shape[:-1], *self._layout)
 
     def _parameters_of_the_fit(self) -> dict[str, Any]:
-        layout = {n: getattr(self, n) for n in ("image_shape", "spatial_dims")}
+        said = self.image_shape
+        layout = {
+            # Arrays do not compare as a whole.
+            "image_shape": None if said is None else np.atleast_1d(said).tolist(),
+            "spatial_dims": self.spatial_dims,
+        }
         return super()._parameters_of_the_fit() | layout
 
     def _network_options(self) -> dict[str, Any]:

@@ -196,6 +196,8 @@ def test_images_of_another_shape(digits):
     ae = ConvAE(2, **SHORT).fit(images)
     with pytest.raises(ValueError, match=r"shape \(4, 16\).*\(1, 8, 8\) or \(8, 8\)"):
         ae.transform(digits.reshape(-1, 4, 16))
+    with pytest.raises(ValueError, match=r"shape \(7, 8\)"):
+        ae.transform(images[:, 1:])
     with pytest.raises(ValueError, match=r"shape \(4, 16\)"):
         ConvAE(2, image_shape=(8, 8)).fit(digits.reshape(-1, 4, 16))
     ae.set_params(image_shape=(4, 16), warm_start=True)
