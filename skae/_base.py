@@ -322,7 +322,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         network = self.network_ if on_cpu else copy.deepcopy(self.network_).to(device)
         loss = make_loss(self._fitted["loss"], self.mean_, self.scale_).to(device)
         domain = DOMAINS.get(self._fitted["loss"])
-        return Codec(network, loss, self.mean_, self.scale_, domain, device)
+        settings = domain, device, self._n_refinements()
+        return Codec(network, loss, self.mean_, self.scale_, *settings)
+
+    def _n_refinements(self) -> int:
+        """Return how many steps improve the encoder's codes."""
+        return 0
 
     def _squared_errors(self, X: Any) -> np.ndarray:
         """Return each row's squared error, on data divided by ``scale_``."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from ._devices import own_settings
 from ._networks import Network
 from ._objectives import Loss
+from ._refinement import refine
 from ._rows import in_blocks, standardise
 
 
@@ -22,6 +23,8 @@ class Codec:
     scale: float
     domain: tuple[float, float] | None
     device: torch.device
+    #: Steps that improve codes.
+    n_steps: int = 0
 
     @property
     def width(self) -> int:
@@ -29,23 +32,31 @@ class Codec:
         return max(len(self.mean), self.network.largest_layer // 4)
 
     def _send(self, x: np.ndarray) -> Tensor:
-        rows = standardise(x, self.mean, self.scale)
+        return standardise(x, self.mean, self.scale).to(self.device)
+
+    def _encode(self, rows: Tensor) -> Tensor:
         # The network has seen zero, the mean, where values were missing.
-        rows = rows.nan_to_num() if np.isnan(x).any() else rows
-        return rows.to(self.device)
+        seen = rows.nan_to_num()
+        code = self.network.encode(seen)
+        if not self.n_steps:
+            return code
+        with own_settings(self.device, grad=True):
+            return refine(self._answer, code, rows, self.n_steps)
+
+    def _answer(self, code: Tensor) -> Tensor:
+        return self.loss.link.inverse(self.network.decode(code))
 
     def encode(self, x: np.ndarray) -> Tensor:
         """Encode rows."""
         with own_settings(self.device, grad=False):
-            return in_blocks(self.network.encode, self._send(x))
+            return in_blocks(self._encode, self._send(x))
 
     def decode(self, code: Tensor | np.ndarray) -> np.ndarray:
         """Decode codes to rows in the unit and dtype of the mean."""
         with own_settings(self.device, grad=False):
             if not isinstance(code, Tensor):
                 code = torch.tensor(code, dtype=torch.float32, device=self.device)
-            output = in_blocks(self.network.decode, code)
-            rows = self.loss.link.inverse(output).cpu().numpy()
+            rows = in_blocks(self._answer, code).cpu().numpy()
         rows = np.add(rows.astype(self.mean.dtype) * self.scale, self.mean)
         # Adding the mean again may leave the domain by a rounding error.
         return rows if self.domain is None else np.clip(rows, *self.domain)
@@ -67,7 +78,7 @@ class Codec:
 
     def _slopes(self, x: np.ndarray) -> Tensor:
         with own_settings(self.device, grad=True):
-            rows = self._send(x).requires_grad_()
+            rows = self._send(x).nan_to_num().requires_grad_()
             # Rows do not meet, so that one pass serves an entry of all codes.
             slopes = [
                 torch.autograd.grad(entry.sum(), rows, retain_graph=True)[0]

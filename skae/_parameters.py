@@ -182,12 +182,13 @@ DOCUMENTATION = {
 
     batch_size : int or "auto", default="auto"
         Rows in a minibatch; "auto" makes ten equal ones, or five of ordered codes,
-        but of 32 to 256 rows: few rows then still make many steps. Not used by "lbfgs".
+        but of 32 to 256 rows, 64 of ``ConvAE``: few rows then still make many steps.
+        Not used by "lbfgs".
 
     max_iter : int or "auto", default="auto"
         Number of epochs at most; to reach it gives no warning. For "lbfgs" an epoch is
-        an iteration. "auto" makes about 4000 steps, or 6000 of ordered codes, in 10 to
-        800 epochs.
+        an iteration. "auto" makes about 4000 steps, 6000 of ordered codes or 2000 of
+        ``ConvAE``, in 10 to 800 epochs.
 
     tol : float, default=0.0001
         Training stops when the loss, or with ``early_stopping`` the unexplained

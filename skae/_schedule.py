@@ -27,6 +27,9 @@ class Schedule:
     #: Hidden layers, each half as wide as the one before.
     n_layers: int = 1
 
+    #: Rows of a minibatch at most.
+    largest_batch: int = 256
+
     def hidden_layer_sizes(self, n_features: int) -> list[int]:
         """Return widths that leave room for a curved code of so many features."""
         first = int(np.clip(4 * n_features, 128, 512))
@@ -34,7 +37,7 @@ class Schedule:
 
     def batch_size(self, n_rows: int) -> int:
         """Return the size of even batches."""
-        most = np.clip(n_rows // self.n_batches, 32, 256)
+        most = np.clip(n_rows // self.n_batches, 32, self.largest_batch)
         # A last batch of few rows would make as large a step as the others.
         return math.ceil(n_rows / math.ceil(n_rows / most))
 

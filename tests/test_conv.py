@@ -140,6 +140,37 @@ def test_hidden_block_is_filled_in(bumps, rng):
     np.testing.assert_allclose(gaps, filled, atol=1e-5)
 
 
+def test_refined_codes_of_an_affine_decoder_are_least_squares(bumps):
+    options = {"activation": "identity", "max_iter": 2, "random_state": 0}
+    ae = ConvAE(4, init="random", transform_max_iter=200, **options).fit(bumps)
+    X = bumps.reshape(len(bumps), -1)[:50]
+    origin, *images = ae.inverse_transform(np.vstack([np.zeros(4), np.eye(4)]))
+    maps = (np.stack(images) - origin).reshape(4, -1)
+    codes = np.linalg.lstsq(maps.T, (X - origin.reshape(-1)).T, rcond=None)[0].T
+    np.testing.assert_allclose(ae.transform(X), codes, rtol=1e-3, atol=1e-3)
+
+
+def test_refined_codes_are_nearer_in_every_row(bumps):
+    ae = ConvAE(8, max_iter=10, init="random", random_state=0).fit(bumps)
+    errors = [
+        -ae.set_params(transform_max_iter=n).score_samples(bumps) for n in (0, 5, 20)
+    ]
+    assert (np.diff(errors, axis=0) <= 1e-6 * errors[0]).all()
+    assert errors[2].mean() < 0.9 * errors[0].mean()
+
+
+def test_refined_codes_see_known_pixels_alone(bumps):
+    ae = ConvAE(2, max_iter=20, transform_max_iter=30, random_state=0).fit(bumps)
+    images = bumps[:20].copy()
+    codes = ae.transform(images)
+    images[:, :, :4] = np.nan
+    gappy = ae.transform(images)
+    answer = ae.inverse_transform(gappy)[:, :, 4:]
+    whole = ae.inverse_transform(codes)[:, :, 4:]
+    truth = bumps[:20, :, 4:]
+    assert np.square(answer - truth).sum() <= np.square(whole - truth).sum() * 1.01
+
+
 def test_rows_go_through_in_bounded_memory(monkeypatch):
     X = np.random.default_rng(0).normal(size=(100, 3, 64, 64)).astype(np.float32)
     ae = ConvAE(2, hidden_layer_sizes=(), max_iter=1).partial_fit(X[:2])

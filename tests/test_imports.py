@@ -21,6 +21,7 @@ LEAVES = {
     "_threads",
     "_schedule",
     "_pca",
+    "_refinement",
 }
 ESTIMATOR = LEAVES | {"_networks", "_objectives", "_engine", "_parameters", "_base"}
 ALLOWED = {
@@ -29,7 +30,7 @@ ALLOWED = {
     "_objectives": {"_links"},
     "_floor": {"_links"},
     "_engine": {"_floor", "_rows", "_devices", "_solvers", "_stopping", "_threads"},
-    "_codec": {"_networks", "_objectives", "_rows", "_devices"},
+    "_codec": {"_networks", "_objectives", "_rows", "_devices", "_refinement"},
     "_parameters": LEAVES | {"_networks", "_objectives"},
     "_training": LEAVES
     | {"_floor", "_networks", "_objectives", "_engine", "_parameters"},
