@@ -12,7 +12,7 @@ from torch import nn
 from ._convolutions import NORMALIZATIONS, UPSAMPLINGS, Convolutional
 from ._corrupting import CorruptingAutoencoder
 from ._corruption import Corruption, of_images
-from ._layout import check_images, find_shape, flatten
+from ._layout import Shape, check_images, find_shape, flatten
 from ._parameters import autoencoder
 from ._schedule import Schedule
 from ._validation import COUNT, POSITIVE_INTEGER, check_layer_sizes, check_sizes, names
@@ -163,7 +163,7 @@ class ConvAE(CorruptingAutoencoder):
             check_images(given, self.image_shape_)
         X = super()._check_rows(X, reset=reset, min_samples=min_samples)
         if reset:
-            self.image_shape_ = find_shape(
+            self.image_shape_: Shape = find_shape(
                 self.image_shape, self.spatial_dims, given, X.shape[1]
             )
             self._layout = given or X.shape[1:]
