@@ -22,7 +22,7 @@ from ._record import write_record, write_table
 WIDTH = 64
 RECIPE: dict[str, Any] = {
     "init": "random",
-    "max_iter": 36,
+    "max_iter": 24,
     "validation_fraction": 0.02,
 }
 #: Of ``transform_max_iter``.

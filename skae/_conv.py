@@ -235,8 +235,9 @@ class ConvAE(CorruptingAutoencoder):
         return sizes
 
     def _schedule(self) -> Schedule:
-        # Steps are dear, and those of few rows gain as much as those of many.
-        return Schedule(n_steps=2000, largest_batch=64)
+        # Steps are dear, small batches take more of them, and so many weights learn a
+        # few rows by heart unless they decay.
+        return Schedule(n_steps=2000, largest_batch=64, decay=80.0, most_decay=0.5)
 
     def _corruption(self) -> Corruption | None:
         corrupt = super()._corruption()

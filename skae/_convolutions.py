@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, cast
 
@@ -10,11 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ._networks import (
+    Dense,
     Network,
-    TiedLinear,
-    alternate,
     draw_weights,
-    linear,
     make_activation,
     without_weights,
 )
@@ -154,39 +153,28 @@ class Convolutional(Network):
         super().__init__()
         self.shape, self.widths = tuple(shape), [n_components]
         windows = _windows(shape[1:], kernel_sizes, strides)
-        depths = list(pairwise([shape[0], *channels]))
+        steps = list(zip(pairwise([shape[0], *channels]), windows, strict=True))
         self.inner_shape = (channels[-1], *windows[-1].outputs)
         sizes = [math.prod(self.inner_shape), *hidden, n_components]
-
-        def after(step: nn.Module, n_channels: int) -> nn.Sequential:
-            layers = [step, *_normalize(normalization, n_channels)]
-            return nn.Sequential(*layers, make_activation(activation))
-
-        narrow = [_narrow(*n, w) for n, w in zip(depths, windows, strict=True)]
+        self.dense = Dense(sizes, activation, code_activation, tied_weights)
+        narrow = [_narrow(*n, window) for n, window in steps]
         widen = [
-            TiedConvolution(step, w) if tied_weights else _widen(*n, w, upsampling)
-            for step, n, w in zip(narrow, depths, windows, strict=True)
+            TiedConvolution(convolution, window)
+            if tied_weights
+            else _widen(*n, window, upsampling)
+            for convolution, (n, window) in zip(narrow, steps, strict=True)
         ]
-        self.convolutions = nn.Sequential(*map(after, narrow, channels))
-        maps = [linear(a, b) for a, b in pairwise(sizes)]
-        self.encoder = alternate(maps, activation)
-        if code_activation != "identity":
-            self.encoder.append(make_activation(code_activation))
-        mirrored = [
-            TiedLinear(m) if tied_weights else linear(m.out_features, m.in_features)
-            for m in reversed(maps)
-        ]
-        self.decoder = alternate(mirrored, activation)
-        self.decoder.append(make_activation(activation))
-        inner = map(after, widen[:0:-1], channels[-2::-1])
-        self.expansions = nn.Sequential(*inner, widen[0])
+        finish = partial(_finish, activation, normalization)
+        self.convolutions = nn.Sequential(*map(finish, narrow, channels))
+        self.expansions = nn.Sequential(
+            make_activation(activation),
+            *map(finish, widen[:0:-1], channels[-2::-1]),
+            widen[0],
+        )
         self.bias = nn.Parameter(torch.empty(math.prod(shape), device="cpu"))
-        products = [
-            a * b * w.n_products for (a, b), w in zip(depths, windows, strict=True)
-        ]
+        products = [a * b * window.n_products for (a, b), window in steps]
         self._n_products = 2 * sum(products + [a * b for a, b in pairwise(sizes)])
-        places = [math.prod(w.outputs) for w in windows]
-        layers = [c * n for c, n in zip(channels, places, strict=True)]
+        layers = [b * math.prod(window.outputs) for (_, b), window in steps]
         self._largest_layer = max(math.prod(shape), *sizes, *layers)
         # Whatever torch's default is, and activations may have weights too.
         self.to("cpu", torch.float32)
@@ -202,11 +190,12 @@ class Convolutional(Network):
         return self._largest_layer
 
     def encode(self, x: Tensor) -> Tensor:
-        return self.encoder(self.convolutions(x.reshape(-1, *self.shape)).flatten(1))
+        images = x.reshape(-1, *self.shape)
+        return self.dense.encode(self.convolutions(images).flatten(1))
 
     def decode(self, code: Tensor) -> Tensor:
-        images = self.expansions(self.decoder(code).view(-1, *self.inner_shape))
-        return images.flatten(1) + self.bias
+        inner = self.dense.decode(code).view(-1, *self.inner_shape)
+        return self.expansions(inner).flatten(1) + self.bias
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
@@ -216,7 +205,7 @@ class Convolutional(Network):
 
     @torch.no_grad()
     def silence(self) -> None:
-        first = [m for m in self.encoder if isinstance(m, nn.Linear)][-1]
+        first = [m for m in self.dense.encoder if isinstance(m, nn.Linear)][-1]
         last: Any = self.expansions[-1]
         last = last.convolution if isinstance(last, Enlarge) else last
         for parameter in (first.weight, first.bias, last.bias, self.bias):
@@ -238,9 +227,15 @@ def _windows(
     return windows
 
 
-def _normalize(how: str | None, n_channels: int) -> list[nn.Module]:
-    """Return a layer of normalization, or none."""
-    return [NORMALIZATIONS[how](n_channels)] if how else []
+def _finish(
+    activation: str | Callable[[], nn.Module],
+    normalization: str | None,
+    step: nn.Module,
+    n_channels: int,
+) -> nn.Sequential:
+    """Let normalization, if any, and activation follow a convolution."""
+    layers = [NORMALIZATIONS[normalization](n_channels)] if normalization else []
+    return nn.Sequential(step, *layers, make_activation(activation))
 
 
 def _narrow(n_inputs: int, n_outputs: int, window: Window) -> Any:

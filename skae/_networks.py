@@ -152,7 +152,7 @@ class Dense(Network):
     ) -> None:
         super().__init__()
         maps = [linear(a, b) for a, b in pairwise(sizes)]
-        self.encoder = alternate(maps, activation)
+        self.encoder = _alternate(maps, activation)
         if code_activation != "identity":
             self.encoder.append(make_activation(code_activation))
         self.widths = prefix_widths(sizes[-1]) if ordered else [sizes[-1]]
@@ -164,7 +164,7 @@ class Dense(Network):
             ]
             if not tied_weights:
                 mirrored[0] = linear(width, maps[-1].in_features)
-            self.decoders.append(alternate(mirrored, activation))
+            self.decoders.append(_alternate(mirrored, activation))
         # Whatever torch's default is, and activations may have weights too.
         self.to("cpu", torch.float32)
 
@@ -351,7 +351,7 @@ class Prefix(Network):
         return self.network.decode_prefix(code)
 
 
-def alternate(
+def _alternate(
     maps: Sequence[nn.Module], activation: str | Callable[[], nn.Module]
 ) -> nn.Sequential:
     """Chain maps with an activation between each two."""

@@ -177,8 +177,8 @@ DOCUMENTATION = {
         Weight of the L2 penalty, half the sum of all squared weights, biases left out;
         "adamw" decays weights apart from the loss instead. "auto" is 2.0, or 8.0 of
         ordered codes, over the number of batches in an epoch (in ``partial_fit`` over
-        100) for "adamw", else 0.0. With a class as solver, 0.0 leaves that class's own
-        default.
+        100) for "adamw", else 0.0; of ``ConvAE`` it is 80.0 over that number, at most
+        0.5. With a class as solver, 0.0 leaves that class's own default.
 
     batch_size : int or "auto", default="auto"
         Rows in a minibatch; "auto" makes ten equal ones, or five of ordered codes,

@@ -24,6 +24,8 @@ class Schedule:
     #: Weight decay of "adamw" in all steps of an epoch together: an epoch of more rows
     #: says more of them, and shall not decay what it says more.
     decay: float = 2.0
+    #: Weight decay of a step at most.
+    most_decay: float = math.inf
     #: Hidden layers, each half as wide as the one before.
     n_layers: int = 1
 
@@ -43,7 +45,7 @@ class Schedule:
 
     def weight_decay(self, n_batches: int) -> float:
         """Return the share of an epoch's decay that is due in a step."""
-        return self.decay / n_batches
+        return min(self.decay / n_batches, self.most_decay)
 
     def n_epochs(self, n_rows: int, batch_size: int) -> int:
         """Return how many epochs take enough steps, but no end on few rows."""
