@@ -38,7 +38,7 @@ PHOTO = ConvAE(
     SIDE * SIDE,
     noise="gaussian",
     hidden_layer_sizes=(512,),
-    max_iter=12,
+    max_iter=8,
     batch_size=128,
     random_state=0,
 )

@@ -21,7 +21,7 @@ from skae import ConvAE, UndercompleteAE
 from ._data import labelled_heartbeats
 from ._record import write_record, write_table
 
-WIDTHS = (2, 4, 8, 16)
+WIDTHS = (4, 16)
 SEEDS = (0, 1, 2)
 SIDE, N_VOLUMES = 16, 2000
 METHODS = {"PCA": PCA, "UndercompleteAE": UndercompleteAE, "ConvAE": ConvAE}

@@ -128,6 +128,15 @@ def check_count(name: str, value: Any, most: int) -> None:
         raise ValueError(f"{name}={value!r} must be an integer from 1 to {most}.")
 
 
+def check_reconstructs(estimator: Any) -> None:
+    """Raise if an estimator has no ``transform`` or no ``inverse_transform``."""
+    if not all(hasattr(estimator, n) for n in ("transform", "inverse_transform")):
+        raise TypeError(
+            f"{estimator!r} cannot reconstruct: it needs transform and "
+            "inverse_transform, as PCA has."
+        )
+
+
 def check_index(name: str, value: Any, length: int) -> None:
     """Raise if a value is no index of so many."""
     is_integer = isinstance(value, Integral) and not isinstance(value, bool)

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.utils import Bunch
 
-from ._validation import check_count, check_index
+from ._validation import check_count, check_index, check_reconstructs
 
 __all__ = ["interpolate", "traverse_component", "traverse_direction"]
 
@@ -179,13 +179,7 @@ def interpolate(estimator: Any, first: Any, last: Any, *, n_steps: int = 9) -> B
 
 
 def _encode(estimator: Any, X: Any) -> np.ndarray:
-    if not hasattr(estimator, "transform") or not hasattr(
-        estimator, "inverse_transform"
-    ):
-        raise TypeError(
-            f"{estimator!r} cannot reconstruct: it needs transform and "
-            "inverse_transform, as PCA has."
-        )
+    check_reconstructs(estimator)
     return np.asarray(estimator.transform(X), dtype=np.float64)
 
 

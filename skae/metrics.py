@@ -21,6 +21,7 @@ from ._rows import (
     root_mean_square,
     squared_deviation,
 )
+from ._validation import check_reconstructs
 
 __all__ = ["explained_variance", "neg_mean_squared_error"]
 
@@ -110,13 +111,7 @@ def neg_mean_squared_error(estimator: Any, X: Any, y: Any = None) -> float:
 
 def _squared_error(estimator: Any, X: Any, scale: float = 1.0) -> float:
     """Sum over all known entries of ``((x - x^) / scale)^2``."""
-    if not hasattr(estimator, "transform") or not hasattr(
-        estimator, "inverse_transform"
-    ):
-        raise TypeError(
-            f"{estimator!r} cannot reconstruct: it needs transform and "
-            "inverse_transform, as PCA has."
-        )
+    check_reconstructs(estimator)
     # Sparse rows would fill the memory if they were dense all at once.
     parts = (X[s] for s in chunks(X)) if issparse(X) else (X,)
     total = 0.0

@@ -240,3 +240,14 @@ def test_channels_last_are_warned_about(rng):
     X = rng.normal(size=(20, 8, 8, 3))
     with pytest.warns(UserWarning, match=r"8 channels of 8 x 3.*np\.moveaxis"):
         ConvAE(2, **SHORT, init="random").fit(X)
+
+
+def test_automatic_pace_is_that_of_small_batches_and_much_decay(bumps):
+    """Of 720 training rows ten batches would be 72 rows: twelve have 60."""
+    given = {"batch_size": 60, "weight_decay": 0.5}
+    fits = [
+        ConvAE(2, init="random", channels=4, **options, **SHORT).fit(bumps)
+        for options in ({}, given)
+    ]
+    codes = [ae.transform(bumps) for ae in fits]
+    np.testing.assert_array_equal(*codes)

@@ -46,7 +46,7 @@ ALLOWED = {
     "_sparse": ESTIMATOR | {"_sparsity"},
     "_contractive": ESTIMATOR | {"_contraction"},
     # These know a fitted estimator by what it does.
-    "metrics": {"_rows"},
+    "metrics": {"_rows", "_validation"},
     "inspection": {"_validation"},
 }
 
