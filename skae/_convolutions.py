@@ -205,15 +205,17 @@ class Convolutional(Network):
 
     @torch.no_grad()
     def silence(self) -> None:
-        first = [m for m in self.dense.encoder if isinstance(m, nn.Linear)][-1]
+        code = [m for m in self.dense.encoder if isinstance(m, nn.Linear)][-1]
         last: Any = self.expansions[-1]
         last = last.convolution if isinstance(last, Enlarge) else last
-        for parameter in (first.weight, first.bias, last.bias, self.bias):
+        # A tied decoder whose code is silent has no features to learn from: there the
+        # first convolution is, which is the last of the decoder.
+        first: Any = self.convolutions[0]
+        zeros = first[0] if isinstance(last, TiedConvolution) else code
+        for parameter in (zeros.weight, zeros.bias, last.weight, last.bias, self.bias):
             parameter.zero_()
-        if not isinstance(last, TiedConvolution):
-            last.weight.zero_()
-        # A tied decoder ignores its code too, but may answer a constant.
-        self.bias.sub_(self.eval().decode(first.bias.new_zeros(1, *self.widths))[0])
+        # Constant codes are left of it.
+        code.bias.sub_(self.eval().encode(torch.zeros_like(self.bias)[None])[0])
 
 
 def _windows(
