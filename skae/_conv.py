@@ -6,13 +6,13 @@ from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.utils._param_validation import Options
+from sklearn.utils._param_validation import Options, validate_parameter_constraints
 from torch import nn
 
 from ._convolutions import NORMALIZATIONS, UPSAMPLINGS, Convolutional
 from ._corrupting import CorruptingAutoencoder
 from ._corruption import Corruption, of_images
-from ._layout import Shape, check_images, find_shape, flatten
+from ._layout import Shape, check_images, find_shape, flatten, said_shape
 from ._parameters import autoencoder
 from ._schedule import Schedule
 from ._validation import COUNT, POSITIVE_INTEGER, check_layer_sizes, check_sizes, names
@@ -59,16 +59,18 @@ class ConvAE(CorruptingAutoencoder):
         them.
 
     kernel_size : int or sequence of int, default=3
-        Width of kernels along each axis, for all convolutions or for each.
+        Width of the kernels, the same along all axes: one number, or one for each
+        convolution.
 
     stride : int or sequence of int, default=2
         Step of the kernels, at most their width: how much smaller a convolution makes
-        an image. Axes shorter than the kernel are convolved by a shorter one.
+        an image. One number, or one for each convolution. Axes shorter than the kernel
+        are convolved by a shorter one.
 
     upsampling : {"transpose", "nearest", "linear"}, default="transpose"
         How the decoder makes images larger: by transposed convolutions, or by
         interpolation and a convolution, which costs more and leaves no checkerboard
-        [3]_.
+        [3]_. ``tied_weights`` needs "transpose".
 
     normalization : {"batch", "layer"}, default=None
         What follows convolutions, save the decoder's last: batch normalization,
@@ -79,7 +81,8 @@ class ConvAE(CorruptingAutoencoder):
         ``||x - decode(z)||^2``, which the encoder only guesses [4]_. ``reconstruct``,
         ``score`` and ``score_samples`` see the better codes; ``jacobian``, held-out
         scores and training the encoder's. A step costs as much as three times decoding.
-        Of corrupted rows it brings the noise back, but not of rows with NaN.
+        It fits noise too, and of rows with NaN what is known: it is not for taking
+        noise off or filling gaps in, which many steps make worse.
 
     <corruption parameters>
 
@@ -173,23 +176,20 @@ class ConvAE(CorruptingAutoencoder):
         return rows.reshape(*rows.shape[:-1], *self._layout)
 
     def _n_refinements(self) -> int:
+        # It may be set after fit, which checks parameters.
+        given = {"transform_max_iter": self.transform_max_iter}
+        validate_parameter_constraints({n: [COUNT] for n in given}, given, "ConvAE")
         return int(self.transform_max_iter)
 
     def _parameters_of_the_fit(self) -> dict[str, Any]:
-        said = self.image_shape
         layout = {
-            # Arrays do not compare as a whole.
-            "image_shape": None if said is None else np.atleast_1d(said).tolist(),
+            "image_shape": said_shape(self.image_shape),
             "spatial_dims": self.spatial_dims,
         }
         return super()._parameters_of_the_fit() | layout
 
     def _network_options(self) -> dict[str, Any]:
         channels = check_sizes("channels", self.channels, "one for each convolution")
-        if not channels:
-            raise ValueError(
-                f"channels={self.channels} make no convolution: use UndercompleteAE."
-            )
         kernel_sizes = self._per_layer("kernel_size", len(channels))
         strides = self._per_layer("stride", len(channels))
         if any(s > k for s, k in zip(strides, kernel_sizes, strict=True)):

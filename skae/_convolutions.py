@@ -113,8 +113,8 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         pass
 
     def forward(self, x: Tensor) -> Tensor:
-        # One place of one row has no variance.
-        if self.training and x.numel() == x.shape[1]:
+        # A row alone would be normalised by itself, as it is not later on.
+        if self.training and len(x) == 1:
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias
             )

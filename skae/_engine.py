@@ -307,6 +307,10 @@ class Engine(NeuralNet):
             losses.append(loss.detach())
             total = LBFGS_SCALE * (loss + self.ridge / 2 * self._squared_weights())
             total.backward()
+            for weight in self.module_.parameters():
+                # L-BFGS views gradients as flat, which channels that lie last are not.
+                if weight.grad is not None:
+                    weight.grad = weight.grad.contiguous()
             self._tell_gradients(batch)
             return total
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 
 from ._validation import check_sizes, warn_caller
 
@@ -19,6 +20,11 @@ def flatten(X: Any) -> tuple[Any, Shape]:
     """Return flat rows of an array of images, and the shape of each; () if flat."""
     if np.ndim(X) < 3:
         return X, ()
+    if issparse(X):
+        raise ValueError(
+            f"X is sparse and of shape {X.shape}: images that are sparse must be flat "
+            "rows, X.reshape(n, -1).tocsr(), with their image_shape."
+        )
     X = np.asarray(X)
     return X.reshape(len(X), math.prod(X.shape[1:])), X.shape[1:]
 
@@ -27,18 +33,24 @@ def find_shape(
     image_shape: Any, spatial_dims: int | str, given: Shape, n_features: int
 ) -> Shape:
     """Return (channels, ...sizes) of rows, by what is said, and what they look like."""
-    advice = "such as (28, 28), (3, 32, 32) with the channels first, or 140"
-    none = () if image_shape is None else image_shape
-    said = tuple(check_sizes("image_shape", none, advice))
+    said = said_shape(image_shape)
     shape = said or given or (n_features,)
     if math.prod(shape) != n_features:
         raise ValueError(
-            f"image_shape={said} has {math.prod(said)} values, but X has {n_features} "
+            f"image_shape={said} has {math.prod(shape)} values, but X has {n_features} "
             f"features: {_any_of(shapes_of(n_features))} would do."
         )
     found = _with_channels(shape, spatial_dims)
     check_images(given, found)
     return found
+
+
+def said_shape(image_shape: Any) -> Shape | None:
+    """Return the parameter as a tuple, or None."""
+    if image_shape is None:
+        return None
+    advice = "such as (28, 28), (3, 32, 32) with the channels first, or 140"
+    return tuple(check_sizes("image_shape", image_shape, advice))
 
 
 def check_images(given: Shape, image_shape: Shape) -> None:
@@ -59,12 +71,12 @@ def _with_channels(shape: Shape, spatial_dims: int | str) -> Shape:
     if len(shape) not in (dims, dims + 1):
         raise ValueError(
             f"Images of shape {shape} do not have spatial_dims={spatial_dims!r}: with "
-            f"{dims} of them a shape is {dims} sizes, or {dims + 1} with the channels "
-            "first."
+            f"{dims} of them image_shape is {dims} sizes, or {dims + 1} with the "
+            "channels first."
         )
     if len(shape) == dims:
         return (1, *shape)
-    if dims > 1 and shape[-1] in (1, 3, 4) and min(shape[:-1]) > 4:
+    if shape[-1] in (1, 3, 4) and min(shape[:-1]) > shape[-1]:
         warn_caller(
             f"The shape {shape} is read as {shape[0]} channels of "
             f"{' x '.join(map(str, shape[1:]))}. If channels come last, move them: "

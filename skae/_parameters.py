@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
@@ -79,10 +79,11 @@ def autoencoder(cls: T) -> T:
     cls, doc = make(cls), cls.__doc__ or ""
     for marker, text in DOCUMENTATION.items():
         doc = doc.replace(marker, text.strip())
-    for name in vars(cls)["__annotations__"].keys() & vars(cls).keys():
-        default = getattr(cls, name)
-        shown = f'"{default}"' if isinstance(default, str) else default
-        doc = re.sub(rf"(\n    {name} : .*, default=).*", rf"\g<1>{shown}", doc)
+    for field in fields(cls):
+        shown = (
+            f'"{field.default}"' if isinstance(field.default, str) else field.default
+        )
+        doc = re.sub(rf"(\n    {field.name} : .*, default=).*", rf"\g<1>{shown}", doc)
     cls.__doc__ = doc
     return cls
 

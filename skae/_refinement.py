@@ -5,6 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+# How far the curvature along the first slope is felt for: codes are about one.
+PROBE = 0.01
+
 
 def refine(
     decode: Callable[[Tensor], Tensor], code: Tensor, x: Tensor, n_steps: int
@@ -24,8 +27,11 @@ def refine(
         return each.detach(), slope
 
     best, (least, slope) = code, errors(code)
-    # Half the way to where a straight slope would meet zero.
-    rate = 0.5 * least / _squares(slope)
+    with torch.no_grad():
+        # Where the decoder is straight along the slope, this length is the best.
+        length = PROBE / _squares(slope).sqrt()
+        change = (decode(code - length * slope) - decode(code)) * known / length
+        rate = 0.5 * _squares(slope) / _squares(change)
     for step in range(n_steps):
         following = code - rate * slope
         each, next_slope = errors(following)

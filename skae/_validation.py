@@ -141,7 +141,10 @@ def check_index(name: str, value: Any, length: int) -> None:
     """Raise if a value is no index of so many."""
     is_integer = isinstance(value, Integral) and not isinstance(value, bool)
     if not is_integer or not 0 <= value < length:
-        raise ValueError(f"{name}={value!r} must be an index from 0 to {length - 1}.")
+        indices = (
+            f"an index from 0 to {length - 1}" if length else "of two rows or more"
+        )
+        raise ValueError(f"{name}={value!r} must be {indices}.")
 
 
 def check_domain(X: Any, loss: Any) -> None:
@@ -165,14 +168,16 @@ def check_domain(X: Any, loss: Any) -> None:
 
 def check_layer_sizes(hidden_layer_sizes: Any) -> list[int]:
     """Return the widths as a list; a single number is one layer."""
+    if np.size(hidden_layer_sizes) == 0:
+        return []
     advice = "outermost first, such as (256, 64); () is no hidden layer"
     return check_sizes("hidden_layer_sizes", hidden_layer_sizes, advice)
 
 
 def check_sizes(name: str, value: Any, advice: str) -> list[int]:
-    """Return positive integers, or a single one, as a list."""
+    """Return positive integers, one at least, or a single one, as a list."""
     sizes = np.atleast_1d(np.asarray(value, dtype=object)).tolist()
-    if not all(
+    if not sizes or not all(
         isinstance(s, Integral) and not isinstance(s, bool) and int(s) > 0
         for s in sizes
     ):

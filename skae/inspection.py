@@ -7,13 +7,14 @@ They work on any transformer with ``inverse_transform``: an autoencoder, ``PCA``
 """
 
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.utils import Bunch
 
-from ._validation import check_count, check_index, check_reconstructs
+from ._validation import check_index, check_reconstructs
 
 __all__ = ["interpolate", "traverse_component", "traverse_direction"]
 
@@ -131,7 +132,8 @@ def traverse_direction(
     (5, 8)
     """
     codes = _encode(estimator, X)
-    check_index("direction", direction, min(codes.shape))
+    # Centred codes have an axis less than there are rows.
+    check_index("direction", direction, min(len(codes) - 1, codes.shape[1]))
     axis = PCA(direction + 1, svd_solver="full").fit(codes).components_[direction]
     start = _origin(estimator, codes, origin)
     # Its own place along the axis does not count.
@@ -195,10 +197,9 @@ def _origin(estimator: Any, codes: np.ndarray, origin: Any) -> np.ndarray:
 
 
 def _checked_steps(n_steps: int) -> int:
-    check_count("n_steps", n_steps, 2**20)
-    if n_steps < 2:
-        raise ValueError(f"n_steps={n_steps} must be 2 at least: both ends count.")
-    return n_steps
+    if not isinstance(n_steps, Integral) or n_steps < 2:
+        raise ValueError(f"n_steps={n_steps!r} must be 2 or more: both ends count.")
+    return int(n_steps)
 
 
 def _walk(
@@ -210,8 +211,9 @@ def _walk(
     percentiles: Sequence[float],
 ) -> Bunch:
     """Move along a direction as far as the codes do."""
-    shares = np.asarray(percentiles, dtype=float)
-    if shares.shape != (2,) or not 0 <= shares[0] < shares[1] <= 1:
+    shares = list(percentiles)
+    are_numbers = all(isinstance(share, Real) for share in shares)
+    if len(shares) != 2 or not are_numbers or not 0 <= shares[0] < shares[1] <= 1:
         raise ValueError(
             f"percentiles={percentiles} must be two shares, the lower first, such as "
             "(0.05, 0.95)."

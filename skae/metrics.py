@@ -113,6 +113,7 @@ def _squared_error(estimator: Any, X: Any, scale: float = 1.0) -> float:
     """Sum over all known entries of ``((x - x^) / scale)^2``."""
     check_reconstructs(estimator)
     # Sparse rows would fill the memory if they were dense all at once.
+    X = X.tocsr() if issparse(X) else X
     parts = (X[s] for s in chunks(X)) if issparse(X) else (X,)
     total = 0.0
     for part in parts:

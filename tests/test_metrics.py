@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
@@ -48,9 +48,10 @@ def test_pipeline_is_scored_in_the_units_given(digits):
     )
 
 
-def test_sparse_rows_score_like_dense_ones(digits):
+@pytest.mark.parametrize("sparse", [coo_matrix, csr_matrix])
+def test_sparse_rows_score_like_dense_ones(sparse, digits):
     pca = PCA(3).fit(digits)
-    assert explained_variance(pca, csr_matrix(digits)) == pytest.approx(
+    assert explained_variance(pca, sparse(digits)) == pytest.approx(
         explained_variance(pca, digits)
     )
 
