@@ -18,7 +18,8 @@ SPATIAL_DIMS = {1: 1, 2: 2, 3: 2, 4: 3}
 
 def flatten(X: Any) -> tuple[Any, Shape]:
     """Return flat rows of an array of images, and the shape of each; () if flat."""
-    if np.ndim(X) < 3:
+    n_axes = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
+    if n_axes < 3:
         return X, ()
     if issparse(X):
         raise ValueError(
