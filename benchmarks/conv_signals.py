@@ -23,7 +23,7 @@ from ._record import write_record, write_table
 
 WIDTHS = (4, 16)
 SEEDS = (0, 1, 2)
-SIDE, N_VOLUMES = 16, 2000
+SIDE, N_VOLUMES = 12, 2000
 METHODS = {"PCA": PCA, "UndercompleteAE": UndercompleteAE, "ConvAE": ConvAE}
 
 Rows = np.ndarray
@@ -55,7 +55,7 @@ def heartbeats(method: str, width: int, seed: int) -> dict[str, Any]:
 def shapes(n: int, rng: np.random.Generator) -> Rows:
     """Return volumes (n, depth, height, width) of one ball, box or ring each."""
     grid = np.stack(np.meshgrid(*[np.arange(SIDE)] * 3, indexing="ij"), -1)
-    centre, size = rng.uniform(5, SIDE - 5, (n, 3)), rng.uniform(2.5, 4.5, n)
+    centre, size = rng.uniform(4, SIDE - 4, (n, 3)), rng.uniform(1.5, 3.5, n)
     offset = grid[None] - centre[:, None, None, None]
     radius = size[:, None, None, None]
     round_ = np.linalg.norm(offset[..., 1:], axis=-1)
@@ -63,7 +63,7 @@ def shapes(n: int, rng: np.random.Generator) -> Rows:
         [
             radius - np.linalg.norm(offset, axis=-1),
             radius - abs(offset).max(axis=-1),
-            1.5 - np.hypot(round_ - radius, offset[..., 0]),
+            1.0 - np.hypot(round_ - radius, offset[..., 0]),
         ]
     )
     kind = rng.integers(3, size=n)
