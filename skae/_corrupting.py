@@ -56,9 +56,11 @@ class CorruptingAutoencoder(BaseAutoencoder):
             )
         return super()._train(X, partial)
 
-    def _engine(self, X: Any, *args: Any) -> Engine:
+    def _engine(
+        self, X: Any, device: torch.device, partial: bool, validate: bool
+    ) -> Engine:
         self._has_gaps = has_gaps(X)
-        return super()._engine(X, *args)
+        return super()._engine(X, device, partial, validate)
 
     def _corrupts(self) -> bool:
         return not isinstance(self.noise, str) or self.noise_level > 0
