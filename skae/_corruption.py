@@ -54,7 +54,8 @@ def block(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
         length = max(1, round(level ** (1 / len(sizes)) * size)) if level else 0
         n_starts = size if is_flat else size - length + 1
         first = _draw(n_starts, (len(x), 1), generator).to(x.device)
-        along = (torch.arange(size, device=x.device) - first) % size < length
+        place, last = torch.arange(size, device=x.device), first + length
+        along = (place >= first) & (place < last) | (place < last - size)
         shape = [len(x), *(1 for _ in x.shape[1:])]
         shape[x.ndim - len(sizes) + axis] = size
         hits = hits & along.view(shape)

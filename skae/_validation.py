@@ -168,7 +168,7 @@ def check_domain(X: Any, loss: Any) -> None:
 
 def check_layer_sizes(hidden_layer_sizes: Any) -> list[int]:
     """Return the widths as a list; a single number is one layer."""
-    if np.size(hidden_layer_sizes) == 0:
+    if hasattr(hidden_layer_sizes, "__len__") and not len(hidden_layer_sizes):
         return []
     advice = "outermost first, such as (256, 64); () is no hidden layer"
     return check_sizes("hidden_layer_sizes", hidden_layer_sizes, advice)

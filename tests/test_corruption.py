@@ -52,6 +52,20 @@ def test_salt_and_pepper_are_the_extremes_as_often_each(rows):
         assert hit.float().mean().item() == pytest.approx(0.2, abs=0.01)
 
 
+@pytest.mark.parametrize("shape", [(3, 40), (1, 10, 12), (2, 6, 8, 10)], ids=str)
+def test_block_hides_a_box_inside_images(shape):
+    hidden = corrupted("block", 0.3, x=torch.ones(300, *shape)) == 0
+    assert (hidden == hidden[:, :1]).all()
+    share = 0.3 ** (1 / len(shape[1:]))
+    for axis, size in enumerate(shape[1:], 2):
+        others = [a for a in range(1, hidden.ndim) if a != axis]
+        along = hidden.amax(others)
+        assert (along.sum(1) == round(share * size)).all()
+        # In one piece: hidden places begin once, or at the edge.
+        assert (along[:, 1:] & ~along[:, :-1]).sum(1).add(along[:, 0]).eq(1).all()
+        assert along.any(0).all()
+
+
 def test_block_hides_neighbours_on_a_ring(rows):
     hidden = corrupted("block", 0.3, x=rows) == 0
     starts = hidden & ~hidden.roll(1, dims=1)
