@@ -172,10 +172,7 @@ class Convolutional(Network):
             widen[0],
         )
         self.bias = nn.Parameter(torch.empty(math.prod(shape), device="cpu"))
-        products = [a * b * window.n_products for (a, b), window in steps]
-        self._n_products = 2 * sum(products + [a * b for a, b in pairwise(sizes)])
-        layers = [b * math.prod(window.outputs) for (_, b), window in steps]
-        self._largest_layer = max(math.prod(shape), *sizes, *layers)
+        self._steps, self._sizes = steps, sizes
         # Whatever torch's default is, and activations may have weights too.
         self.to("cpu", torch.float32)
         if memory_format := MEMORY_FORMATS.get(len(shape) - 1):
@@ -183,11 +180,13 @@ class Convolutional(Network):
 
     @property
     def n_products(self) -> int:
-        return self._n_products
+        products = [a * b * window.n_products for (a, b), window in self._steps]
+        return 2 * sum(products + [a * b for a, b in pairwise(self._sizes)])
 
     @property
     def largest_layer(self) -> int:
-        return self._largest_layer
+        layers = [b * math.prod(window.outputs) for (_, b), window in self._steps]
+        return max(math.prod(self.shape), *self._sizes, *layers)
 
     def encode(self, x: Tensor) -> Tensor:
         images = x.reshape(-1, *self.shape)
