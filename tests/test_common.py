@@ -34,7 +34,8 @@ OWN = {
         {"init": "random"},
         {"early_stopping": False},
         {"ordered": True},
-        {"n_components": 0.9},
+        # The longest of all, and as ordered as the one before.
+        {"n_components": 0.9} | FEW,
         {"n_components": None},
         {"learning_rate": "constant", "weight_decay": 0.1, "n_iter_no_change": 5},
         {"loss": "gaussian"},
