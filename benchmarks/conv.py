@@ -2,7 +2,8 @@
 
 Test error is the mean squared error of a pixel, in [0, 1]. Published are the
 autoencoder of Sainburg, McInnes and Gentner (2021), convolutional too, and their PCA.
-Settings were chosen on training images of MNIST alone.
+Settings were chosen on training images of MNIST, the weight decay on training rows of
+digits, ECG5000, faces and patches of photographs too.
 """
 
 import pathlib
