@@ -6,20 +6,21 @@ from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.utils._param_validation import Options, validate_parameter_constraints
+from sklearn.utils._param_validation import Options
 from torch import nn
 
 from ._convolutions import NORMALIZATIONS, UPSAMPLINGS, Convolutional
 from ._corrupting import CorruptingAutoencoder
 from ._corruption import Corruption, of_images
+from ._embedding import EmbeddingAutoencoder
 from ._layout import Shape, check_images, find_shape, flatten, said_shape
 from ._parameters import autoencoder
 from ._schedule import Schedule
-from ._validation import COUNT, POSITIVE_INTEGER, check_layer_sizes, check_sizes, names
+from ._validation import POSITIVE_INTEGER, check_layer_sizes, check_sizes, names
 
 
 @autoencoder
-class ConvAE(CorruptingAutoencoder):
+class ConvAE(EmbeddingAutoencoder, CorruptingAutoencoder):
     """Convolutional autoencoder of signals, images and volumes.
 
     Minimises ``mean_i loss(x_i, decode(encode(corrupt(x_i))))`` where ``encode`` is
@@ -76,13 +77,7 @@ class ConvAE(CorruptingAutoencoder):
         What follows convolutions, save the decoder's last: batch normalization,
         normalization over all channels and places of a row, or nothing.
 
-    transform_max_iter : int, default=0
-        Gradient steps by which ``transform`` improves each code: towards the minimum of
-        ``||x - decode(z)||^2``, which the encoder only guesses [4]_. ``reconstruct``,
-        ``score`` and ``score_samples`` see the better codes; ``jacobian``, held-out
-        scores and training the encoder's. A step costs as much as three times decoding.
-        It fits noise too, and of rows with NaN what is known: it is not for taking
-        noise off or filling gaps in, which many steps make worse.
+    <embedding parameters>
 
     <corruption parameters>
 
@@ -118,6 +113,8 @@ class ConvAE(CorruptingAutoencoder):
        artifacts", Distill, 2016.
     .. [4] Y. Kim, S. Wiseman, A. Miller, D. Sontag and A. Rush, "Semi-amortized
        variational autoencoders", ICML 2018.
+    .. [5] T. Sainburg, L. McInnes and T. Gentner, "Parametric UMAP embeddings for
+       representation and semisupervised learning", Neural Computation 33, 2021.
 
     Examples
     --------
@@ -142,12 +139,12 @@ class ConvAE(CorruptingAutoencoder):
     stride: int | Sequence[int] = 2
     upsampling: str = "transpose"
     normalization: str | None = None
-    transform_max_iter: int = 0
     activation: str | Callable[[], nn.Module] = "silu"
     learning_rate_init: float = 0.003
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **CorruptingAutoencoder._parameter_constraints,
+        **EmbeddingAutoencoder._parameter_constraints,
         "image_shape": ["array-like", POSITIVE_INTEGER, None],
         "spatial_dims": [names({"auto"}), Options(Integral, {1, 2, 3})],
         "channels": ["array-like", POSITIVE_INTEGER],
@@ -155,7 +152,6 @@ class ConvAE(CorruptingAutoencoder):
         "stride": ["array-like", POSITIVE_INTEGER],
         "upsampling": [names(UPSAMPLINGS)],
         "normalization": [names(NORMALIZATIONS), None],
-        "transform_max_iter": [COUNT],
     }
 
     _network_class = Convolutional
@@ -174,12 +170,6 @@ class ConvAE(CorruptingAutoencoder):
 
     def _in_layout(self, rows: np.ndarray) -> np.ndarray:
         return rows.reshape(*rows.shape[:-1], *self._layout)
-
-    def _n_refinements(self) -> int:
-        # It may be set after fit, which checks parameters.
-        given = {"transform_max_iter": self.transform_max_iter}
-        validate_parameter_constraints({n: [COUNT] for n in given}, given, "ConvAE")
-        return int(self.transform_max_iter)
 
     def _parameters_of_the_fit(self) -> dict[str, Any]:
         layout = {

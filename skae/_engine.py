@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ._devices import place, seeded, to_arrays, to_tensors
 from ._floor import Judge, Map, is_worse, overall
+from ._neighbors import PairedBatches, nearest
 from ._rows import Batches, hold_out
 from ._solvers import LBFGS_SCALE, is_decayed, is_full_batch, make_solver
 from ._stopping import Stopping, is_deliberate
@@ -38,6 +39,7 @@ class Engine(NeuralNet):
         tol: float,
         n_iter_no_change: int,
         draws_globally: bool,
+        n_neighbors: int,
         **kwargs: Any,
     ) -> None:
         optimizer, options = make_solver(solver, learning_rate_init, weight_decay)
@@ -46,6 +48,8 @@ class Engine(NeuralNet):
         self.ridge = weight_decay if self.full_batch else 0.0
         self.generator = torch.Generator("cpu")
         self.draws_globally = draws_globally
+        # Of each row, one in a step; 0 for none.
+        self.n_neighbors = n_neighbors
         self.validation_fraction = validation_fraction
         self.monitor = "valid_loss" if validation_fraction else "train_loss"
         # Whether the first weights are good enough to go back to.
@@ -96,6 +100,8 @@ class Engine(NeuralNet):
         network = self.module_
         n_training = len(self._split(n_rows)[0])
         batches = {self.batch_size, n_training % self.batch_size}
+        if self.n_neighbors:
+            batches = {2 * n for n in batches}
         widths = {n for w in network.parameters() for n in w.shape}
         convolves = any(w.ndim > 2 for w in network.parameters())
         return reproducible_threads(widths, batches, network.n_products, convolves)
@@ -156,7 +162,8 @@ class Engine(NeuralNet):
 
     def _has_grown(self) -> bool:
         """Whether the last loss is far above what it was without training."""
-        if self.criterion_.penalty is not None or not self.epochs():
+        priced = self.criterion_.penalty is not None or self.criterion_.attraction
+        if priced or not self.epochs():
             return False
         last = self.epochs()[-1]["train_loss"]
         return bool(last > self.loss_before + max(1.0, abs(self.loss_before)))
@@ -190,6 +197,9 @@ class Engine(NeuralNet):
         self.loss_before = self._loss_before()
         if held_out is not None:
             self.judge = self._judge(held_out)
+        if self.n_neighbors:
+            seed = self.split_seed
+            self.neighbors = nearest(X, training, self.n_neighbors, seed)
         self.n_steps = 0
         self.last_step = self.max_epochs * math.ceil(len(training) / self.batch_size)
         if self.decays:
@@ -231,7 +241,10 @@ class Engine(NeuralNet):
             return Batches(self.rows, dataset, n_rows, device)
         if self.full_batch:
             return Batches(self.rows, dataset, len(dataset), device)
-        return Batches(self.rows, dataset, self.batch_size, device, self.generator)
+        settings = self.rows, dataset, self.batch_size, device, self.generator
+        if self.n_neighbors:
+            return PairedBatches(*settings, neighbors=self.neighbors)
+        return Batches(*settings)
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **_: Any

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ._links import Link, Log, Logit, excess, log_ratio
+from ._neighbors import attraction
 
 
 class Loss(nn.Module):
@@ -186,6 +187,8 @@ class Objective(nn.Module):
 
     #: Whether it changes as it is minimised, so that the last weights are the best.
     is_moving = False
+    #: Weight of what keeps neighbours together, in batches of pairs.
+    attraction = 0.0
 
     def __init__(
         self,
@@ -203,7 +206,8 @@ class Objective(nn.Module):
     def forward(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
         seen = self.see(x, generator)
         code, price = self.encode(network, seen, generator)
-        return self.compare(network, code, x, seen) + price
+        loss = self.compare(network, code, x, seen) + price
+        return loss + self.attraction * attraction(code) if self.attraction else loss
 
     def see(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return rows as the network sees them."""

@@ -89,6 +89,27 @@ def autoencoder(cls: T) -> T:
 
 
 DOCUMENTATION = {
+    "<embedding parameters>": """
+    neighbor_weight : float, default=0.0
+        Weight of the cross-entropy of UMAP, ``mean_ij log(1 + d_ij^2) + 5 mean_ik
+        log((1 + d_ik^2) / (0.001 + d_ik^2))``, where ``d`` are distances of codes,
+        ``j`` is one of the neighbours of row ``i``, and ``k`` any other [5]_: codes of
+        neighbours keep together, and groups show in pictures; 1.0 is a good start.
+        Held-out errors do not see what it gains: the last weights are kept, unless PCA
+        reconstructs better. It adds a pass of the network for each row.
+
+    n_neighbors : int, default=15
+        Rows near a row in the data, by Euclidean distance along the 50 widest axes,
+        among 65,536 rows at most. Not used without ``neighbor_weight``.
+
+    transform_max_iter : int, default=0
+        Gradient steps by which ``transform`` improves each code: towards the minimum of
+        ``||x - decode(z)||^2``, which the encoder only guesses [4]_. ``reconstruct``,
+        ``score`` and ``score_samples`` see the better codes; ``jacobian``, held-out
+        scores and training the encoder's. A step costs as much as three times decoding.
+        It fits noise too, and of rows with NaN what is known: it is not for taking
+        noise off or filling gaps in, which many steps make worse.
+""",
     "<corruption parameters>": """
     noise : str or callable, default="gaussian"
         Corruption of rows less ``mean_`` and divided by ``scale_``:

@@ -191,15 +191,20 @@ class Batches:
         self.device, self.generator = device, generator
 
     def __iter__(self) -> Iterator[Tensor]:
-        index = self.index
-        if self.generator is not None:
-            index = index[
-                torch.randperm(len(index), generator=self.generator, device="cpu")
-            ]
         home = getattr(self.rows, "device", torch.device("cpu"))
-        for chosen in torch.split(index.to(home), self.batch_size):
-            batch = self.rows.index_select(0, chosen)
+        for chosen in self._choose():
+            batch = self.rows.index_select(0, chosen.to(home))
             yield batch if home == self.device else self._send(batch)
+
+    def _choose(self) -> Iterator[Tensor]:
+        """Return the rows of each batch."""
+        return iter(torch.split(self._shuffled(self.index), self.batch_size))
+
+    def _shuffled(self, index: Tensor) -> Tensor:
+        if self.generator is None:
+            return index
+        order = torch.randperm(len(index), generator=self.generator, device="cpu")
+        return index[order]
 
     def _send(self, batch: Tensor) -> Tensor:
         if self.device.type == "cuda":

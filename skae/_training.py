@@ -90,6 +90,10 @@ class Trainable(SharedParameters):
         """Return what is minimised."""
         return Objective(make_loss(self.loss, self.mean_, self.scale_))
 
+    def _n_neighbors(self) -> int:
+        """Return how many neighbours of a row it may be trained with; 0 for none."""
+        return 0
+
     def _check_rows(self, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
         """Return flat rows that the network can take, or raise."""
         return check_rows(self, X, reset=reset, min_samples=min_samples)
@@ -260,6 +264,7 @@ class Trainable(SharedParameters):
             keeps_start=self._fitted["init"] == "pca",
             tol=self.tol,
             # A user's activation may draw from the only generator that it knows.
+            n_neighbors=self._n_neighbors(),
             draws_globally=callable(self.activation) or callable(self.code_activation),
             **pace,
             callbacks=check_callbacks(self.callbacks),

@@ -10,10 +10,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ._base import BaseAutoencoder
+from ._embedding import EmbeddingAutoencoder
 from ._engine import Engine
 from ._networks import Residual, prefix_widths
-from ._objectives import Objective, OrderedObjective, make_loss
+from ._objectives import Objective, OrderedObjective
 from ._parameters import SharedParameters, autoencoder
 from ._pca import fit_pca
 from ._rows import Rows, chunks, standardise
@@ -31,7 +31,7 @@ def _has_order(estimator: Any) -> bool:
 
 
 @autoencoder
-class UndercompleteAE(BaseAutoencoder):
+class UndercompleteAE(EmbeddingAutoencoder):
     """Autoencoder whose code is narrower than its input.
 
     Minimises ``mean_i loss(x_i, decode(encode(x_i)))`` over the weights of two
@@ -64,6 +64,8 @@ class UndercompleteAE(BaseAutoencoder):
         Whether every prefix of the code shall be a good code. Takes eight times as
         long and more.
 
+    <embedding parameters>
+
     <network parameters>
 
     <training parameters>
@@ -92,6 +94,10 @@ class UndercompleteAE(BaseAutoencoder):
        singular value decomposition", Biological Cybernetics 59, 1988.
     .. [3] O. Rippel, M. Gelbart and R. Adams, "Learning ordered representations with
        nested dropout", ICML 2014.
+    .. [4] Y. Kim, S. Wiseman, A. Miller, D. Sontag and A. Rush, "Semi-amortized
+       variational autoencoders", ICML 2018.
+    .. [5] T. Sainburg, L. McInnes and T. Gentner, "Parametric UMAP embeddings for
+       representation and semisupervised learning", Neural Computation 33, 2021.
 
     Examples
     --------
@@ -112,7 +118,7 @@ class UndercompleteAE(BaseAutoencoder):
     ordered: bool = False
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **SharedParameters._parameter_constraints,
+        **EmbeddingAutoencoder._parameter_constraints,
         "n_components": [
             *SharedParameters._parameter_constraints["n_components"],
             FRACTION,
@@ -165,10 +171,11 @@ class UndercompleteAE(BaseAutoencoder):
         return self.ordered or is_share(self.n_components)
 
     def _objective(self) -> Objective:
+        objective = super()._objective()
         if not self._is_ordered():
-            return super()._objective()
-        loss = make_loss(self.loss, self.mean_, self.scale_)
-        return OrderedObjective(loss, self._prefix_weights())
+            return objective
+        ordered = OrderedObjective(objective.loss, self._prefix_weights())
+        return self._attracting(ordered)
 
     def _prefix_weights(self) -> np.ndarray:
         """Weigh losses so that each width counts for a share of what PCA misses there.

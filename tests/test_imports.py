@@ -27,9 +27,11 @@ ESTIMATOR = LEAVES | {"_networks", "_objectives", "_engine", "_parameters", "_ba
 ALLOWED = {
     **{leaf: set() for leaf in LEAVES},
     "_networks": {"_links"},
-    "_objectives": {"_links"},
+    "_neighbors": {"_pca", "_rows"},
+    "_objectives": {"_links", "_neighbors"},
     "_floor": {"_links"},
-    "_engine": {"_floor", "_rows", "_devices", "_solvers", "_stopping", "_threads"},
+    "_engine": {"_floor", "_neighbors", "_rows", "_devices", "_solvers"}
+    | {"_stopping", "_threads"},
     "_codec": {"_networks", "_objectives", "_rows", "_devices", "_refinement"},
     "_parameters": LEAVES | {"_networks", "_objectives"},
     "_training": LEAVES
@@ -40,9 +42,11 @@ ALLOWED = {
     "_convolutions": {"_networks"},
     "_layout": {"_validation"},
     "_corrupting": ESTIMATOR,
-    "_undercomplete": ESTIMATOR,
+    "_embedding": ESTIMATOR,
+    "_undercomplete": ESTIMATOR | {"_embedding"},
     "_denoising": {"_corrupting", "_parameters"},
-    "_conv": LEAVES | {"_layout", "_convolutions", "_corrupting", "_parameters"},
+    "_conv": LEAVES
+    | {"_layout", "_convolutions", "_corrupting", "_embedding", "_parameters"},
     "_sparse": ESTIMATOR | {"_sparsity"},
     "_contractive": ESTIMATOR | {"_contraction"},
     # These know a fitted estimator by what it does.
