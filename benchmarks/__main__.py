@@ -12,13 +12,37 @@ import sys
 from rich.console import Console
 
 from . import (
+    alpha,
+    conv,
+    conv_denoising,
+    conv_signals,
+    denoising,
     digits,
+    epoch,
+    floor,
+    k_sparse,
+    ordered,
+    overcomplete,
+    search,
+    steps,
 )
 from ._data import MissingData
 from ._runner import Options, Suite, report, run_suite
 
 SUITES: dict[str, Suite] = {
     "digits": digits.SUITE,
+    "alpha": alpha.SUITE,
+    "conv": conv.SUITE,
+    "conv_denoising": conv_denoising.SUITE,
+    "conv_signals": conv_signals.SUITE,
+    "denoising": denoising.SUITE,
+    "epoch": epoch.SUITE,
+    "floor": floor.SUITE,
+    "k_sparse": k_sparse.SUITE,
+    "ordered": ordered.SUITE,
+    "overcomplete": overcomplete.SUITE,
+    "search": search.SUITE,
+    "steps": steps.SUITE,
 }
 RECORDS = pathlib.Path(__file__).parents[1] / "docs" / "records"
 

@@ -322,6 +322,11 @@ def _split(rows: Rows, scale: bool = False) -> tuple[Rows, Rows]:
     return train, test
 
 
+def names() -> list[str]:
+    """Return the names of all data sets, those of SKAE_DATA too."""
+    return [*_loaders(), *_stored_loaders(pathlib.Path())]
+
+
 def load() -> dict[str, Callable[[], tuple[Rows, Rows]]]:
     """Return what reads training and test rows, by name; raw units, or scaled."""
     loaders = _loaders()
