@@ -116,8 +116,10 @@ class Record:
 
     def _row(self, line: dict[str, Any]) -> Row:
         row = line["case"] | line["figures"] | {"seconds": line["seconds"]}
-        path = self._arrays(line["case"])
-        return row | dict(np.load(path)) if path.exists() else row
+        if (path := self._arrays(line["case"])).exists():
+            with np.load(path) as arrays:
+                row |= dict(arrays)
+        return row
 
     def _arrays(self, case: Case) -> pathlib.Path:
         """Name the file of a case's arrays."""
