@@ -61,13 +61,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", nargs="+", default=[], help="only these data sets")
     parser.add_argument("--seeds", type=int, metavar="N", help="so many seeds")
     parser.add_argument(
-        "--quick", action="store_true", help="small cases, which need no SKAE_DATA"
+        "--quick", action="store_true", help="small cases, that need no SKAE_DATA"
     )
     parser.add_argument(
         "--output",
         type=pathlib.Path,
-        help="folder of records, tables and figures (default: results, or results/quick"
-        " with --quick; docs/records of a report)",
+        help="folder of records, tables and figures (default: results, of a report "
+        "docs/records); quick ones go to a folder in it",
     )
     found = parser.parse_args(arguments)
     found.is_report = found.names[:1] == ["report"]
@@ -86,7 +86,9 @@ def main() -> None:
         for name in found.names:
             report(name, SUITES[name], found.output or RECORDS, console)
         return
-    folder = found.output or pathlib.Path("results/quick" if found.quick else "results")
+    folder = found.output or pathlib.Path("results")
+    if found.quick:
+        folder /= "quick"
     options = Options(found.quick, found.seeds)
     for name in found.names:
         run_suite(name, SUITES[name], options, found.data, folder, console)

@@ -143,7 +143,10 @@ def run_suite(
     """Run the cases that the record lacks, and report."""
     record, wanted = Record(folder, name), chosen_cases(suite, options, data)
     cases = [case for case in wanted if not _data.is_missing(case.get("data"))]
-    if wanted and not cases:
+    if not wanted:
+        console.print(f"{name} has no case of {', '.join(data)}")
+        return
+    if not cases:
         raise _data.MissingData(f"{name}: {_data.HINT}")
     if len(cases) < len(wanted):
         console.print(f"{len(wanted) - len(cases)} cases are left out. {_data.HINT}")

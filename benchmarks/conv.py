@@ -16,7 +16,7 @@ from sklearn.decomposition import PCA
 
 from skae import ConvAE
 
-from ._data import rows
+from ._data import labelled
 from ._runner import Case, Options, Row, Suite, write_table
 
 WIDTH = 64
@@ -70,7 +70,8 @@ def run(
     n_rows: int | None = None,
 ) -> dict[str, Any]:
     """Return errors of PCA and of ours, seconds, and the curve of the recipe."""
-    train, test = (part.astype(np.float32) for part in rows(data))
+    X, _, X_test, _ = labelled(data)
+    train, test = X.astype(np.float32), X_test.astype(np.float32)
     train, side = train[:n_rows], int(test.shape[1] ** 0.5)
     start = time.perf_counter()
     ae = ConvAE(

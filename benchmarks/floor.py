@@ -22,7 +22,7 @@ from ._runner import Case, Options, Row, Suite, write_table
 WIDTHS = (2, 8, 32)
 N_SEEDS = 3
 LARGE = ("MNIST", "Fashion-MNIST")
-QUICK = ("iris", "wine, scaled", "S-curve", "bumps")
+QUICK = ("iris", "wine, scaled", "S-curve")
 EXACT = 1e-9
 
 

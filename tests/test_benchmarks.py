@@ -176,6 +176,12 @@ def test_data_and_seeds_choose_among_cases(suite):
     assert seeds(["b"], seeds=3) == [("b", 0), ("b", 1), ("b", 2)]
 
 
+def test_data_of_no_case(suite, tmp_path, capsys):
+    run_all(suite, tmp_path, data=["c"])
+    assert "totals has no case of c" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
 def test_command_line(capsys):
     assert parse([]).names == ["digits"]
     assert parse(["--quick"]).names == parse(["report"]).names == list(SUITES)
