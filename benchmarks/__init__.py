@@ -1,1 +1,4 @@
-"""Benchmarks of skae: ``python -m benchmarks [SUITE]``."""
+"""Benchmarks of skae: ``python -m benchmarks [NAME ...]``.
+
+A module is a suite, and ends with ``SUITE``, which ``__main__`` lists.
+"""

@@ -1,7 +1,15 @@
-"""Run a suite: print its table, and write its record and figure."""
+"""Run suites, which print their tables and write records and figures.
+
+Suites are named; without a name it is "digits", or with --quick all. A run that was
+stopped goes on where it stopped: finished cases are in the record, NAME.jsonl.
+"report" writes the tables and figures of the records anew.
+"""
 
 import argparse
 import pathlib
+import sys
+
+from rich.console import Console
 
 from . import (
     alpha,
@@ -18,55 +26,78 @@ from . import (
     search,
     steps,
 )
+from ._data import MissingData
+from ._runner import Options, Suite, report, run_suite
 
-SUITES = {
-    "digits": digits.main,
-    "alpha": alpha.main,
-    "conv": conv.main,
-    "conv_denoising": conv_denoising.main,
-    "conv_signals": conv_signals.main,
-    "denoising": denoising.main,
-    "epoch": epoch.main,
-    "floor": floor.main,
-    "k_sparse": k_sparse.main,
-    "ordered": ordered.main,
-    "overcomplete": overcomplete.main,
-    "search": search.main,
-    "steps": steps.main,
+SUITES: dict[str, Suite] = {
+    "digits": digits.SUITE,
+    "alpha": alpha.SUITE,
+    "conv": conv.SUITE,
+    "conv_denoising": conv_denoising.SUITE,
+    "conv_signals": conv_signals.SUITE,
+    "denoising": denoising.SUITE,
+    "epoch": epoch.SUITE,
+    "floor": floor.SUITE,
+    "k_sparse": k_sparse.SUITE,
+    "ordered": ordered.SUITE,
+    "overcomplete": overcomplete.SUITE,
+    "search": search.SUITE,
+    "steps": steps.SUITE,
 }
+RECORDS = pathlib.Path(__file__).parents[1] / "docs" / "records"
 
 
-def main() -> None:
-    """Parse the command line and run the suite it names."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog="\n".join(
+            f"{name:15} {suite.summary}" for name, suite in SUITES.items()
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="report, or suites")
+    parser.add_argument("--data", nargs="+", default=[], help="only these data sets")
+    parser.add_argument("--seeds", type=int, metavar="N", help="so many seeds")
     parser.add_argument(
-        "suite",
-        nargs="?",
-        choices=SUITES,
-        default="digits",
-        help="digits: PCA and UndercompleteAE on scikit-learn's digits (the default); "
-        "alpha: what a penalty reaches over its weight; "
-        "conv: convolutions on MNIST and Fashion-MNIST; "
-        "conv_denoising: convolutions against noise, filters and gaps; "
-        "conv_signals: convolutions of heartbeats and of volumes; "
-        "denoising: noise and missing values, beside PCA, filters and imputers; "
-        "epoch: a training epoch beside a loop written by hand; "
-        "floor: test errors over PCA's on many data sets; "
-        "k_sparse: frozen features of MNIST and a linear classifier; "
-        "ordered: prefixes of one code beside PCA and separate fits; "
-        "overcomplete: codes wider than the input, for a linear classifier; "
-        "search: candidates for the defaults, on training rows; "
-        "steps: the cost of a training step of each kind",
+        "--quick", action="store_true", help="small cases, that need no SKAE_DATA"
     )
     parser.add_argument(
         "--output",
         type=pathlib.Path,
-        default=pathlib.Path("results"),
-        help="folder for the record and the figure (default: results)",
+        help="folder of records, tables and figures (default: results, of a report "
+        "docs/records); quick ones go to a folder in it",
     )
-    arguments = parser.parse_args()
-    SUITES[arguments.suite](arguments.output)
+    found = parser.parse_args(arguments)
+    found.is_report = found.names[:1] == ["report"]
+    names = found.names[1:] if found.is_report else found.names
+    if unknown := [name for name in names if name not in SUITES]:
+        parser.error(f"no suite is named {unknown[0]!r}: {', '.join(SUITES)}")
+    everything = found.is_report or found.quick
+    found.names = names or (list(SUITES) if everything else ["digits"])
+    return found
+
+
+def main() -> None:
+    """Run, or report on, the suites that the command line names."""
+    found, console = parse(), Console()
+    if found.is_report:
+        for name in found.names:
+            report(name, SUITES[name], found.output or RECORDS, console)
+        return
+    folder = found.output or pathlib.Path("results")
+    if found.quick:
+        folder /= "quick"
+    options = Options(found.quick, found.seeds)
+    for name in found.names:
+        run_suite(name, SUITES[name], options, found.data, folder, console)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MissingData as missing:
+        sys.exit(missing.args[0])
+    except KeyboardInterrupt:
+        sys.exit("Stopped; the same command goes on from here.")

@@ -4,7 +4,9 @@ Each is a pair of training and test rows, split once and for all, so that a sear
 defaults which keeps to training rows never meets the rows that judge them.
 """
 
+import functools
 import gzip
+import hashlib
 import os
 import pathlib
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 Rows = np.ndarray
 Maker = Callable[[np.random.Generator], Rows]
 TEST_SHARE = 0.25
+PHOTOGRAPHS = "photographs"
 
 
 def _lift(rows: Rows, n_features: int, rng: np.random.Generator) -> Rows:
@@ -237,17 +240,35 @@ def _stored(root: pathlib.Path) -> dict[str, Callable[[], Rows | tuple[Rows, Row
     }
 
 
+HINT = "Name the folder that holds the data sets by SKAE_DATA."
+
+
+class MissingData(LookupError):
+    """No folder is named that holds the data sets which are not shipped."""
+
+
 def stored_folder(name: str) -> pathlib.Path:
     """Return a folder of SKAE_DATA."""
     if not (folder := os.environ.get("SKAE_DATA")):
-        raise SystemExit(f"Name the folder that holds {name}/ by SKAE_DATA.")
+        raise MissingData(f"{name}: {HINT}")
     return pathlib.Path(folder) / name
 
 
-def stored_rows(name: str) -> tuple[Rows, Rows]:
-    """Return training and test rows of a data set of SKAE_DATA."""
-    found = _stored(stored_folder("."))[name]()
-    return found if isinstance(found, tuple) else _split(found)
+_hashes: dict[str, str] = {}
+
+
+def remember(name: str, *arrays: Rows) -> None:
+    """Keep a short hash of the arrays of a data set, for the record."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array))
+    _hashes[name] = digest.hexdigest()[:12]
+
+
+def hash_of(name: str | None) -> str | None:
+    """Return the hash of a data set, as it was last read."""
+    return _hashes.get(name) if name else None
 
 
 def photographs(name: str) -> list[Rows]:
@@ -255,7 +276,9 @@ def photographs(name: str) -> list[Rows]:
     from PIL import Image
 
     folder = stored_folder("photos") / name
-    return [np.asarray(Image.open(f), float) / 255 for f in sorted(folder.iterdir())]
+    images = [np.asarray(Image.open(f), float) / 255 for f in sorted(folder.iterdir())]
+    remember(PHOTOGRAPHS, *images)
+    return images
 
 
 def labelled_heartbeats() -> tuple[Rows, Rows]:
@@ -263,20 +286,32 @@ def labelled_heartbeats() -> tuple[Rows, Rows]:
     folder = stored_folder("ucr") / "ECG5000"
     train = np.loadtxt(folder / "ECG5000_TRAIN.tsv")
     rows = np.concatenate([train, np.load(folder / "ECG5000_TEST.npy")])
+    remember("ECG5000", rows)
     return rows[:, 1:], rows[:, 0].astype(int)
 
 
-def labelled_mnist() -> tuple[Rows, Rows, Rows, Rows]:
-    """Return images and labels to train on, and those to test on; needs SKAE_DATA."""
-    mnist = stored_folder("mnist")
-    train, test = (
-        (
-            _idx(mnist / f"{part}-images-idx3-ubyte.gz"),
-            _labels(mnist / f"{part}-labels-idx1-ubyte.gz"),
+def labelled(name: str) -> tuple[Rows, Rows, Rows, Rows]:
+    """Return images (0 to 255) and labels to train on, and those to test on.
+
+    "MNIST" and "Fashion-MNIST" need SKAE_DATA, "digits" is scikit-learn's.
+    """
+    if name == "digits":
+        X, y = datasets.load_digits(return_X_y=True)
+        grey = np.round(X * (255 / 16)).astype(np.uint8)
+        X, X_test, y, y_test = train_test_split(
+            grey, y, test_size=TEST_SHARE, random_state=0
         )
-        for part in ("train", "t10k")
-    )
-    return *train, *test
+    else:
+        folder = stored_folder(name.lower())
+        X, X_test = (
+            _idx(folder / f"{part}-images-idx3-ubyte.gz") for part in ("train", "t10k")
+        )
+        y, y_test = (
+            _labels(folder / f"{part}-labels-idx1-ubyte.gz")
+            for part in ("train", "t10k")
+        )
+    remember(name, X, X_test)
+    return X, y, X_test, y_test
 
 
 def _split(rows: Rows, scale: bool = False) -> tuple[Rows, Rows]:
@@ -287,8 +322,44 @@ def _split(rows: Rows, scale: bool = False) -> tuple[Rows, Rows]:
     return train, test
 
 
+def names() -> list[str]:
+    """Return the names of all data sets, those of SKAE_DATA too."""
+    return [*_loaders(), *_stored_loaders(pathlib.Path())]
+
+
 def load() -> dict[str, Callable[[], tuple[Rows, Rows]]]:
     """Return what reads training and test rows, by name; raw units, or scaled."""
+    loaders = _loaders()
+    if folder := os.environ.get("SKAE_DATA"):
+        loaders |= _stored_loaders(pathlib.Path(folder))
+    return {
+        name: functools.partial(_remembered, name, read)
+        for name, read in loaders.items()
+    }
+
+
+def is_missing(name: str | None) -> bool:
+    """Tell whether a data set wants SKAE_DATA, which is not set."""
+    is_stored = name == PHOTOGRAPHS or name in _stored_loaders(pathlib.Path())
+    return is_stored and "SKAE_DATA" not in os.environ
+
+
+def rows(name: str) -> tuple[Rows, Rows]:
+    """Return training and test rows of one data set."""
+    if is_missing(name):
+        raise MissingData(f"{name}: {HINT}")
+    return load()[name]()
+
+
+def _remembered(name: str, read: Callable[[], tuple[Rows, Rows]]) -> tuple[Rows, Rows]:
+    """Read training and test rows, and keep their hash."""
+    train, test = read()
+    remember(name, train, test)
+    return train, test
+
+
+def _loaders() -> dict[str, Callable[[], tuple[Rows, Rows]]]:
+    """Return readers of what scikit-learn ships, and of what is made."""
     loaders: dict[str, Callable[[], tuple[Rows, Rows]]] = {}
     for name, ship in SHIPPED.items():
         loaders[name] = lambda ship=ship: _split(ship(return_X_y=True)[0])
@@ -299,12 +370,21 @@ def load() -> dict[str, Callable[[], tuple[Rows, Rows]]]:
         )
     for name, make in MADE.items():
         loaders[name] = lambda make=make: _split(make(np.random.default_rng(0)))
-    if folder := os.environ.get("SKAE_DATA"):
-        for name, read in _stored(pathlib.Path(folder)).items():
-            loaders[name] = lambda read=read: (
-                found if isinstance(found := read(), tuple) else _split(found)
-            )
-        for name in ("shuttle", "mammography", "annthyroid"):
-            read = _stored(pathlib.Path(folder))[name]
-            loaders[f"{name}, scaled"] = lambda read=read: _split(read(), scale=True)
+    return loaders
+
+
+def _stored_loaders(
+    folder: pathlib.Path,
+) -> dict[str, Callable[[], tuple[Rows, Rows]]]:
+    """Return readers of the files of SKAE_DATA."""
+    readers = _stored(folder)
+    loaders: dict[str, Callable[[], tuple[Rows, Rows]]] = {
+        name: lambda read=read: (
+            found if isinstance(found := read(), tuple) else _split(found)
+        )
+        for name, read in readers.items()
+    }
+    for name in ("shuttle", "mammography", "annthyroid"):
+        read = readers[name]
+        loaders[f"{name}, scaled"] = lambda read=read: _split(read(), scale=True)
     return loaders

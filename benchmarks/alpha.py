@@ -9,19 +9,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
-from rich.console import Console
-from rich.progress import track
+from rich.table import Table
 from sklearn.datasets import load_digits
 
 from skae import ContractiveAE, SparseAE
 
-from ._record import write_record, write_table
+from ._data import remember
+from ._runner import Case, Options, Row, Suite, write_table
 
 # The noise of small batches slows them down.
 N_STEPS = {32: 10_000, 256: 8000}
-N_JOBS = 2
-CASES = {"batch 32": (32, 1), "batch 256": (256, 1), "doubled": (32, 2)}
+SETTINGS = {"batch 32": (32, 1), "batch 256": (256, 1), "doubled": (32, 2)}
 TARGET = 0.05
 
 
@@ -56,11 +54,32 @@ PENALTIES: dict[str, tuple[Any, Measure, tuple[float, ...]]] = {
 }
 
 
-def run(penalty: str, alpha: float, case: str, n_steps: int) -> dict[str, Any]:
+def cases(options: Options) -> list[Case]:
+    """Return each penalty with its weights, in each setting."""
+    penalties = ("L1", "contractive") if options.quick else PENALTIES
+    return [
+        {
+            "data": "digits",
+            "penalty": penalty,
+            "alpha": alpha,
+            "setting": setting,
+            "n_steps": 300 if options.quick else N_STEPS[SETTINGS[setting][0]],
+        }
+        for penalty in penalties
+        for alpha in PENALTIES[penalty][-1][:: 5 if options.quick else 1]
+        for setting in SETTINGS
+    ]
+
+
+def run(
+    data: str, penalty: str, alpha: float, setting: str, n_steps: int
+) -> dict[str, Any]:
     """Return what one fit reaches."""
     estimator, measure, _ = PENALTIES[penalty]
-    batch_size, copies = CASES[case]
-    X = np.tile(load_digits().data, copies)
+    batch_size, copies = SETTINGS[setting]
+    X = load_digits().data
+    remember(data, X)
+    X = np.tile(X, copies)
     estimator.set_params(
         alpha=alpha,
         batch_size=batch_size,
@@ -72,49 +91,32 @@ def run(penalty: str, alpha: float, case: str, n_steps: int) -> dict[str, Any]:
         random_state=0,
     ).fit(X)
     return {
-        "penalty": penalty,
-        "alpha": alpha,
-        "case": case,
         "reached": round(measure(estimator, X), 5),
         "explained_variance": round(estimator.score(X), 4),
     }
 
 
-def reached(runs: list[dict[str, Any]], penalty: str) -> np.ndarray:
-    """Return what was reached: a row for each alpha, a column for each case."""
-    chosen = [r["reached"] for r in runs if r["penalty"] == penalty]
-    return np.reshape(chosen, (-1, len(CASES)))
+def reached(rows: list[Row], penalty: str) -> np.ndarray:
+    """Return what was reached: a row for each alpha, a column for each setting."""
+    chosen = [r["reached"] for r in rows if r["penalty"] == penalty]
+    return np.reshape(chosen, (-1, len(SETTINGS)))
 
 
-def table_rows(runs: list[dict[str, Any]]) -> list[list[str]]:
-    """Return penalty, what is measured, alpha, and what each case reaches."""
-    rows = []
-    for penalty, (_, measure, alphas) in PENALTIES.items():
-        name = (measure.__doc__ or "").split(" (")[0].lower()
-        for alpha, values in zip(alphas, reached(runs, penalty), strict=True):
-            rows.append([penalty, name, f"{alpha:g}", *(f"{v:.3g}" for v in values)])
-    return rows
+def table_rows(rows: list[Row]) -> list[list[str]]:
+    """Return penalty, what is measured, alpha, and what each setting reaches."""
+    found = []
+    for penalty in dict.fromkeys(r["penalty"] for r in rows):
+        name = (PENALTIES[penalty][1].__doc__ or "").split(" (")[0].lower()
+        alphas = dict.fromkeys(r["alpha"] for r in rows if r["penalty"] == penalty)
+        for alpha, values in zip(alphas, reached(rows, penalty), strict=True):
+            found.append([penalty, name, f"{alpha:g}", *(f"{v:.3g}" for v in values)])
+    return found
 
 
-def main(output: pathlib.Path) -> None:
-    """Run all fits; print the table; write it and the record."""
-    console = Console()
-    cases = [
-        (p, a, c)
-        for p, (*_, alphas) in PENALTIES.items()
-        for a in alphas
-        for c in CASES
-    ]
-    workers = Parallel(n_jobs=N_JOBS, return_as="generator")
-    fits = workers(delayed(run)(*case, N_STEPS[CASES[case[2]][0]]) for case in cases)
-    runs = list(track(fits, "Fitting", total=len(cases), console=console))
-    headings = ["penalty", "of", "alpha", *CASES]
-    console.print(
-        write_table(output / "alpha.csv", "Digits", headings, table_rows(runs))
-    )
-    write_record(
-        output / "alpha.json",
-        suite="alpha",
-        command="python -m benchmarks alpha",
-        runs=runs,
-    )
+def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:
+    """Write the table."""
+    headings = ["penalty", "of", "alpha", *SETTINGS]
+    return [write_table(folder / "alpha.csv", "Digits", headings, table_rows(rows))]
+
+
+SUITE = Suite("what a penalty reaches over its weight", cases, run, report)

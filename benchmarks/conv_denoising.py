@@ -8,15 +8,15 @@ import pathlib
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
+from rich.table import Table
 from scipy.ndimage import median_filter
+from sklearn.datasets import load_sample_image
 from sklearn.decomposition import PCA
 
 from skae import ConvAE, DenoisingAE
 
-from ._data import photographs, stored_rows
-from ._record import write_record, write_table
+from ._data import PHOTOGRAPHS, photographs, rows
+from ._runner import Case, Options, Row, Suite, write_table
 
 Images = np.ndarray
 
@@ -26,7 +26,6 @@ CODE = {"n_components": 32, "init": "random", "noise": "gaussian", "random_state
 DENSE = DenoisingAE(**CODE, hidden_layer_sizes=(32,))
 CONV = ConvAE(
     **CODE,
-    image_shape=(28, 28),
     channels=(8, 16, 16),
     kernel_size=3,
     hidden_layer_sizes=(),
@@ -38,12 +37,42 @@ PHOTO = ConvAE(
     SIDE * SIDE,
     noise="gaussian",
     hidden_layer_sizes=(512,),
-    max_iter=8,
     batch_size=128,
     random_state=0,
 )
+PHOTO_EPOCHS = 8
 #: Side of the hidden block, and components.
 BLOCKS = {"MNIST": (12, 64), "faces 64x64": (24, 64)}
+METHODS = ("noisy", "dense", "conv")
+
+
+def cases(options: Options) -> list[Case]:
+    """Return noise on images and on photographs, and blocks to fill in."""
+    if options.quick:
+        short = {"data": "digits", "max_iter": 5}
+        return [
+            {"task": "noise", "level": 2.0, **short},
+            {
+                "task": "photographs",
+                "data": "sample images",
+                "sigma": 50,
+                "max_iter": 1,
+            },
+            {"task": "blocks", "side": 3, "n_components": 8, **short},
+        ]
+    return [
+        *(
+            {"task": "blocks", "data": data, "side": side, "n_components": width}
+            for data, (side, width) in BLOCKS.items()
+        ),
+        *({"task": "noise", "data": "MNIST", "level": level} for level in LEVELS),
+        *({"task": "photographs", "data": PHOTOGRAPHS, "sigma": s} for s in SIGMAS),
+    ]
+
+
+def run(task: str, **case: Any) -> dict[str, Any]:
+    """Return the figures of one task."""
+    return TASKS[task](**case)
 
 
 def psnr(answer: Images, truth: Images) -> float:
@@ -68,31 +97,33 @@ def ssim(answer: Images, truth: Images) -> float:
     return round(float(np.mean(list(each))), 4)
 
 
-def mnist() -> tuple[Images, Images]:
-    """Return training and test images with values in [0, 1]."""
-    train, test = (part.astype(np.float32) / 255 for part in stored_rows("MNIST"))
-    return train, test
+def images(data: str) -> tuple[Images, Images, int]:
+    """Return training and test images with values in [0, 1], and their side."""
+    whites = {"digits": 16}
+    white, (train, test) = whites.get(data, 255), rows(data)
+    side = int(train.shape[1] ** 0.5)
+    return (train / white).astype(np.float32), (test / white).astype(np.float32), side
 
 
-def beside_dense(level: float) -> dict[str, Any]:
+def beside_dense(data: str, level: float, max_iter: Any = "auto") -> dict[str, Any]:
     """Compare a dense autoencoder with a convolutional one of half its size."""
-    train, test = mnist()
+    train, test, side = images(data)
     scale = (train - train.mean(axis=0)).std()
     noise = np.random.default_rng(0).normal(size=test.shape)
     noisy = (test + level * scale * noise).astype(np.float32)
     answers = {"noisy": noisy}
     sizes = {"noisy": 0}
+    CONV.set_params(image_shape=(side, side))
     for name, ae in (("dense", DENSE), ("conv", CONV)):
-        ae.set_params(noise_level=level).fit(train)
+        ae.set_params(noise_level=level, max_iter=max_iter).fit(train)
         answers[name] = ae.reconstruct(noisy)
         sizes[name] = sum(w.numel() for w in ae.network_.parameters())
-    truth = test.reshape(-1, 28, 28)
+    truth = test.reshape(-1, side, side)
     clipped = {
         name: np.clip(answer, 0, 1).reshape(truth.shape)
         for name, answer in answers.items()
     }
     return {
-        "level": level,
         "parameters": sizes,
         "psnr": {name: psnr(a, truth) for name, a in clipped.items()},
         "ssim": {name: ssim(a, truth) for name, a in clipped.items()},
@@ -152,14 +183,27 @@ def best_filter(method: Any, strengths: Any, sigma: float, images: list[Images])
     return min(strengths, key=loss)
 
 
-def photos(sigma: float) -> dict[str, Any]:
+def sample_images() -> tuple[list[Images], list[Images]]:
+    """Return tiles of scikit-learn's photograph of China, and one of its flower."""
+    china, flower = (
+        load_sample_image(name).mean(axis=2)[::4, ::4] / 255
+        for name in ("china.jpg", "flower.jpg")
+    )
+    return [china[i : i + 50, :80] for i in (0, 50)], [flower[:50, :50]]
+
+
+def photos(data: str, sigma: float, max_iter: int = PHOTO_EPOCHS) -> dict[str, Any]:
     """Compare a denoiser of patches with filters, on photographs."""
     from skimage.restoration import denoise_tv_chambolle
 
-    train, test = photographs("train400"), photographs("set12")
+    if data == PHOTOGRAPHS:
+        train, test = photographs("train400"), photographs("set12")
+    else:
+        train, test = sample_images()
     cut, _ = less_mean(patches(train, np.random.default_rng(0)))
     scale = (cut - cut.mean(axis=0)).std()
-    ae = PHOTO.set_params(noise_level=float(sigma / 255 / scale)).fit(cut)
+    level = float(sigma / 255 / scale)
+    ae = PHOTO.set_params(noise_level=level, max_iter=max_iter).fit(cut)
     few, noisy = train[::20], with_noise(test, sigma)
     size = best_filter(median_filter, (3, 5, 7), sigma, few)
     weights = np.geomspace(0.02, 1.0, 18)
@@ -172,7 +216,6 @@ def photos(sigma: float) -> dict[str, Any]:
     }
     clipped = {m: [np.clip(a, 0, 1) for a in found] for m, found in answers.items()}
     return {
-        "sigma": sigma,
         "patches": len(cut),
         "weight": round(float(weight), 3),
         "size": size,
@@ -181,72 +224,76 @@ def photos(sigma: float) -> dict[str, Any]:
     }
 
 
-def inpaint(data: str) -> dict[str, Any]:
+def inpaint(
+    data: str, side: int, n_components: int, max_iter: Any = "auto"
+) -> dict[str, Any]:
     """Compare errors in a hidden block, at a place of its own in each test image."""
-    side, width = BLOCKS[data]
-    train, test = (part.astype(np.float32) / 255 for part in stored_rows(data))
-    size = int(train.shape[1] ** 0.5)
+    train, test, size = images(data)
     rng = np.random.default_rng(0)
     first = rng.integers(size - side + 1, size=(2, len(test), 1))
-    rows, columns = ((np.arange(size) - f) % size < side for f in first)
-    hidden = (rows[:, :, None] & columns[:, None, :]).reshape(test.shape)
+    down, across = ((np.arange(size) - f) % size < side for f in first)
+    hidden = (down[:, :, None] & across[:, None, :]).reshape(test.shape)
     mean = train.mean(axis=0)
     seen = np.where(hidden, mean, test)
     ae = ConvAE(
-        width,
+        n_components,
         image_shape=(size, size),
         noise="block",
         noise_level=(side / size) ** 2,
+        max_iter=max_iter,
         random_state=0,
     ).fit(train)
-    pca = PCA(width, random_state=0).fit(train)
+    pca = PCA(n_components, random_state=0).fit(train)
     answers = {
         "mean image": np.broadcast_to(mean, test.shape),
         "PCA": pca.inverse_transform(pca.transform(seen)),
         "ConvAE": ae.reconstruct(seen),
     }
     errors = {m: np.square(a - test)[hidden].mean() for m, a in answers.items()}
-    return {"data": data, "errors": {m: round(float(e), 5) for m, e in errors.items()}}
+    return {"errors": {m: round(float(e), 5) for m, e in errors.items()}}
 
 
-def noise_rows(runs: list[dict[str, Any]]) -> list[list[str]]:
+TASKS = {"noise": beside_dense, "photographs": photos, "blocks": inpaint}
+
+
+def noise_rows(rows: list[Row]) -> list[list[str]]:
     """Return level, and PSNR and SSIM of noisy images, dense and convolutional."""
     return [
         [
             f"{r['level']:g}",
-            *(f"{r['psnr'][m]:.2f}" for m in ("noisy", "dense", "conv")),
-            *(f"{r['ssim'][m]:.3f}" for m in ("noisy", "dense", "conv")),
+            *(f"{r['psnr'][m]:.2f}" for m in METHODS),
+            *(f"{r['ssim'][m]:.3f}" for m in METHODS),
         ]
-        for r in runs
+        for r in rows
     ]
 
 
-def photo_rows(runs: list[dict[str, Any]]) -> list[list[str]]:
+def photo_rows(rows: list[Row]) -> list[list[str]]:
     """Return sigma, method, PSNR and SSIM."""
     return [
         [str(r["sigma"]), m, f"{r['psnr'][m]:.2f}", f"{r['ssim'][m]:.3f}"]
-        for r in runs
+        for r in rows
         for m in r["psnr"]
     ]
 
 
-def gap_rows(runs: list[dict[str, Any]]) -> list[list[str]]:
+def gap_rows(rows: list[Row]) -> list[list[str]]:
     """Return data, and the mean squared error in the block of each method."""
-    return [[r["data"], *(f"{e:.4f}" for e in r["errors"].values())] for r in runs]
+    return [[r["data"], *(f"{e:.4f}" for e in r["errors"].values())] for r in rows]
 
 
-def draw(runs: list[dict[str, Any]], path: pathlib.Path) -> None:
+def draw(rows: list[Row], path: pathlib.Path) -> None:
     """Draw images of each level: noisy, dense, convolutional, true."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    blocks = [np.hstack(row) for r in runs for row in r["pictures"]]
+    blocks = [np.hstack(line) for r in rows for line in r["pictures"]]
     names = [
         f"{name}, {r['level']:g}" if name == "noisy" else name
-        for r in runs
-        for name in ("noisy", "dense", "conv", "truth")
+        for r in rows
+        for name in (*METHODS, "truth")
     ]
     figure, axes = plt.subplots(len(blocks), 1, figsize=(6, 0.6 * len(blocks)))
     for ax, block, name in zip(axes, blocks, names, strict=True):
@@ -258,41 +305,26 @@ def draw(runs: list[dict[str, Any]], path: pathlib.Path) -> None:
     plt.close(figure)
 
 
-def main(output: pathlib.Path) -> None:
-    """Run all; print the tables; write them, the record and the figure."""
-    gaps = [inpaint(data) for data in track(BLOCKS, "Inpainting")]
-    digits = [beside_dense(level) for level in track(LEVELS, "MNIST")]
-    photographs = [photos(sigma) for sigma in track(SIGMAS, "Photographs")]
-    methods = ["noisy", "dense", "conv"]
-    for table in (
-        write_table(
-            output / "conv_noise.csv",
-            "MNIST, PSNR and SSIM",
-            ["noise", *methods, *(f"SSIM {m}" for m in methods)],
-            noise_rows(digits),
-        ),
-        write_table(
-            output / "conv_photos.csv",
-            "Set12",
-            ["sigma", "method", "PSNR", "SSIM"],
-            photo_rows(photographs),
-        ),
-        write_table(
-            output / "conv_gaps.csv",
-            "Error in the block",
-            ["data", "mean image", "PCA", "ConvAE"],
-            gap_rows(gaps),
-        ),
-    ):
-        Console().print(table)
-    draw(digits, output / "conv_noise.png")
-    for r in digits:
-        del r["pictures"]
-    write_record(
-        output / "conv_denoising.json",
-        suite="conv_denoising",
-        command="SKAE_DATA=../shared/data python -m benchmarks conv_denoising",
-        mnist=digits,
-        photographs=photographs,
-        inpainting=gaps,
-    )
+def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:
+    """Write the tables of each task, and the figure where its images are there."""
+    of = {task: [r for r in rows if r["task"] == task] for task in TASKS}
+    if of["noise"] and all("pictures" in r for r in of["noise"]):
+        draw(of["noise"], folder / "conv_noise.png")
+    headings = {
+        "noise": ["noise", *METHODS, *(f"SSIM {m}" for m in METHODS)],
+        "photographs": ["sigma", "method", "PSNR", "SSIM"],
+        "blocks": ["data", "mean image", "PCA", "ConvAE"],
+    }
+    shown = {
+        "noise": ("conv_noise.csv", "PSNR and SSIM", noise_rows),
+        "photographs": ("conv_photos.csv", "Photographs", photo_rows),
+        "blocks": ("conv_gaps.csv", "Error in the block", gap_rows),
+    }
+    return [
+        write_table(folder / name, title, headings[task], table_rows(of[task]))
+        for task, (name, title, table_rows) in shown.items()
+        if of[task]
+    ]
+
+
+SUITE = Suite("convolutions against noise, filters and gaps", cases, run, report)

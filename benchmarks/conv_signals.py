@@ -10,23 +10,57 @@ import statistics
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
+from rich.table import Table
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from skae import ConvAE, UndercompleteAE
 
-from ._data import labelled_heartbeats
-from ._record import write_record, write_table
+from ._data import labelled_heartbeats, load, remember
+from ._runner import Case, Options, Row, Suite, write_table
 
 WIDTHS = (4, 16)
-SEEDS = (0, 1, 2)
+N_SEEDS = 3
 SIDE, N_VOLUMES = 12, 2000
 METHODS = {"PCA": PCA, "UndercompleteAE": UndercompleteAE, "ConvAE": ConvAE}
 
 Rows = np.ndarray
+
+
+def cases(options: Options) -> list[Case]:
+    """Return heartbeats by each method, and volumes."""
+    seeds = options.seed_range(N_SEEDS)
+    if options.quick:
+        signals, widths = {"data": "bumps", "max_iter": 3}, WIDTHS[:1]
+        solids = {"data": "volumes", "n_volumes": 200, "max_iter": 3}
+    else:
+        signals, widths, solids = {"data": "ECG5000"}, WIDTHS, {"data": "volumes"}
+    return [
+        *(
+            {**signals, "method": method, "n_components": width, "seed": seed}
+            for width in widths
+            for method in METHODS
+            for seed in seeds
+        ),
+        *({**solids, "n_components": w, "seed": s} for w in widths for s in seeds),
+    ]
+
+
+def run(data: str, **case: Any) -> dict[str, Any]:
+    """Return the figures of volumes, or of signals."""
+    return volumes(**case) if data == "volumes" else signals(data, **case)
+
+
+def classes(data: str) -> tuple[Rows, Rows]:
+    """Return signals, and their classes: 1 is normal."""
+    if data == "ECG5000":
+        return labelled_heartbeats()
+    normal, others = load()[data]()
+    others = others[:, np.random.default_rng(0).permutation(others.shape[1])]
+    return np.concatenate([normal, others]), np.repeat(
+        [1, 2], [len(normal), len(others)]
+    )
 
 
 def errors(estimator: Any, X: Rows) -> Rows:
@@ -35,18 +69,18 @@ def errors(estimator: Any, X: Rows) -> Rows:
     return np.square(answer - X).reshape(len(X), -1).mean(axis=1)
 
 
-def heartbeats(method: str, width: int, seed: int) -> dict[str, Any]:
-    """Return error of normal heartbeats, and how well errors tell the others."""
-    X, y = labelled_heartbeats()
+def signals(
+    data: str, method: str, n_components: int, seed: int, max_iter: Any = "auto"
+) -> dict[str, Any]:
+    """Return error of normal signals, and how well errors tell the others."""
+    X, y = classes(data)
     train, normal = train_test_split(X[y == 1], test_size=0.5, random_state=seed)
-    estimator = METHODS[method](width, random_state=seed).fit(train)
+    length = {} if method == "PCA" else {"max_iter": max_iter}
+    estimator = METHODS[method](n_components, random_state=seed, **length).fit(train)
     usual, others = errors(estimator, normal), errors(estimator, X[y != 1])
     is_other = np.repeat([0, 1], [len(usual), len(others)])
     auc = roc_auc_score(is_other, np.concatenate([usual, others]))
     return {
-        "method": method,
-        "width": width,
-        "seed": seed,
         "error": round(float(usual.mean()), 5),
         "auc": round(float(auc), 4),
     }
@@ -71,76 +105,69 @@ def shapes(n: int, rng: np.random.Generator) -> Rows:
     return (1 / (1 + np.exp(-3 * kinds[kind, np.arange(n)]))).astype(np.float32)
 
 
-def volumes(width: int, seed: int) -> dict[str, Any]:
+def volumes(
+    n_components: int, seed: int, n_volumes: int = N_VOLUMES, max_iter: Any = "auto"
+) -> dict[str, Any]:
     """Return test errors of PCA and of convolutions."""
-    X = shapes(N_VOLUMES, np.random.default_rng(seed))
-    train, test = X[: -N_VOLUMES // 4], X[-N_VOLUMES // 4 :]
-    ae = ConvAE(width, spatial_dims=3, random_state=seed).fit(train)
+    X = shapes(n_volumes, np.random.default_rng(seed))
+    remember("volumes", X)
+    train, test = X[: -n_volumes // 4], X[-n_volumes // 4 :]
+    ae = ConvAE(n_components, spatial_dims=3, max_iter=max_iter, random_state=seed)
+    ae.fit(train)
     flat, rest = (part.reshape(len(part), -1) for part in (train, test))
-    pca = PCA(width, random_state=seed).fit(flat)
+    pca = PCA(n_components, random_state=seed).fit(flat)
     return {
-        "width": width,
-        "seed": seed,
         "pca": round(float(errors(pca, rest).mean()), 5),
         "error": round(float(errors(ae, test).mean()), 5),
     }
 
 
-def signal_rows(runs: list[dict[str, Any]]) -> list[list[str]]:
+def median(rows: list[Row], name: str, **of: Any) -> float:
+    """Return the median of a figure over the rows of a method or a width."""
+    return statistics.median(r[name] for r in rows if of.items() <= r.items())
+
+
+def widths_of(rows: list[Row]) -> list[int]:
+    """Return the numbers of components, the smallest first."""
+    return sorted({r["n_components"] for r in rows})
+
+
+def signal_rows(rows: list[Row]) -> list[list[str]]:
     """Return width, and medians of error and area of each method."""
-
-    def median(method: str, width: int, name: str) -> float:
-        wanted = method, width
-        return statistics.median(
-            r[name] for r in runs if (r["method"], r["width"]) == wanted
-        )
-
-    widths = sorted({r["width"] for r in runs})
     return [
         [
-            str(width),
-            *(f"{median(m, width, 'error'):.4f}" for m in METHODS),
-            *(f"{median(m, width, 'auc'):.3f}" for m in METHODS),
+            str(k),
+            *(
+                f"{median(rows, 'error', n_components=k, method=m):.4f}"
+                for m in METHODS
+            ),
+            *(f"{median(rows, 'auc', n_components=k, method=m):.3f}" for m in METHODS),
         ]
-        for width in widths
+        for k in widths_of(rows)
     ]
 
 
-def volume_rows(runs: list[dict[str, Any]]) -> list[list[str]]:
+def volume_rows(rows: list[Row]) -> list[list[str]]:
     """Return width, and medians of the errors."""
-    widths = sorted({r["width"] for r in runs})
-    of = {
-        (width, name): statistics.median(r[name] for r in runs if r["width"] == width)
-        for width in widths
-        for name in ("pca", "error")
-    }
-    return [[str(w), f"{of[w, 'pca']:.4f}", f"{of[w, 'error']:.4f}"] for w in widths]
+    return [
+        [str(k), *(f"{median(rows, n, n_components=k):.4f}" for n in ("pca", "error"))]
+        for k in widths_of(rows)
+    ]
 
 
-def main(output: pathlib.Path) -> None:
-    """Run all; print the tables; write them and the record."""
-    cases = [(m, w, s) for w in WIDTHS for m in METHODS for s in SEEDS]
-    signals = [heartbeats(*case) for case in track(cases, "Heartbeats")]
-    solids = [volumes(w, s) for w in track(WIDTHS, "Volumes") for s in SEEDS]
-    for table in (
-        write_table(
-            output / "conv_signals.csv",
-            "ECG5000, error and AUC",
-            ["components", *METHODS, *(f"AUC {m}" for m in METHODS)],
-            signal_rows(signals),
-        ),
-        write_table(
-            output / "conv_volumes.csv",
-            "Volumes, error",
-            ["components", "PCA", "ConvAE"],
-            volume_rows(solids),
-        ),
-    ):
-        Console().print(table)
-    write_record(
-        output / "conv_signals.json",
-        suite="conv_signals",
-        command="SKAE_DATA=../shared/data python -m benchmarks conv_signals",
-        heartbeats=signals,
-        volumes=solids,
-    )
+def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:
+    """Write the tables of signals and of volumes."""
+    solid = [r for r in rows if r["data"] == "volumes"]
+    flat = [r for r in rows if r["data"] != "volumes"]
+    tables = []
+    if flat:
+        path, title = folder / "conv_signals.csv", f"{flat[0]['data']}, error and AUC"
+        headings = ["components", *METHODS, *(f"AUC {m}" for m in METHODS)]
+        tables.append(write_table(path, title, headings, signal_rows(flat)))
+    if solid:
+        path, headings = folder / "conv_volumes.csv", ["components", "PCA", "ConvAE"]
+        tables.append(write_table(path, "Volumes, error", headings, volume_rows(solid)))
+    return tables
+
+
+SUITE = Suite("convolutions of heartbeats and of volumes", cases, run, report)

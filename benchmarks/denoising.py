@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
+from rich.table import Table
 from scipy.ndimage import median_filter
 from sklearn.decomposition import PCA, KernelPCA
 from sklearn.impute import KNNImputer, SimpleImputer
@@ -23,8 +22,8 @@ from sklearn.model_selection import train_test_split
 from skae import DenoisingAE
 from skae._corruption import NOISES
 
-from ._data import load
-from ._record import write_record, write_table
+from ._data import remember, rows
+from ._runner import Case, Options, Row, Suite, write_table
 from .digits import split
 
 WIDTHS = {"digits": 16, "MNIST": 64}
@@ -36,15 +35,36 @@ LEVELS = {
 }
 GAMMAS, RIDGES = (1e-4, 3e-4, 1e-3, 3e-3), (1e-3, 1e-1)
 MISSING = 0.2
-MAX_ITER: Any = "auto"
 METHODS = ("noisy", "median filter", "PCA", "KernelPCA", "DenoisingAE")
 
 Rows = np.ndarray
 
 
+def cases(options: Options) -> list[Case]:
+    """Return noise of each kind and level, methods of imputation, and the spiral."""
+    short = {"max_iter": 10} if options.quick else {}
+    levels = {"masking": (0.3,)} if options.quick else LEVELS
+    imputed = {"task": "imputation", "data": "digits"}
+    return [
+        *(
+            {"task": "noise", "data": data, "noise": noise, "level": level, **short}
+            for data in (["digits"] if options.quick else WIDTHS)
+            for noise in levels
+            for level in levels[noise]
+        ),
+        *({**imputed, "method": method, **short} for method in IMPUTERS),
+        {"task": "field", "data": "spiral", **short},
+    ]
+
+
+def run(task: str, **case: Any) -> dict[str, Any]:
+    """Return the figures of one task."""
+    return TASKS[task](**case)
+
+
 def images(name: str) -> tuple[Rows, Rows]:
     """Return training and test images."""
-    train, test = split(0)[:2] if name == "digits" else load()[name]()
+    train, test = split(0)[:2] if name == "digits" else rows(name)
     return train.astype(np.float32), test.astype(np.float32)
 
 
@@ -84,20 +104,22 @@ def kernel_pca(train: Rows, noise: str, level: float, width: int) -> KernelPCA:
     return make(*min(itertools.product(GAMMAS, RIDGES), key=error)).fit(train)
 
 
-def denoiser(width: int, noise: str, level: float) -> DenoisingAE:
+def denoiser(width: int, noise: str, level: float, max_iter: Any) -> DenoisingAE:
     """Return an autoencoder with default settings, but for the noise."""
     return DenoisingAE(
-        width, noise=noise, noise_level=level, max_iter=MAX_ITER, random_state=0
+        width, noise=noise, noise_level=level, max_iter=max_iter, random_state=0
     )
 
 
-def denoise(data: str, noise: str, level: float) -> dict[str, Any]:
+def denoise(
+    data: str, noise: str, level: float, max_iter: Any = "auto"
+) -> dict[str, Any]:
     """Return the PSNR of each method."""
     train, test = images(data)
     noisy, width = corrupted(test, train, noise, level), WIDTHS[data]
     side = int(test.shape[1] ** 0.5)
     pictures = noisy.reshape(-1, side, side)
-    ae = denoiser(width, noise, level).fit(train)
+    ae = denoiser(width, noise, level, max_iter).fit(train)
     answers = {
         "noisy": noisy,
         "median filter": median_filter(pictures, (1, 3, 3)).reshape(test.shape),
@@ -106,16 +128,18 @@ def denoise(data: str, noise: str, level: float) -> dict[str, Any]:
     }
     if data == "digits":
         answers["KernelPCA"] = through(kernel_pca(train, noise, level, width), noisy)
-    decibels = {m: psnr(answer, test, data) for m, answer in answers.items()}
-    return {"data": data, "noise": noise, "level": level, "psnr": decibels}
+    return {"psnr": {m: psnr(answer, test, data) for m, answer in answers.items()}}
 
 
 class Imputer:
     """DenoisingAE as an imputer: what is known stays."""
 
+    def __init__(self, max_iter: Any):
+        self.ae = denoiser(16, "masking", MISSING, max_iter)
+
     def fit(self, X: Rows) -> Any:
         """Fit on rows with gaps."""
-        self.ae = denoiser(16, "masking", MISSING).fit(X)
+        self.ae.fit(X)
         return self
 
     def transform(self, X: Rows) -> Rows:
@@ -123,51 +147,64 @@ class Imputer:
         return np.where(np.isnan(X), self.ae.reconstruct(X), X)
 
 
-def impute() -> list[dict[str, Any]]:
-    """Return errors of the missing pixels of digits, and seconds."""
+IMPUTERS = {
+    "SimpleImputer": lambda max_iter: SimpleImputer(),
+    "KNNImputer": lambda max_iter: KNNImputer(),
+    "DenoisingAE": Imputer,
+}
+
+
+def impute(data: str, method: str, max_iter: Any = "auto") -> dict[str, Any]:
+    """Return the error of the missing pixels, and seconds."""
     rng = np.random.default_rng(0)
-    train, test = images("digits")
+    train, test = images(data)
     train, gappy = (
         np.where(rng.random(X.shape) < MISSING, np.nan, X) for X in (train, test)
     )
-    imputers = {
-        "SimpleImputer": SimpleImputer(),
-        "KNNImputer": KNNImputer(),
-        "DenoisingAE": Imputer(),
-    }
-    runs = []
-    for method, imputer in imputers.items():
-        start = time.perf_counter()
-        filled = imputer.fit(train).transform(gappy)
-        seconds = round(time.perf_counter() - start, 2)
-        error = float(np.square(filled - test)[np.isnan(gappy)].mean())
-        runs.append({"method": method, "error": round(error, 3), "seconds": seconds})
-    return runs
+    start = time.perf_counter()
+    filled = IMPUTERS[method](max_iter).fit(train).transform(gappy)
+    seconds = round(time.perf_counter() - start, 2)
+    error = float(np.square(filled - test)[np.isnan(gappy)].mean())
+    return {"error": round(error, 3), "fill_seconds": seconds}
 
 
-def draw_field(path: pathlib.Path) -> None:
-    """Draw ``reconstruct(x) - x`` about a spiral."""
+def field(data: str, max_iter: Any = "auto") -> dict[str, Any]:
+    """Return ``reconstruct(x) - x`` about a spiral."""
+    t = np.random.default_rng(0).uniform(1, 3, 3000) * np.pi
+    X = np.column_stack([t * np.cos(t), t * np.sin(t)]) / (3 * np.pi)
+    remember(data, X)
+    ae = DenoisingAE(
+        2,
+        noise_level=0.1,
+        hidden_layer_sizes=(128, 128),
+        max_iter=max_iter,
+        random_state=0,
+    ).fit(X)
+    grid = np.stack(np.meshgrid(*[np.linspace(-1.1, 1.1, 30)] * 2), -1).reshape(-1, 2)
+    arrows = ae.reconstruct(grid) - grid
+    return {"points": X[::3], "grid": grid, "arrows": arrows}
+
+
+TASKS = {"noise": denoise, "imputation": impute, "field": field}
+
+
+def draw(row: Row, path: pathlib.Path) -> None:
+    """Draw the field about the spiral."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    t = np.random.default_rng(0).uniform(1, 3, 3000) * np.pi
-    X = np.column_stack([t * np.cos(t), t * np.sin(t)]) / (3 * np.pi)
-    ae = DenoisingAE(
-        2, noise_level=0.1, hidden_layer_sizes=(128, 128), random_state=0
-    ).fit(X)
-    grid = np.stack(np.meshgrid(*[np.linspace(-1.1, 1.1, 30)] * 2), -1).reshape(-1, 2)
-    arrows = ae.reconstruct(grid) - grid
     figure, ax = plt.subplots(figsize=(5, 5), layout="constrained")
-    ax.scatter(*X[::3].T, s=2, color="tab:orange")
-    ax.quiver(*grid.T, *arrows.T, angles="xy", scale_units="xy", scale=2, width=0.003)
+    ax.scatter(*row["points"].T, s=2, color="tab:orange")
+    arrows = *row["grid"].T, *row["arrows"].T
+    ax.quiver(*arrows, angles="xy", scale_units="xy", scale=2, width=0.003)
     ax.set(title="reconstruct(X) - X, arrows half as long", aspect="equal")
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
-def table_rows(runs: list[dict[str, Any]]) -> list[list[str]]:
+def table_rows(rows: list[Row]) -> list[list[str]]:
     """Return data, noise, level, and the PSNR of each method."""
     return [
         [
@@ -176,43 +213,43 @@ def table_rows(runs: list[dict[str, Any]]) -> list[list[str]]:
             f"{r['level']:g}",
             *(f"{r['psnr'][m]:.2f}" if m in r["psnr"] else "" for m in METHODS),
         ]
-        for r in runs
+        for r in rows
     ]
 
 
-def imputation_rows(runs: list[dict[str, Any]]) -> list[list[str]]:
+def imputation_rows(rows: list[Row]) -> list[list[str]]:
     """Return method, mean squared error, and seconds."""
-    return [[r["method"], f"{r['error']:.2f}", f"{r['seconds']:.2f}"] for r in runs]
-
-
-def main(output: pathlib.Path) -> None:
-    """Run all; print the tables; write them, the record and the figure."""
-    console, stored = Console(), load()
-    cases = [
-        (data, noise, level)
-        for data in WIDTHS
-        if data == "digits" or data in stored
-        for noise, levels in LEVELS.items()
-        for level in levels
+    return [
+        [r["method"], f"{r['error']:.2f}", f"{r['fill_seconds']:.2f}"] for r in rows
     ]
-    runs = [denoise(*case) for case in track(cases, "Fitting", console=console)]
-    imputed = impute()
-    headings = ["data", "noise", "level", *METHODS]
-    for table in (
-        write_table(output / "denoising.csv", "PSNR, dB", headings, table_rows(runs)),
-        write_table(
-            output / "imputation.csv",
-            f"Digits, {MISSING:.0%} missing",
-            ["method", "mean squared error", "seconds"],
-            imputation_rows(imputed),
-        ),
-    ):
-        console.print(table)
-    draw_field(output / "spiral.png")
-    write_record(
-        output / "denoising.json",
-        suite="denoising",
-        command="SKAE_DATA=../shared/data python -m benchmarks denoising",
-        runs=runs,
-        imputation=imputed,
-    )
+
+
+def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:
+    """Write the tables, and the figure where its arrays are there."""
+    of = {task: [r for r in rows if r["task"] == task] for task in TASKS}
+    for row in of["field"]:
+        if "arrows" in row:
+            draw(row, folder / "spiral.png")
+    tables = []
+    if found := of["noise"]:
+        path, headings = folder / "denoising.csv", ["data", "noise", "level", *METHODS]
+        tables.append(write_table(path, "PSNR, dB", headings, table_rows(found)))
+    if found := of["imputation"]:
+        path, title = folder / "imputation.csv", f"Digits, {MISSING:.0%} missing"
+        headings = ["method", "mean squared error", "seconds"]
+        tables.append(write_table(path, title, headings, imputation_rows(found)))
+    return tables
+
+
+def alone(case: Case) -> bool:
+    """Tell whether seconds are shown."""
+    return case["task"] == "imputation"
+
+
+SUITE = Suite(
+    "noise and missing values, beside PCA, filters and imputers",
+    cases,
+    run,
+    report,
+    alone=alone,
+)

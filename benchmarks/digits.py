@@ -7,14 +7,9 @@ divided by one number: to scale each code by itself would whiten PCA's, which ha
 
 import itertools
 import pathlib
-import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -24,19 +19,22 @@ from sklearn.model_selection import StratifiedShuffleSplit, train_test_split
 from skae import UndercompleteAE
 from skae.metrics import neg_mean_squared_error
 
-from ._record import mean_and_deviation, write_record
+from ._data import remember
+from ._runner import Case, Options, Row, Suite, mean_and_deviation, write_table
 
 CODE_SIZES = (2, 4, 8, 16, 32)
 N_LABELS = (10, 50, 100)
-SEEDS = (0, 1, 2)
+N_SEEDS = 3
 N_DRAWS = 10
 SHOWN_SIZE = 8
 METHODS = {"PCA": PCA, "UndercompleteAE": UndercompleteAE}
+HEADINGS = ("code", "method", "error", *(f"acc. {n}" for n in N_LABELS))
 
 
 def split(seed: int) -> Any:
     """Return training images, test images, and the labels of both."""
     X, y = load_digits(return_X_y=True)
+    remember("digits", X)
     return train_test_split(X, y, test_size=0.25, stratify=y, random_state=seed)
 
 
@@ -60,66 +58,69 @@ def accuracies(transformer: Any, n_labels: int, seed: int, data: Any) -> list[fl
     ]
 
 
-def run(method: str, n_components: int, seed: int) -> dict[str, Any]:
-    """Return the figures of one fit."""
-    data = split(seed)
-    transformer = fit(method, n_components, seed, data[0])
-    return {
-        "method": method,
-        "n_components": n_components,
-        "seed": seed,
-        "test_error": -neg_mean_squared_error(transformer, data[1]),
-        "accuracy": {
-            str(n): float(np.mean(accuracies(transformer, n, seed, data)))
-            for n in N_LABELS
-        },
-    }
-
-
-def select(runs: list[dict[str, Any]], method: str, n_components: int) -> list[Any]:
-    """Return the runs of one method at one code size."""
+def cases(options: Options) -> list[Case]:
+    """Return methods of each code size, with seeds."""
+    sizes = (2, SHOWN_SIZE) if options.quick else CODE_SIZES
     return [
-        r for r in runs if r["method"] == method and r["n_components"] == n_components
+        {"data": "digits", "method": method, "n_components": size, "seed": seed}
+        for size in sizes
+        for seed in options.seed_range(N_SEEDS)
+        for method in METHODS
     ]
 
 
-def table_rows(runs: list[dict[str, Any]]) -> Iterator[list[str]]:
-    """Yield code size, method, and means and deviations over seeds."""
-    for size, method in itertools.product(CODE_SIZES, METHODS):
-        chosen = select(runs, method, size)
+def run(data: str, method: str, n_components: int, seed: int) -> dict[str, Any]:
+    """Return the figures of one fit, and of one fit the reconstructions to show."""
+    parts = split(seed)
+    transformer = fit(method, n_components, seed, parts[0])
+    figures = {
+        "test_error": -neg_mean_squared_error(transformer, parts[1]),
+        "accuracy": {
+            str(n): float(np.mean(accuracies(transformer, n, seed, parts)))
+            for n in N_LABELS
+        },
+        "parameters": METHODS[method]().get_params(),
+    }
+    if (n_components, seed) != (SHOWN_SIZE, 0):
+        return figures
+    shown = one_of_each(parts)
+    codes = transformer.transform(shown)
+    return figures | {"pictures": transformer.inverse_transform(codes)}
+
+
+def one_of_each(parts: Any) -> np.ndarray:
+    """Return the first test image of each digit."""
+    _, X_test, _, y_test = parts
+    return X_test[[np.flatnonzero(y_test == label)[0] for label in range(10)]]
+
+
+def select(rows: list[Row], method: str, n_components: int) -> list[Row]:
+    """Return the rows of one method at one code size."""
+    return [
+        r for r in rows if r["method"] == method and r["n_components"] == n_components
+    ]
+
+
+def sizes_of(rows: list[Row]) -> list[int]:
+    """Return the code sizes, the smallest first."""
+    return sorted({r["n_components"] for r in rows})
+
+
+def table_rows(rows: list[Row]) -> list[list[str]]:
+    """Return code size, method, and means and deviations over seeds."""
+    found = []
+    for size, method in itertools.product(sizes_of(rows), METHODS):
+        chosen = select(rows, method, size)
         error = mean_and_deviation([r["test_error"] for r in chosen], 2)
         accuracies = [
             mean_and_deviation([100 * r["accuracy"][str(n)] for r in chosen], 1)
             for n in N_LABELS
         ]
-        yield [str(size), method, error, *accuracies]
+        found.append([str(size), method, error, *accuracies])
+    return found
 
 
-def make_table(runs: list[dict[str, Any]]) -> Table:
-    """Tabulate the runs for the terminal."""
-    table = Table(
-        title=f"Digits: error and accuracy on test images, {len(SEEDS)} seeds",
-        caption="error: mean squared error of a grey value from 0 to 16; acc.: per "
-        "cent, logistic regression on the codes of 10, 50, 100 labelled images",
-    )
-    for heading in ("code", "method", "error", *(f"acc. {n}" for n in N_LABELS)):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for i, row in enumerate(table_rows(runs), 1):
-        table.add_row(*row, end_section=i % len(METHODS) == 0)
-    return table
-
-
-def reconstructions() -> Iterator[tuple[str, np.ndarray]]:
-    """Yield titles and images: ten originals, and each method's reconstructions."""
-    X, X_test, _, y_test = split(SEEDS[0])
-    chosen = X_test[[np.flatnonzero(y_test == label)[0] for label in range(10)]]
-    yield "original", chosen
-    for method in METHODS:
-        transformer = fit(method, SHOWN_SIZE, SEEDS[0], X)
-        yield method, transformer.inverse_transform(transformer.transform(chosen))
-
-
-def draw(runs: list[dict[str, Any]], path: pathlib.Path) -> None:
+def draw(rows: list[Row], path: pathlib.Path) -> None:
     """Draw error over code size, accuracy over labels, and rows of images."""
     import matplotlib
 
@@ -129,27 +130,28 @@ def draw(runs: list[dict[str, Any]], path: pathlib.Path) -> None:
     figure = plt.figure(figsize=(11, 6.5), layout="constrained")
     curves, images = figure.subfigures(2, 1, height_ratios=(3, 2))
     errors, accuracies = curves.subplots(1, 2)
+    sizes = sizes_of(rows)
     for method in METHODS:
-        groups = [select(runs, method, size) for size in CODE_SIZES]
-        _plot_mean(errors, CODE_SIZES, groups, lambda r: r["test_error"], method)
-        shown = [select(runs, method, SHOWN_SIZE)] * len(N_LABELS)
-        pairs = [
-            [r["accuracy"][str(n)] for r in group]
-            for n, group in zip(N_LABELS, shown, strict=True)
-        ]
-        _plot_mean(accuracies, N_LABELS, pairs, lambda value: value, method)
+        groups = [select(rows, method, size) for size in sizes]
+        errors_of = [[r["test_error"] for r in group] for group in groups]
+        _plot_mean(errors, sizes, errors_of, method)
+        shown = select(rows, method, SHOWN_SIZE)
+        shares = [[r["accuracy"][str(n)] for r in shown] for n in N_LABELS]
+        _plot_mean(accuracies, N_LABELS, shares, method)
     errors.set(
         xlabel="code size", ylabel="mean squared error, test images", ylim=(0, None)
     )
     errors.set_xscale("log", base=2)
-    errors.set_xticks(CODE_SIZES, labels=CODE_SIZES)
+    errors.set_xticks(sizes, labels=sizes)
     accuracies.set(xlabel="labels", ylabel=f"accuracy, code size {SHOWN_SIZE}")
     errors.legend()
-    rows = list(reconstructions())
-    grid = images.subplots(len(rows), 10)
-    for axes, (title, pictures) in zip(grid, rows, strict=True):
+    pictures = {"original": one_of_each(split(0))} | {
+        r["method"]: r["pictures"] for r in rows if "pictures" in r
+    }
+    grid = images.subplots(len(pictures), 10)
+    for axes, (title, line) in zip(grid, pictures.items(), strict=True):
         axes[0].set_ylabel(title, rotation=0, ha="right", va="center")
-        for ax, picture in zip(axes, pictures, strict=True):
+        for ax, picture in zip(axes, line, strict=True):
             ax.imshow(picture.reshape(8, 8), cmap="gray_r", vmin=0, vmax=16)
             ax.set(xticks=[], yticks=[])
     images.suptitle(f"Test images, code size {SHOWN_SIZE}")
@@ -157,32 +159,29 @@ def draw(runs: list[dict[str, Any]], path: pathlib.Path) -> None:
     plt.close(figure)
 
 
-def _plot_mean(ax: Any, x: Any, groups: Any, value: Any, label: str) -> None:
+def _plot_mean(ax: Any, x: Any, groups: list[list[float]], label: str) -> None:
     """Plot the mean of each group with its deviation."""
-    values = np.array([[value(member) for member in group] for group in groups])
-    ax.errorbar(
-        x, values.mean(1), values.std(1, ddof=1), marker="o", capsize=3, label=label
-    )
+    means = [np.mean(group) for group in groups]
+    spreads = [np.std(group, ddof=1) if len(group) > 1 else 0 for group in groups]
+    ax.errorbar(x, means, spreads, marker="o", capsize=3, label=label)
 
 
-def main(output: pathlib.Path) -> None:
-    """Run all fits; print the table; write the record and the figure."""
-    console = Console()
-    cases = [(m, k, s) for k in CODE_SIZES for s in SEEDS for m in METHODS]
-    start = time.perf_counter()
-    workers = Parallel(n_jobs=2, return_as="generator")
-    results = workers(delayed(run)(*case) for case in cases)
-    runs = list(track(results, "Fitting", total=len(cases), console=console))
-    seconds = round(time.perf_counter() - start, 1)
-    console.print(make_table(runs))
-    record, figure = output / "digits.json", output / "digits.png"
-    write_record(
-        record,
-        suite="digits",
-        command="python -m benchmarks",
-        parameters={name: cls().get_params() for name, cls in METHODS.items()},
-        seconds=seconds,
-        runs=runs,
+def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:
+    """Write the table, and the figure where the reconstructions are there."""
+    if any("pictures" in r for r in rows):
+        draw(rows, folder / "digits.png")
+    title = "Digits: error and accuracy on test images"
+    table = write_table(folder / "digits.csv", title, HEADINGS, table_rows(rows))
+    table.caption = (
+        "error: mean squared error of a grey value from 0 to 16; acc.: per cent, "
+        "logistic regression on the codes of 10, 50, 100 labelled images"
     )
-    draw(runs, figure)
-    console.print(f"{seconds} s; record: {record}, figure: {figure}")
+    return [table]
+
+
+SUITE = Suite(
+    "PCA and UndercompleteAE on scikit-learn's digits, as in the README",
+    cases,
+    run,
+    report,
+)

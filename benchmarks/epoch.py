@@ -9,12 +9,12 @@ its book-keeping.
 import pathlib
 import statistics
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from torch import nn
 from torch.nn import functional as F
@@ -23,7 +23,7 @@ from skae import ConvAE, UndercompleteAE
 from skae._engine import Engine
 from skae._threads import limited_threads
 
-from ._record import write_record
+from ._runner import Case, Options, Row, Suite, write_table
 
 N_PAIRS = 15
 WARM_UP = 3
@@ -66,30 +66,27 @@ def convolutional() -> nn.Module:
     ).to(memory_format=torch.channels_last)
 
 
-#: Name, features, rows, batch, the network by hand, and ours.
-CASES: list[tuple[str, int, int, int, nn.Module, Any]] = [
-    (
-        "64-64-16",
+#: Features, rows, batch, the network by hand, and ours.
+NETWORKS: dict[str, tuple[int, int, int, Callable[[], nn.Module], Any]] = {
+    "64-64-16": (
         64,
         DENSE_ROWS,
         128,
-        dense(64, 64, 16),
+        partial(dense, 64, 64, 16),
         UndercompleteAE(16, hidden_layer_sizes=(64,), activation="relu"),
     ),
-    (
-        "784-256-32",
+    "784-256-32": (
         784,
         DENSE_ROWS,
         256,
-        dense(784, 256, 32),
+        partial(dense, 784, 256, 32),
         UndercompleteAE(32, hidden_layer_sizes=(256,), activation="relu"),
     ),
-    (
-        "ConvAE",
+    "ConvAE": (
         784,
         CONV_ROWS,
         64,
-        convolutional(),
+        convolutional,
         ConvAE(
             32,
             image_shape=(28, 28),
@@ -99,7 +96,19 @@ CASES: list[tuple[str, int, int, int, nn.Module, Any]] = [
             activation="silu",
         ),
     ),
-]
+}
+
+
+def cases(options: Options) -> list[Case]:
+    """Return the networks, with how many rows and pairs of epochs."""
+    return [
+        {
+            "network": name,
+            "n_rows": 512 if options.quick else n_rows,
+            "n_pairs": 3 if options.quick else N_PAIRS,
+        }
+        for name, (_, n_rows, *_) in NETWORKS.items()
+    ]
 
 
 def epoch_by_hand(X: np.ndarray, network: nn.Module, batch_size: int) -> Any:
@@ -140,53 +149,46 @@ def train_in_turns(estimator: Any, X: np.ndarray, other: Any) -> Any:
     return times[WARM_UP:]
 
 
-def run(
-    name: str,
-    n_features: int,
-    n_rows: int,
-    batch_size: int,
-    network: nn.Module,
-    estimator: Any,
-) -> dict[str, Any]:
-    """Time pairs of epochs of one case."""
+def run(network: str, n_rows: int, n_pairs: int) -> dict[str, Any]:
+    """Time pairs of epochs of one network."""
+    n_features, _, batch_size, by_hand, estimator = NETWORKS[network]
     X = np.random.default_rng(0).normal(size=(n_rows, n_features)).astype(np.float32)
     estimator.set_params(
         init="random",
         solver="adam",
         learning_rate_init=0.001,
         batch_size=batch_size,
-        max_iter=WARM_UP + N_PAIRS,
-        n_iter_no_change=WARM_UP + N_PAIRS,
+        max_iter=WARM_UP + n_pairs,
+        n_iter_no_change=WARM_UP + n_pairs,
         early_stopping=False,
         random_state=0,
     )
-    pairs = train_in_turns(estimator, X, epoch_by_hand(X, network, batch_size))
+    pairs = train_in_turns(estimator, X, epoch_by_hand(X, by_hand(), batch_size))
     hand, ours = (statistics.median(times) for times in zip(*pairs, strict=True))
     return {
-        "network": name,
-        "rows": n_rows,
         "batch_size": batch_size,
         "pairs": [[round(value, 6) for value in pair] for pair in pairs],
         "ratio": round(ours / hand, 3),
     }
 
 
-def main(output: pathlib.Path) -> None:
-    """Time all cases; print the table; write the record."""
-    console = Console()
-    runs = [run(*case) for case in track(CASES, "Timing", console=console)]
-    table = Table(title=f"Epoch of ours over one by hand, median of {N_PAIRS}")
-    for heading in ("network", "batch", "ratio"):
-        table.add_column(heading, justify="right")
-    for result in runs:
-        ratio = f"{result['ratio']:.3f}"
-        table.add_row(result["network"], str(result["batch_size"]), ratio)
-    console.print(table)
-    threads = torch.get_num_threads()
-    write_record(
-        output / "epoch.json",
-        suite="epoch",
-        command="python -m benchmarks epoch",
-        threads=threads,
-        runs=runs,
-    )
+def table_rows(rows: list[Row]) -> list[list[str]]:
+    """Return network, batch and ratio."""
+    return [[r["network"], str(r["batch_size"]), f"{r['ratio']:.3f}"] for r in rows]
+
+
+def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:
+    """Write the table."""
+    title = f"Epoch of ours over one by hand, median of {rows[0]['n_pairs']}"
+    path, headings = folder / "epoch.csv", ["network", "batch", "ratio"]
+    return [write_table(path, title, headings, table_rows(rows))]
+
+
+def alone(case: Case) -> bool:
+    """Give each case all cores, for it measures time."""
+    return True
+
+
+SUITE = Suite(
+    "a training epoch beside a loop written by hand", cases, run, report, alone=alone
+)

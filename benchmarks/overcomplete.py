@@ -8,17 +8,14 @@ over 10 draws, on test images. Settings were chosen on validation images.
 import pathlib
 from typing import Any
 
-from joblib import Parallel, delayed
-from rich.console import Console
-from rich.progress import track
+from rich.table import Table
 
 from skae import ContractiveAE, DenoisingAE, SparseAE, UndercompleteAE
 
-from ._record import mean_and_deviation, write_record, write_table
+from ._runner import Case, Options, Row, Suite, mean_and_deviation, write_table
 from .digits import N_DRAWS, accuracies, split
 
 WIDTH, N_LABELS = 128, 50
-N_JOBS = 2
 LAYER = {"hidden_layer_sizes": (), "init": "random"}
 TIED = {"tied_weights": True}
 METHODS = {
@@ -33,19 +30,26 @@ METHODS = {
 }
 
 
-def run(method: str) -> dict[str, Any]:
+def cases(options: Options) -> list[Case]:
+    """Return the methods."""
+    short = {"max_iter": 10} if options.quick else {}
+    methods = ("plain", "sparse, L1", "denoising") if options.quick else METHODS
+    return [{"data": "digits", "method": method, **short} for method in methods]
+
+
+def run(data: str, method: str, max_iter: Any = "auto") -> dict[str, Any]:
     """Return the figures of one method."""
-    data = split(0)
-    estimator = METHODS[method].set_params(random_state=0).fit(data[0])
+    parts = split(0)
+    estimator = METHODS[method].set_params(max_iter=max_iter, random_state=0)
+    estimator.fit(parts[0])
     return {
-        "method": method,
-        "explained_variance": round(estimator.score(data[1]), 4),
-        "accuracies": accuracies(estimator, N_LABELS, 0, data),
+        "explained_variance": round(estimator.score(parts[1]), 4),
+        "accuracies": accuracies(estimator, N_LABELS, 0, parts),
         "dead": len(getattr(estimator, "dead_units_", [])),
     }
 
 
-def table_rows(runs: list[dict[str, Any]]) -> list[list[str]]:
+def table_rows(rows: list[Row]) -> list[list[str]]:
     """Return method, explained variance, and accuracy in per cent."""
     return [
         [
@@ -53,25 +57,15 @@ def table_rows(runs: list[dict[str, Any]]) -> list[list[str]]:
             f"{r['explained_variance']:.3f}",
             mean_and_deviation([100 * a for a in r["accuracies"]], 1),
         ]
-        for r in runs
+        for r in rows
     ]
 
 
-def main(output: pathlib.Path) -> None:
-    """Run all fits; print the table; write it and the record."""
-    console = Console()
-    fits = Parallel(n_jobs=N_JOBS, return_as="generator")(map(delayed(run), METHODS))
-    runs = list(track(fits, "Fitting", total=len(METHODS), console=console))
-    table = write_table(
-        output / "overcomplete.csv",
-        f"Digits, {WIDTH} units, {N_LABELS} labels, {N_DRAWS} draws",
-        ["method", "explained variance", "accuracy"],
-        table_rows(runs),
-    )
-    console.print(table)
-    write_record(
-        output / "overcomplete.json",
-        suite="overcomplete",
-        command="python -m benchmarks overcomplete",
-        runs=runs,
-    )
+def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:
+    """Write the table."""
+    title = f"Digits, {WIDTH} units, {N_LABELS} labels, {N_DRAWS} draws"
+    headings = ["method", "explained variance", "accuracy"]
+    return [write_table(folder / "overcomplete.csv", title, headings, table_rows(rows))]
+
+
+SUITE = Suite("codes wider than the input, for a linear classifier", cases, run, report)

@@ -4,13 +4,10 @@ The rows that judge in ``python -m benchmarks floor`` are never read here.
 """
 
 import pathlib
-import time
 from collections.abc import Sequence
 from typing import Any
 
-from joblib import Parallel, delayed
-from rich.console import Console
-from rich.progress import track
+from rich.table import Table
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
 
@@ -18,8 +15,8 @@ from skae import UndercompleteAE
 from skae.metrics import explained_variance
 
 from ._data import Rows, load
-from ._record import write_record, write_table
-from .floor import run, summary
+from ._runner import Case, Options, Row, Suite, write_table
+from .floor import fit_both, summary
 
 #: What each candidate changes of the defaults.
 CANDIDATES: dict[str, dict[str, Any]] = {
@@ -56,74 +53,111 @@ MOST_ROWS = 1500
 MOST_NUMBERS = 300_000
 
 
-def parts() -> dict[str, tuple[Rows, Rows]]:
+def cases(options: Options) -> list[Case]:
+    """Return the candidates; a quick search looks at few data sets, for few epochs."""
+    if options.quick:
+        few = {"names": ["iris", "S-curve, 20-D"], "widths": [2]}
+        short = {"max_iter": 3}
+        return [
+            {"candidate": "short", "changes": short, **few},
+            {
+                "candidate": "short, relu",
+                "changes": {"activation": "relu"} | short,
+                **few,
+            },
+            {
+                "candidate": "ordered, short",
+                "changes": {"ordered": True} | short,
+                **few,
+            },
+        ]
+    return [
+        *(
+            {"candidate": name, "changes": changes, "widths": WIDTHS}
+            for name, changes in CANDIDATES.items()
+        ),
+        *(
+            {
+                "candidate": name,
+                "changes": {"ordered": True} | changes,
+                "widths": ORDERED_WIDTHS,
+                "names": ORDERED_DATA,
+            }
+            for name, changes in ORDERED.items()
+        ),
+    ]
+
+
+def run(
+    candidate: str,
+    changes: dict[str, Any],
+    widths: list[int],
+    names: list[str] | None = None,
+) -> dict[str, Any]:
+    """Return the summary of one candidate over data sets."""
+    chosen = {
+        name: rows
+        for name, rows in parts(names or list(load())).items()
+        if min(rows[0].shape) > max(widths)
+    }
+    fit = fit_ordered if changes.get("ordered") else fit_plain
+    return summary(
+        [
+            {"data": name, **figures}
+            for name, rows in chosen.items()
+            for figures in fit(widths, *rows, **changes)
+        ]
+    )
+
+
+def parts(names: Sequence[str]) -> dict[str, tuple[Rows, Rows]]:
     """Return rows to train on and rows to validate, of each data set."""
-    chosen = {}
-    for name, read in load().items():
-        rows = read()[0][: 4 * MOST_ROWS].astype(float)
+    chosen, loaders = {}, load()
+    for name in names:
+        rows = loaders[name]()[0][: 4 * MOST_ROWS].astype(float)
         train, validation = train_test_split(rows, test_size=0.25, random_state=1)
         if (train := train[:MOST_ROWS]).size <= MOST_NUMBERS:
             chosen[name] = train, validation
     return chosen
 
 
-def table_rows(results: list[dict[str, Any]]) -> list[list[str]]:
-    """Return a row for each candidate."""
-    keys = "geometric mean", "worst"
-    return [[r["candidate"], *(f"{r[key]:.3f}" for key in keys)] for r in results]
-
-
-def run_plain(
-    name: str, widths: Sequence[int], train: Rows, validation: Rows, **changes: Any
+def fit_plain(
+    widths: Sequence[int], train: Rows, validation: Rows, **changes: Any
 ) -> list[dict[str, Any]]:
     """Fit a code of each width, with defaults changed."""
-    return [run(name, width, 0, train, validation, **changes) for width in widths]
-
-
-def run_ordered(
-    name: str, widths: Sequence[int], train: Rows, validation: Rows, **changes: Any
-) -> list[dict[str, Any]]:
-    """Fit one ordered code, and return its prefixes as if each were a fit."""
-    whole = UndercompleteAE(max(widths), ordered=True, random_state=0, **changes)
-    whole.fit(train)
     return [
-        {
-            "data": name,
-            "width": width,
-            "pca_error": 1 - explained_variance(PCA(width).fit(train), validation),
-            "error": 1 - whole.truncate(width).score(validation),
-        }
-        for width in widths
+        {"n_components": k, **fit_both(train, validation, k, 0, **changes)}
+        for k in widths
     ]
 
 
-def main(output: pathlib.Path) -> None:
-    """Fit all candidates; print the table; write it and the record."""
-    console = Console()
-    wide = {n: rows for n, rows in parts().items() if min(rows[0].shape) > max(WIDTHS)}
-    chosen = {name: wide[name] for name in ORDERED_DATA if name in wide}
-    plain = [(n, c, run_plain, WIDTHS, wide) for n, c in CANDIDATES.items()]
-    ordered = [(n, c, run_ordered, ORDERED_WIDTHS, chosen) for n, c in ORDERED.items()]
-    results = []
-    for candidate, changes, fit, widths, cases in plain + ordered:
-        start = time.perf_counter()
-        fits = Parallel(n_jobs=2, return_as="generator")(
-            delayed(fit)(name, widths, *rows, **changes) for name, rows in cases.items()
-        )
-        runs = list(track(fits, candidate, total=len(cases), console=console))
-        seconds = round((time.perf_counter() - start) / len(cases), 2)
-        found = summary([r for part in runs for r in part]) | {"seconds": seconds}
-        results.append({"candidate": candidate, "changes": changes, **found})
-    table = write_table(
-        output / "search.csv",
-        "Validation error over PCA's: geometric mean and maximum",
-        ["candidate", "mean", "worst"],
-        table_rows(results),
-    )
-    console.print(table)
-    write_record(
-        output / "search.json",
-        suite="search",
-        command="python -m benchmarks search",
-        results=results,
-    )
+def fit_ordered(
+    widths: Sequence[int], train: Rows, validation: Rows, **changes: Any
+) -> list[dict[str, Any]]:
+    """Fit one ordered code, and return its prefixes as if each were a fit."""
+    whole = UndercompleteAE(max(widths), random_state=0, **changes)
+    whole.fit(train)
+    return [
+        {
+            "n_components": k,
+            "pca_error": 1 - explained_variance(PCA(k).fit(train), validation),
+            "error": 1 - whole.truncate(k).score(validation),
+        }
+        for k in widths
+    ]
+
+
+def table_rows(rows: list[Row]) -> list[list[str]]:
+    """Return a row for each candidate."""
+    keys = "geometric mean", "worst"
+    return [[r["candidate"], *(f"{r[key]:.3f}" for key in keys)] for r in rows]
+
+
+def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:
+    """Write the table."""
+    title = "Validation error over PCA's: geometric mean and maximum"
+    headings = ["candidate", "mean", "worst"]
+    return [write_table(folder / "search.csv", title, headings, table_rows(rows))]
+
+
+SUITE = Suite("candidates for the defaults, on training rows", cases, run, report)

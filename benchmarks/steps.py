@@ -13,15 +13,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
+from rich.table import Table
 from torch import Tensor
 
 from skae import ContractiveAE, DenoisingAE, SparseAE, UndercompleteAE
 from skae._corruption import NOISES
 from skae._engine import Engine
 
-from ._record import write_record, write_table
+from ._runner import Case, Options, Row, Suite, write_table
 
 HIDDEN, CODE = 256, 32
 N_FEATURES, BATCH_SIZE = 784, 256
@@ -66,47 +65,48 @@ def stepper(estimator: Any, X: np.ndarray) -> Callable[[Tensor], Any]:
     return engine.train_step
 
 
-def run() -> list[dict[str, Any]]:
+def cases(options: Options) -> list[Case]:
+    """Return one case, for all kinds take turns."""
+    return [{"n_rounds": 3 if options.quick else N_ROUNDS}]
+
+
+def run(n_rounds: int) -> dict[str, Any]:
     """Time steps of all kinds in turns."""
     X = np.random.default_rng(0).normal(size=(2 * BATCH_SIZE, N_FEATURES))
     batch = torch.from_numpy(X[:BATCH_SIZE].astype(np.float32))
     plain = {name: other for name, (other, _) in kinds().items()}
     steps = {name: stepper(kind, X) for name, (_, kind) in kinds().items()}
     times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in track(range(WARM_UP + N_ROUNDS), "Timing"):
+    for _ in range(WARM_UP + n_rounds):
         for name, step in steps.items():
             start = time.perf_counter()
             step(batch)
             times[name].append(time.perf_counter() - start)
     medians = {n: statistics.median(t[WARM_UP:]) for n, t in times.items()}
-    return [
-        {
-            "kind": n,
-            "beside": plain[n],
-            "ratio": round(medians[n] / medians[plain[n]], 3),
-        }
-        for n in steps
-        if n != plain[n]
-    ]
+    compared = [n for n in steps if n != plain[n]]
+    return {
+        "beside": {n: plain[n] for n in compared},
+        "ratio": {n: round(medians[n] / medians[plain[n]], 3) for n in compared},
+    }
 
 
-def table_rows(runs: list[dict[str, Any]]) -> list[list[str]]:
+def table_rows(row: Row) -> list[list[str]]:
     """Return kind, what it is divided by, and the ratio."""
-    return [[r["kind"], r["beside"], f"{r['ratio']:.2f}"] for r in runs]
+    return [[n, row["beside"][n], f"{ratio:.2f}"] for n, ratio in row["ratio"].items()]
 
 
-def main(output: pathlib.Path) -> None:
-    """Time all kinds; print the table; write it and the record."""
-    runs = run()
+def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:
+    """Write the table."""
     title = f"Step of {N_FEATURES}-{HIDDEN}-{CODE} at batch {BATCH_SIZE} over"
-    table = write_table(
-        output / "steps.csv", title, ["step", "over", "ratio"], table_rows(runs)
-    )
-    Console().print(table)
-    write_record(
-        output / "steps.json",
-        suite="steps",
-        command="python -m benchmarks steps",
-        threads=torch.get_num_threads(),
-        runs=runs,
-    )
+    path, headings = folder / "steps.csv", ["step", "over", "ratio"]
+    return [write_table(path, title, headings, table_rows(rows[0]))]
+
+
+def alone(case: Case) -> bool:
+    """Give the case all cores, for it measures time."""
+    return True
+
+
+SUITE = Suite(
+    "the cost of a training step of each kind", cases, run, report, alone=alone
+)

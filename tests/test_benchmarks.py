@@ -1,18 +1,23 @@
-"""The benchmarks, on small cases: what they write and print."""
+"""The benchmarks: their runner, and what suites compute.
 
+That every suite runs, ``python -m benchmarks --quick`` shows.
+"""
+
+import inspect
 import json
-from functools import partial
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
 
-import matplotlib.image
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
-from sklearn.decomposition import PCA
+from rich.console import Console
 
 from benchmarks import (
     _data,
-    alpha,
-    conv,
     conv_denoising,
     conv_signals,
     denoising,
@@ -20,207 +25,272 @@ from benchmarks import (
     epoch,
     floor,
     k_sparse,
-    ordered,
     overcomplete,
-    search,
-    steps,
 )
-from skae import ConvAE, SparseAE
+from benchmarks.__main__ import SUITES, parse
+from benchmarks._runner import (
+    Options,
+    Record,
+    Suite,
+    chosen_cases,
+    key,
+    mean_and_deviation,
+    report,
+    run_case,
+    run_suite,
+    write_table,
+)
+from skae.metrics import neg_mean_squared_error
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+SLOW_SUITE = """
+import pathlib, time
+from rich.console import Console
+from benchmarks._runner import Options, Suite, run_suite
+
+def run(n):
+    with open("begun", "a") as file:
+        print(n, file=file)
+    time.sleep(0.2)
+    return {"square": n**2}
+
+cases = lambda options: [{"n": n} for n in range(8)]
+suite = Suite("", cases, run, lambda rows, folder: [], alone=lambda case: True)
+run_suite("slow", suite, Options(), [], pathlib.Path(), Console())
+"""
 
 
-def test_digits(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(digits, "CODE_SIZES", (2, 8))
-    monkeypatch.setattr(digits, "SEEDS", (0, 1))
-    monkeypatch.setattr(digits, "N_DRAWS", 1)
-    digits.main(tmp_path)
-    record = json.loads((tmp_path / "digits.json").read_text())
-    assert {(r["method"], r["n_components"], r["seed"]) for r in record["runs"]} == {
-        (m, k, s) for m in ("PCA", "UndercompleteAE") for k in (2, 8) for s in (0, 1)
-    }
-    assert record["versions"]["torch"]
-    assert matplotlib.image.imread(tmp_path / "digits.png").std() > 0
-    out = capsys.readouterr().out
-    rows = list(digits.table_rows(record["runs"]))
-    assert all(cell in out for row in rows for cell in row)
+def n_lines(path):
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def test_pca_of_all_components_has_no_error():
-    assert digits.run("PCA", 64, 0)["test_error"] == pytest.approx(0, abs=1e-20)
-
-
-def test_epoch(tmp_path, monkeypatch):
-    cases = [(name, n, 256, *rest) for name, n, _, *rest in epoch.CASES]
-    monkeypatch.setattr(epoch, "CASES", cases)
-    monkeypatch.setattr(epoch, "N_PAIRS", 3)
-    epoch.main(tmp_path)
-    runs = json.loads((tmp_path / "epoch.json").read_text())["runs"]
-    for run in runs:
-        assert len(run["pairs"]) == 3
-        middle = [sorted(times)[1] for times in zip(*run["pairs"], strict=True)]
-        assert run["ratio"] == pytest.approx(middle[1] / middle[0], rel=0.01)
+def test_killed_run_goes_on_where_it_stopped(tmp_path):
+    record, begun = tmp_path / "slow.jsonl", tmp_path / "begun"
+    command = [sys.executable, "-c", SLOW_SUITE]
+    where = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(ROOT)}}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, **where) as killed:
+        while n_lines(record) < 3:
+            assert killed.poll() is None
+            time.sleep(0.01)
+        killed.send_signal(signal.SIGKILL)
+    n_finished = n_lines(record)
+    assert 3 <= n_finished < 8
+    printed = subprocess.run(command, capture_output=True, text=True, **where).stdout
+    assert f"{n_finished} of 8 cases are in" in printed
+    lines = [json.loads(line) for line in record.read_text().splitlines()]
+    assert [line["case"]["n"] for line in lines] == list(range(8))
+    # The one that was killed is the only one that was begun twice, if any.
+    runs = [int(n) for n in begun.read_text().split()]
+    assert all(runs.count(n) == 1 for n in range(8) if n != n_finished)
 
 
 @pytest.fixture
-def two_sets(monkeypatch):
-    """A curve, which PCA misses, and data of rank two, which it does not."""
-    t = np.linspace(0, 6, 300)[:, None]
-    curve = np.hstack([np.sin(t), np.cos(t), np.sin(2 * t), np.cos(2 * t)])
-    plane = np.hstack([t, t**2, t + t**2, t - t**2])
-    sets = {"digits": (curve[::2], curve[1::2]), "plane": (plane[::2], plane[1::2])}
-    loaders = {name: lambda rows=rows: rows for name, rows in sets.items()}
-    for module in (floor, ordered, search):
-        monkeypatch.setattr(module, "load", lambda: loaders)
-    monkeypatch.setattr(floor, "WIDTHS", (2,))
-    monkeypatch.setattr(search, "WIDTHS", (2,))
+def suite():
+    """Cases of two data sets, with seeds; figures are a number and an array."""
+
+    def cases(options):
+        seeds = options.seed_range(2)
+        return [{"data": d, "seed": s, "ks": (1, 2)} for d in "ab" for s in seeds]
+
+    def run(data, seed, ks):
+        return {"total": np.float64(seed + sum(ks)), "picture": np.full(3, seed)}
+
+    def show(rows, folder):
+        shown = [[r["data"], f"{r['total']:g}", f"{r['picture'].sum()}"] for r in rows]
+        path = folder / "totals.csv"
+        return [write_table(path, "Totals", ["data", "total", "sum"], shown)]
+
+    return Suite("totals", cases, run, show, alone=lambda case: True)
 
 
-def test_floor(tmp_path, two_sets, capsys):
-    floor.main(tmp_path)
-    runs = json.loads((tmp_path / "floor.json").read_text())["runs"]
-    assert [(r["data"], r["seed"]) for r in runs] == [
-        (name, seed) for name in ("digits", "plane") for seed in (0, 1, 2)
-    ]
-    assert floor.ratios(runs)["digits", 2] < 0.5
-    assert floor.ratios(runs)["plane", 2] is None
-    assert floor.summary(runs)["worst"] == floor.ratios(runs)["digits", 2]
-    assert "exact" in capsys.readouterr().out
+def run_all(suite, folder, data=(), **options):
+    run_suite("totals", suite, Options(**options), data, folder, Console())
 
 
-def test_ordered(tmp_path, two_sets, monkeypatch):
-    monkeypatch.setattr(ordered, "WIDTH", 3)
-    monkeypatch.setattr(ordered, "SEPARATE", (2,))
-    monkeypatch.setattr(ordered, "SEEDS", {"digits": (0,)})
-    monkeypatch.setattr(ordered, "chosen_widths", dict)
-    ordered.main(tmp_path)
-    (run,) = json.loads((tmp_path / "ordered.json").read_text())["runs"]
-    assert len(run["prefixes"]) == len(run["pca"]) == 3
-    assert ordered.least_margin(run) == min(np.subtract(run["prefixes"], run["pca"]))
+def test_record_has_a_line_for_each_case(suite, tmp_path, capsys):
+    run_all(suite, tmp_path)
+    lines = (tmp_path / "totals.jsonl").read_text().splitlines()
+    first = json.loads(lines[0])
+    assert first["suite"] == "totals"
+    assert first["case"] == {"data": "a", "seed": 0, "ks": [1, 2]}
+    assert first["figures"] == {"total": 3.0}
+    assert first["seconds"] >= 0
+    assert {"python", "skae", "torch"} <= set(first["versions"])
+    assert set(first["hardware"]) == {"processor", "cores", "threads"}
+    assert {"date", "data_hash"} <= set(first)
+    assert "quick" not in first
+    assert (tmp_path / "totals.csv").read_text() == (
+        "data,total,sum\na,3,0\na,4,3\nb,3,0\nb,4,3\n"
+    )
+    assert "Totals" in capsys.readouterr().out
 
 
-def test_search(tmp_path, two_sets, monkeypatch):
-    short = {"max_iter": 1}
-    monkeypatch.setattr(search, "CANDIDATES", {"short": short, "defaults": {}})
-    monkeypatch.setattr(search, "ORDERED", {"ordered, short": short})
-    monkeypatch.setattr(search, "ORDERED_WIDTHS", (1, 2, 3))
-    search.main(tmp_path)
-    results = json.loads((tmp_path / "search.json").read_text())["results"]
-    assert [r["cases"] for r in results] == [1, 1, 3]
-    # With more epochs the curve is found.
-    assert results[1]["geometric mean"] < results[0]["geometric mean"]
+def test_finished_cases_are_skipped(suite, tmp_path, capsys):
+    run_all(suite, tmp_path, data=["b"])
+    run_all(suite, tmp_path)
+    assert "2 of 4 cases are in" in capsys.readouterr().out
+    lines = (tmp_path / "totals.jsonl").read_text().splitlines()
+    assert [json.loads(line)["case"]["data"] for line in lines] == list("bbaa")
+    # The report has the suite's order.
+    rows = Record(tmp_path, "totals").rows(suite.cases(Options()))
+    assert [r["data"] for r in rows] == list("aabb")
+    assert (tmp_path / "totals.csv").read_text().splitlines()[1] == "a,3,0"
+
+
+def test_half_a_line_is_dropped(suite, tmp_path):
+    run_all(suite, tmp_path)
+    path = tmp_path / "totals.jsonl"
+    whole = path.read_bytes()
+    for lost in (1, 30):
+        path.write_bytes(whole[:-lost])
+        assert len(Record(tmp_path, "totals").lines) == 3
+        run_all(suite, tmp_path)
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        assert [line["case"] for line in lines] == [
+            json.loads(line)["case"] for line in whole.splitlines()
+        ]
+
+
+def test_report_is_of_the_record_alone(suite, tmp_path, capsys):
+    run_all(suite, tmp_path, quick=True)
+    lines = (tmp_path / "totals.jsonl").read_text().splitlines()
+    assert all(json.loads(line)["quick"] for line in lines)
+    before = (tmp_path / "totals.csv").read_text()
+    (tmp_path / "totals.csv").unlink()
+    report("totals", suite, tmp_path, Console())
+    assert (tmp_path / "totals.csv").read_text() == before
+    report("others", suite, tmp_path, Console())
+    assert "no record of others" in capsys.readouterr().out
+
+
+def test_data_and_seeds_choose_among_cases(suite):
+    def seeds(data=(), **options):
+        return [
+            (c["data"], c["seed"])
+            for c in chosen_cases(suite, Options(**options), data)
+        ]
+
+    assert seeds() == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+    assert seeds(seeds=1) == seeds(quick=True) == [("a", 0), ("b", 0)]
+    assert seeds(["b"], seeds=3) == [("b", 0), ("b", 1), ("b", 2)]
+
+
+def test_data_of_no_case(suite, tmp_path, capsys):
+    run_all(suite, tmp_path, data=["c"])
+    assert "totals has no case of c" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def test_command_line(capsys):
+    assert parse([]).names == ["digits"]
+    assert parse(["--quick"]).names == parse(["report"]).names == list(SUITES)
+    found = parse(["floor", "conv", "--data", "MNIST", "iris", "--seeds", "5"])
+    assert (found.names, found.data, found.seeds) == (
+        ["floor", "conv"],
+        ["MNIST", "iris"],
+        5,
+    )
+    assert parse(["report", "conv"]).names == ["conv"]
+    with pytest.raises(SystemExit):
+        parse(["flor"])
+    assert "no suite is named 'flor'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", SUITES)
+@pytest.mark.parametrize("quick", [False, True])
+def test_cases_are_arguments_of_run(name, quick, monkeypatch):
+    monkeypatch.delenv("SKAE_DATA", raising=False)
+    suite = SUITES[name]
+    cases = chosen_cases(suite, Options(quick=quick), [])
+    assert cases
+    assert len({key(case) for case in cases}) == len(cases)
+    for case in cases:
+        inspect.signature(suite.run).bind(**case)
+        if quick:
+            assert not _data.is_missing(case.get("data"))
+
+
+def test_missing_data_are_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("SKAE_DATA", raising=False)
+    for read in (_data.labelled, _data.rows):
+        with pytest.raises(_data.MissingData, match="by SKAE_DATA"):
+            read("MNIST")
+    with pytest.raises(_data.MissingData, match=r"k_sparse: .* by SKAE_DATA"):
+        run_suite("k_sparse", k_sparse.SUITE, Options(), [], tmp_path, Console())
 
 
 def test_data_sets(monkeypatch):
     monkeypatch.delenv("SKAE_DATA", raising=False)
-    loaders = _data.load()
     for name in ("wine, scaled", "bumps", "yes or no"):
-        train, test = loaders[name]()
+        train, test = _data.rows(name)
+        found = _data.hash_of(name)
         assert len(test) == pytest.approx(len(train) / 3, abs=1)
-        again = loaders[name]()
+        again = _data.rows(name)
         assert np.array_equal(train, again[0])
+        assert _data.hash_of(name) == found
 
 
-def test_alpha(tmp_path, monkeypatch):
-    few = {"L1": (*alpha.PENALTIES["L1"][:2], (0.1, 0.4))}
-    monkeypatch.setattr(alpha, "PENALTIES", few)
-    monkeypatch.setattr(alpha, "CASES", {"batch 256": (256, 1)})
-    monkeypatch.setattr(alpha, "N_STEPS", {256: 500})
-    monkeypatch.setattr(alpha, "N_JOBS", 1)
-    alpha.main(tmp_path)
-    runs = json.loads((tmp_path / "alpha.json").read_text())["runs"]
-    many, few = alpha.reached(runs, "L1")[:, 0]
-    assert many > few > 0
+def test_labelled_digits_are_those_of_the_other_suites():
+    X, y, X_test, y_test = _data.labelled("digits")
+    train, test = _data.rows("digits")
+    assert X.dtype == np.uint8
+    np.testing.assert_array_equal(X, np.round(train * 255 / 16))
+    np.testing.assert_array_equal(X_test, np.round(test * 255 / 16))
+    assert len(X) == len(y)
+    assert len(X_test) == len(y_test)
 
 
-def test_overcomplete(tmp_path, monkeypatch, capsys):
-    chosen = {"plain": overcomplete.METHODS["plain"].set_params(max_iter=30)}
-    monkeypatch.setattr(overcomplete, "METHODS", chosen)
-    monkeypatch.setattr(overcomplete, "N_JOBS", 1)
-    with pytest.warns(UserWarning, match="n_components=128"):
-        overcomplete.main(tmp_path)
-    (run,) = json.loads((tmp_path / "overcomplete.json").read_text())["runs"]
-    assert run["explained_variance"] > 0.95
-    assert 0.7 < np.mean(run["accuracies"]) < 1
+def test_hash_tells_data_apart():
+    hashes = []
+    for array in (np.zeros(4), np.zeros((2, 2)), np.zeros(4, np.float32), np.ones(4)):
+        _data.remember("made", array)
+        hashes.append(_data.hash_of("made"))
+    assert len(set(hashes)) == 4
+    assert run_case(lambda data: {}, {"data": "made"})["data_hash"] == hashes[-1]
 
 
-def test_denoising(tmp_path, monkeypatch):
-    monkeypatch.delenv("SKAE_DATA", raising=False)
-    monkeypatch.setattr(denoising, "LEVELS", {"masking": (0.3,)})
-    monkeypatch.setattr(denoising, "MAX_ITER", 20)
-    denoising.main(tmp_path)
-    record = json.loads((tmp_path / "denoising.json").read_text())
-    decibels = record["runs"][0]["psnr"]
-    assert decibels["PCA"] < decibels["DenoisingAE"]
-    errors = [run["error"] for run in record["imputation"]]
-    assert errors[0] > errors[2] > 0
-    assert matplotlib.image.imread(tmp_path / "spiral.png").std() > 0
+def test_mean_and_deviation():
+    assert mean_and_deviation([1.0, 3.0], 2) == "2.00 ± 1.41"
+    assert mean_and_deviation([1.0], 1) == "1.0"
+
+
+def test_pca_of_all_components_has_no_error():
+    parts = digits.split(0)
+    pca = digits.fit("PCA", 64, 0, parts[0])
+    assert neg_mean_squared_error(pca, parts[1]) == pytest.approx(0, abs=1e-20)
+
+
+def test_ratio_is_that_of_medians():
+    found = epoch.run("64-64-16", n_rows=256, n_pairs=3)
+    middle = [sorted(times)[1] for times in zip(*found["pairs"], strict=True)]
+    assert found["ratio"] == pytest.approx(middle[1] / middle[0], rel=0.01)
+
+
+def test_ratios_of_a_curve_and_of_a_plane():
+    t = np.linspace(0, 6, 300)[:, None]
+    curve = np.hstack([np.sin(t), np.cos(t), np.sin(2 * t), np.cos(2 * t)])
+    plane = np.hstack([t, t**2, t + t**2, t - t**2])
+    rows = [
+        {"data": name, "n_components": 2, **floor.fit_both(X[::2], X[1::2], 2, 0)}
+        for name, X in (("curve", curve), ("plane", plane))
+    ]
+    ratios = floor.ratios(rows)
+    assert ratios["curve", 2] < 0.5
+    assert ratios["plane", 2] is None
+    assert floor.summary(rows)["worst"] == ratios["curve", 2]
+
+
+@pytest.mark.filterwarnings("ignore:n_components=128")
+def test_plain_wide_code_copies_its_input():
+    found = overcomplete.run("digits", "plain", max_iter=30)
+    assert found["explained_variance"] > 0.95
+    assert 0.7 < np.mean(found["accuracies"]) < 1
 
 
 def test_noise_of_images_is_that_of_standardised_rows(digits):
     noisy = denoising.corrupted(digits.astype(np.float32), digits, "masking", 1.0)
     np.testing.assert_allclose(noisy - digits.mean(axis=0), 0, atol=1e-4)
-
-
-def test_steps(tmp_path, monkeypatch):
-    monkeypatch.setattr(steps, "N_ROUNDS", 3)
-    steps.main(tmp_path)
-    runs = json.loads((tmp_path / "steps.json").read_text())["runs"]
-    assert {r["kind"] for r in runs} >= {"gaussian", "swap", "top_k", "hutchinson"}
-    assert all(r["ratio"] > 0.2 for r in runs)
-
-
-def test_k_sparse(tmp_path, monkeypatch, digits):
-    y = load_digits().target
-    few = digits[:1000], y[:1000], digits[1000:], y[1000:]
-    monkeypatch.setattr(k_sparse, "labelled_mnist", lambda: few)
-    monkeypatch.setattr(k_sparse, "N_TRAINING", 800)
-    sparse = SparseAE(64, sparsity="top_k", k=6, max_iter=9, random_state=0)
-    monkeypatch.setattr(k_sparse, "METHODS", {"raw pixels": None, "top k": sparse})
-    k_sparse.main(tmp_path)
-    runs = json.loads((tmp_path / "k_sparse.json").read_text())["runs"]
-    assert [r["method"] for r in runs] == ["raw pixels", "top k"]
-    assert all(0 < r["test_error"] < 30 for r in runs)
-
-
-@pytest.fixture
-def bumps(monkeypatch):
-    """Images of 28 x 28 with one bump each, in place of those of SKAE_DATA."""
-    rng = np.random.default_rng(0)
-    places = rng.uniform(6, 22, (2, 500, 1))
-    x, y = np.exp(-((np.arange(28) - places) ** 2) / 8)
-    images = (255 * x[:, :, None] * y[:, None, :]).reshape(500, -1).astype(np.uint8)
-    for module in (conv, conv_denoising):
-        monkeypatch.setattr(module, "stored_rows", lambda name: np.split(images, [400]))
-
-
-def test_conv(tmp_path, bumps, monkeypatch):
-    monkeypatch.setattr(conv, "WIDTH", 4)
-    monkeypatch.setattr(conv, "QUICK_WIDTHS", (4,))
-    monkeypatch.setitem(conv.RECIPE, "max_iter", 10)
-    conv.main(tmp_path)
-    found = json.loads((tmp_path / "conv.json").read_text())
-    assert [r["data"] for r in found["runs"]] == list(conv.PUBLISHED)
-    for run in (*found["runs"], *found["quick"]):
-        assert run["error"] < 0.7 * run["pca"]
-    assert len(found["runs"][0]["explained"]) == 10
-    assert matplotlib.image.imread(tmp_path / "conv.png").std() > 0
-
-
-def test_conv_denoising(tmp_path, bumps, monkeypatch):
-    rng = np.random.default_rng(0)
-    steps = [np.kron(rng.random((5, 5)), np.ones((8, 8))) for _ in range(6)]
-    monkeypatch.setattr(conv_denoising, "photographs", lambda name: steps)
-    monkeypatch.setattr(conv_denoising, "LEVELS", (2.0,))
-    monkeypatch.setattr(conv_denoising, "SIGMAS", (50,))
-    monkeypatch.setattr(conv_denoising, "BLOCKS", {"MNIST": (12, 8)})
-    conv_denoising.main(tmp_path)
-    found = json.loads((tmp_path / "conv_denoising.json").read_text())
-    (digits,), (photo,), (gap,) = (
-        found[name] for name in ("mnist", "photographs", "inpainting")
-    )
-    assert digits["psnr"]["conv"] > digits["psnr"]["noisy"] + 3
-    assert photo["psnr"]["ConvAE"] > photo["psnr"]["noisy"] + 3
-    assert gap["errors"]["ConvAE"] < gap["errors"]["mean image"]
-    assert matplotlib.image.imread(tmp_path / "conv_noise.png").std() > 0
 
 
 def test_patches_average_to_the_image_they_are_of():
@@ -233,29 +303,6 @@ def test_patches_average_to_the_image_they_are_of():
     np.testing.assert_allclose(conv_denoising.denoise(Copy(), image), image, atol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_conv_signals(tmp_path, monkeypatch):
-    short = partial(ConvAE, max_iter=5)
-    monkeypatch.setattr(conv_signals, "ConvAE", short)
-    monkeypatch.setattr(conv_signals, "METHODS", {"PCA": PCA, "ConvAE": short})
-    rng = np.random.default_rng(0)
-    t, place = np.arange(60), rng.uniform(15, 45, (300, 1))
-    beats = np.exp(-((t - place) ** 2) / 20)
-    beats[200:] = rng.normal(size=(100, 60))
-    classes = np.repeat([1, 2], [200, 100])
-    monkeypatch.setattr(conv_signals, "labelled_heartbeats", lambda: (beats, classes))
-    monkeypatch.setattr(conv_signals, "WIDTHS", (2,))
-    monkeypatch.setattr(conv_signals, "SEEDS", (0,))
-    monkeypatch.setattr(conv_signals, "N_VOLUMES", 80)
-    monkeypatch.setattr(conv_signals, "SIDE", 11)
-    conv_signals.main(tmp_path)
-    found = json.loads((tmp_path / "conv_signals.json").read_text())
-    assert [r["method"] for r in found["heartbeats"]] == ["PCA", "ConvAE"]
-    assert all(r["auc"] > 0.9 for r in found["heartbeats"])
-    assert found["volumes"][0]["pca"] > 0
-
-
-def test_k_sparse_needs_the_data(monkeypatch):
-    monkeypatch.delenv("SKAE_DATA", raising=False)
-    with pytest.raises(SystemExit, match="SKAE_DATA"):
-        _data.labelled_mnist()
+def test_errors_tell_signals_that_pca_has_not_seen():
+    found = conv_signals.run(data="bumps", method="PCA", n_components=16, seed=0)
+    assert found["auc"] > 0.9
