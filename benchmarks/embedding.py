@@ -23,13 +23,13 @@ from ._runner import Case, Options, Row, Suite, write_table
 
 N_TRAINING, N_TRUST = 50_000, 10_000
 DENSE: dict[str, Any] = {
-    "hidden_layer_sizes": (512, 256),
+    "hidden_layer_sizes": (1000, 500, 250),
     "activation": "silu",
     "init": "random",
     "batch_size": 256,
     "learning_rate_init": 0.002,
     "validation_fraction": 0.02,
-    "max_iter": 30,
+    "max_iter": 25,
 }
 METHODS: dict[str, Any] = {
     "PCA": (PCA, {}),
@@ -63,19 +63,21 @@ def cases(options: Options) -> list[Case]:
     """Return data, method and seed."""
     data = ("digits",) if options.quick else tuple(PUBLISHED)
     return [
-        {"data": name, "method": method, "seed": seed}
+        {"data": name, "method": method, "seed": seed, "short": options.quick}
         for name in data
         for method in METHODS
         for seed in options.seed_range(1)
     ]
 
 
-def run(data: str, method: str, seed: int) -> dict[str, Any]:
+def run(data: str, method: str, seed: int, short: bool) -> dict[str, Any]:
     """Return the figures of one picture, and the codes of the test images."""
     X, y, X_test, y_test = labelled(data)
     X, X_test = (part.astype(np.float32) / 255 for part in (X, X_test))
     X, y = X[:N_TRAINING], y[:N_TRAINING]
     make, settings = METHODS[method]
+    if short and settings:
+        settings = settings | {"max_iter": 8}
     transformer = make(2, random_state=seed, **settings).fit(X)
     codes, codes_test = transformer.transform(X), transformer.transform(X_test)
     answer = transformer.inverse_transform(codes_test)

@@ -18,7 +18,7 @@ from sklearn.neural_network import MLPRegressor
 
 from skae import ContractiveAE, ConvAE, DenoisingAE, SparseAE, UndercompleteAE
 
-from ._data import load
+from ._data import rows as read_rows
 from ._runner import Case, Options, Row, Suite, write_table
 
 WIDTHS = (1, 2, 4, 8, 16, 32, 64, 256)
@@ -65,7 +65,7 @@ def cases(options: Options) -> list[Case]:
 
 def read(data: str) -> tuple[np.ndarray, np.ndarray]:
     """Return training and test rows, divided by the largest value."""
-    train, test = load()[data]()
+    train, test = read_rows(data)
     largest = np.float32(train.max())
     return train[:N_TRAINING] / largest, test[:N_TEST] / largest
 
@@ -89,8 +89,10 @@ def fit(method: str, width: int, max_iter: int, seed: int, X: np.ndarray) -> Any
             width, **kernel, fit_inverse_transform=True, random_state=seed
         ).fit(X)
     hidden = int(np.clip(4 * X.shape[1], 128, 512))
-    layers = (hidden, width, hidden)
-    return MLPRegressor(layers, max_iter=max_iter, random_state=seed).fit(X, X)
+    layers = hidden, width, hidden
+    return MLPRegressor(
+        hidden_layer_sizes=layers, max_iter=max_iter, random_state=seed
+    ).fit(X, X)
 
 
 def reconstruct(model: Any, X: np.ndarray) -> np.ndarray:
