@@ -4,6 +4,9 @@ PSNR in dB over the whole test set: ``10 log10(range^2 / mean squared error)``. 
 in units of ``scale_``, masked pixels take the mean of the feature; all methods see the
 same noisy images, are fitted on clean ones, and none is clipped. Kernel PCA has the
 best ``gamma`` and ``alpha`` of a grid for each noise, chosen on training images.
+
+Codes from twice as wide as the image down to a hundredth of it meet a lot of noise: a
+deviation of 2 ``scale_``, the first 10000 images of MNIST, few epochs.
 """
 
 import itertools
@@ -35,6 +38,13 @@ LEVELS = {
 }
 GAMMAS, RIDGES = (1e-4, 3e-4, 1e-3, 3e-3), (1e-3, 1e-1)
 MISSING = 0.2
+#: Widths of the code, the noise they meet, images and epochs.
+CODES, A_LOT, N_TRAINING, N_EPOCHS = (
+    (1568, 784, 392, 196, 98, 64, 32, 16, 8),
+    2.0,
+    10_000,
+    20,
+)
 METHODS = ("noisy", "median filter", "PCA", "KernelPCA", "DenoisingAE")
 
 Rows = np.ndarray
@@ -45,6 +55,7 @@ def cases(options: Options) -> list[Case]:
     short = {"max_iter": 10} if options.quick else {}
     levels = {"masking": (0.3,)} if options.quick else LEVELS
     imputed = {"task": "imputation", "data": "digits"}
+    data, widths = ("digits", (32,)) if options.quick else ("MNIST", CODES)
     return [
         *(
             {"task": "noise", "data": data, "noise": noise, "level": level, **short}
@@ -54,6 +65,7 @@ def cases(options: Options) -> list[Case]:
         ),
         *({**imputed, "method": method, **short} for method in IMPUTERS),
         {"task": "field", "data": "spiral", **short},
+        *({"task": "width", "data": data, "width": width} for width in widths),
     ]
 
 
@@ -185,7 +197,47 @@ def field(data: str, max_iter: Any = "auto") -> dict[str, Any]:
     return {"points": X[::3], "grid": grid, "arrows": arrows}
 
 
-TASKS = {"noise": denoise, "imputation": impute, "field": field}
+def against_a_lot(data: str, width: int) -> dict[str, Any]:
+    """Return the PSNR of a code of a width, and some of its answers."""
+    train, test = images(data)
+    train = train[:N_TRAINING]
+    noisy = corrupted(test, train, "gaussian", A_LOT)
+    answer = denoiser(width, "gaussian", A_LOT, N_EPOCHS).fit(train).reconstruct(noisy)
+    strips = np.stack([test[:10], noisy[:10], answer[:10]]) / RANGES[data]
+    return {
+        "psnr": psnr(answer, test, data),
+        "noisy": psnr(noisy, test, data),
+        "pictures": (255 * strips.clip(0, 1)).astype(np.uint8),
+    }
+
+
+TASKS = {
+    "noise": denoise,
+    "imputation": impute,
+    "field": field,
+    "width": against_a_lot,
+}
+
+
+def draw_widths(rows: list[Row], path: pathlib.Path) -> None:
+    """Draw images, noisy ones, and what codes of each width make of them."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    truth, noisy, _ = rows[0]["pictures"]
+    strips = [("images", truth), ("noisy", noisy)]
+    strips += [(str(row["width"]), row["pictures"][2]) for row in rows]
+    figure, axes = plt.subplots(len(strips), 1, figsize=(5, 5.5), layout="constrained")
+    side = int(truth.shape[1] ** 0.5)
+    for ax, (label, pictures) in zip(axes, strips, strict=True):
+        strip = pictures.reshape(-1, side, side).transpose(1, 0, 2).reshape(side, -1)
+        ax.imshow(strip, cmap="gray_r", vmin=0, vmax=255)
+        ax.set(xticks=[], yticks=[])
+        ax.set_ylabel(label, rotation=0, ha="right", va="center")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
 
 
 def draw(row: Row, path: pathlib.Path) -> None:
@@ -224,13 +276,24 @@ def imputation_rows(rows: list[Row]) -> list[list[str]]:
     ]
 
 
+def width_rows(rows: list[Row]) -> list[list[str]]:
+    """Return width, and PSNR with and without the autoencoder."""
+    return [[str(r["width"]), f"{r['psnr']:.2f}", f"{r['noisy']:.2f}"] for r in rows]
+
+
 def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:
     """Write the tables, and the figure where its arrays are there."""
     of = {task: [r for r in rows if r["task"] == task] for task in TASKS}
     for row in of["field"]:
         if "arrows" in row:
             draw(row, folder / "spiral.png")
+    if (found := of["width"]) and all("pictures" in row for row in found):
+        draw_widths(found, folder / "noise_widths.png")
     tables = []
+    if found:
+        path, title = folder / "noise_widths.csv", "A lot of noise, PSNR, dB"
+        headings = ["components", "DenoisingAE", "noisy"]
+        tables.append(write_table(path, title, headings, width_rows(found)))
     if found := of["noise"]:
         path, headings = folder / "denoising.csv", ["data", "noise", "level", *METHODS]
         tables.append(write_table(path, "PSNR, dB", headings, table_rows(found)))

@@ -137,3 +137,14 @@ def test_narrower_code_is_not_warned_of(rng):
         UndercompleteAE(2, max_iter=1, early_stopping=False).fit(
             rng.normal(size=(50, 3))
         )
+
+
+def test_refined_codes_are_nearer_in_every_row(digits):
+    ae = UndercompleteAE(8, ordered=True, max_iter=10, random_state=0).fit(digits)
+    for fitted in (ae, ae.truncate(3)):
+        errors = [
+            -fitted.set_params(transform_max_iter=n).score_samples(digits[:300])
+            for n in (0, 5, 20)
+        ]
+        assert (np.diff(errors, axis=0) <= 1e-6 * errors[0]).all()
+        assert errors[2].mean() < 0.99 * errors[0].mean()
