@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from rich.table import Table
+from scipy.stats import wilcoxon
 from sklearn.decomposition import PCA
 
 from skae import UndercompleteAE
@@ -93,13 +94,22 @@ def ratios(rows: list[Row]) -> dict[tuple[str, int], float | None]:
 
 
 def summary(rows: list[Row]) -> dict[str, float]:
-    """Geometric mean and maximum of the ratios."""
-    values = [value for value in ratios(rows).values() if value is not None]
+    """Geometric mean and maximum of the ratios, and how they are not by chance.
+
+    That is Wilcoxon's signed-rank test of the mean logarithms of the data sets.
+    """
+    found = {key: value for key, value in ratios(rows).items() if value is not None}
+    values = list(found.values())
+    names = dict.fromkeys(name for name, _ in found)
+    logs = [
+        np.mean([np.log(v) for (n, _), v in found.items() if n == m]) for m in names
+    ]
     return {
         "data sets": len({r["data"] for r in rows}),
         "cases": len(values),
         "geometric mean": float(np.exp(np.mean(np.log(values)))),
         "worst": max(values),
+        "Wilcoxon's p": float(wilcoxon(logs, zero_method="zsplit").pvalue),
     }
 
 
@@ -127,7 +137,8 @@ def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:
     rows = sorted(rows, key=lambda r: (r["data"] in LARGE, order[r["data"]]))
     total = summary(rows)
     sizes = [str(value) for value in list(total.values())[:2]]
-    shares = [f"{value:.3f}" for value in list(total.values())[2:]]
+    shares = [f"{value:.3f}" for value in list(total.values())[2:4]]
+    chance = format(total["Wilcoxon's p"], ".1e")
     return [
         write_table(
             folder / "floor.csv",
@@ -136,7 +147,10 @@ def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:
             table_rows(rows),
         ),
         write_table(
-            folder / "floor_summary.csv", "Summary", list(total), [sizes + shares]
+            folder / "floor_summary.csv",
+            "Summary",
+            list(total),
+            [[*sizes, *shares, chance]],
         ),
     ]
 
