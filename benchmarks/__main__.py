@@ -13,12 +13,14 @@ from rich.console import Console
 
 from . import (
     digits,
+    outliers,
 )
 from ._data import MissingData
 from ._runner import Options, Suite, report, run_suite
 
 SUITES: dict[str, Suite] = {
     "digits": digits.SUITE,
+    "outliers": outliers.SUITE,
 }
 RECORDS = pathlib.Path(__file__).parents[1] / "docs" / "records"
 
