@@ -23,7 +23,7 @@ from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
-from skae import UndercompleteAE
+from skae import DenoisingAE, UndercompleteAE
 
 from . import _data
 from ._runner import Case, Options, Row, Suite, mean_and_deviation, write_table
@@ -36,7 +36,6 @@ N_SEEDS = 5
 LEAST_DATA_SETS = 5
 ADBENCH = {name.split("_")[1]: name for name in _data.ADBENCH}
 SHIPPED = ("digits", "breast cancer")
-OURS = "UndercompleteAE"
 
 #: Published mean AUC-ROC in per cent, semi-supervised: table 1 of the README of
 #: github.com/vicliv/DTE at 2aef1733, by the authors of the paper.
@@ -57,9 +56,15 @@ PUBLISHED = {
 }
 
 
-def autoencoder(train: Rows, test: Rows, seed: int) -> Rows:
-    """Squared error of the reconstruction."""
+def undercomplete(train: Rows, test: Rows, seed: int) -> Rows:
+    """Squared error of the reconstruction from two components, with the defaults."""
     return -UndercompleteAE(random_state=seed).fit(train).score_samples(test)
+
+
+def denoising(train: Rows, test: Rows, seed: int) -> Rows:
+    """Squared distance to where a denoiser moves a row, with a code as wide as rows."""
+    settings = {"noise_level": 1.0, "init": "random", "random_state": seed}
+    return -DenoisingAE(None, **settings).fit(train).score_samples(test)
 
 
 def pca(train: Rows, test: Rows, seed: int) -> Rows:
@@ -105,7 +110,8 @@ def support_vectors(train: Rows, test: Rows, seed: int) -> Rows:
 
 
 METHODS: dict[str, Scorer] = {
-    OURS: autoencoder,
+    "UndercompleteAE": undercomplete,
+    "DenoisingAE": denoising,
     "KNN": nearest,
     "LOF": local_factor,
     "OneClassSVM": support_vectors,
@@ -113,7 +119,7 @@ METHODS: dict[str, Scorer] = {
     "PCA": pca,
     "PCA, error": pca_error,
 }
-RANDOM = (OURS, "IsolationForest")
+RANDOM = ("UndercompleteAE", "DenoisingAE", "IsolationForest")
 
 
 def labelled(name: str) -> tuple[Rows, Rows]:
