@@ -150,12 +150,11 @@ def split(name: str) -> tuple[Rows, Rows, Rows]:
 
 def cases(options: Options) -> list[Case]:
     """Return a case for each data set, method and, where chance matters, seed."""
-    seeds = options.seed_range(N_SEEDS)
     return [
         {"data": name, "method": method, "seed": seed}
+        for seed in options.seed_range(N_SEEDS)
         for name in (SHIPPED if options.quick else ADBENCH)
-        for method in METHODS
-        for seed in (seeds if method in RANDOM else seeds[:1])
+        for method in (RANDOM if seed else METHODS)
     ]
 
 
