@@ -5,11 +5,11 @@ for anomaly detection", ICLR 2024: the first half of the normal rows trains, the
 half and all anomalies test, and features are divided by their deviation in training.
 Every method sees the same rows, and has one configuration for all sets.
 
-``UndercompleteAE`` has its defaults. The settings of ``DenoisingAE`` are one of thirteen
-configurations that were compared without any anomaly of ADBench: by known classes of
-digits, breast cancer, wine, ECG5000 and Wafer, some of them as normal; by clusters of
-ADBench's training rows that training was not shown; and by training rows with noise or
-with values of other rows. None was the best by all three; this is a compromise.
+``UndercompleteAE`` has its defaults. The settings of ``DenoisingAE`` are one of
+thirteen configurations that were compared without any anomaly of ADBench: by known
+classes of digits, breast cancer, wine, ECG5000 and Wafer, some of them as normal; by
+clusters of ADBench's training rows that training was not shown; and by training rows
+with noise or with values of other rows. None was best by all three: it is a compromise.
 """
 
 import pathlib
