@@ -31,7 +31,7 @@ DEEP: dict[str, Any] = {
     "batch_size": 128,
     "learning_rate_init": 0.002,
     "validation_fraction": 0.02,
-    "max_iter": 80,
+    "max_iter": 60,
     "solver": partial(torch.optim.AdamW, betas=(0.9, 0.95), fused=True),
 }
 LOGISTIC: dict[str, Any] = {
@@ -45,7 +45,7 @@ METHODS: dict[str, Any] = {
     "PCA": (PCA, {}),
     "logistic PCA": (UndercompleteAE, LOGISTIC),
     "UndercompleteAE": (UndercompleteAE, DEEP),
-    "ConvAE": (ConvAE, {"init": "random", "validation_fraction": 0.02, "max_iter": 24}),
+    "ConvAE": (ConvAE, {"init": "random", "validation_fraction": 0.02, "max_iter": 16}),
 }
 PUBLISHED = {
     ("PCA", 30): 13.87,
