@@ -15,11 +15,14 @@ from rich.table import Table
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 
-from skae import UndercompleteAE
+from skae import ConvAE, UndercompleteAE
 
+from . import few_labels
 from ._data import labelled
 from ._runner import Case, Options, Row, Suite, write_table
+from .few_labels import RECIPE, deformation
 
 N_TRAINING, N_TRUST = 50_000, 10_000
 DENSE: dict[str, Any] = {
@@ -31,11 +34,8 @@ DENSE: dict[str, Any] = {
     "validation_fraction": 0.02,
     "max_iter": 25,
 }
-METHODS: dict[str, Any] = {
-    "PCA": (PCA, {}),
-    "UndercompleteAE": (UndercompleteAE, DENSE),
-    "with neighbours": (UndercompleteAE, DENSE | {"neighbor_weight": 1.0}),
-}
+SMALL = DENSE | {"hidden_layer_sizes": (256, 256, 256)}
+METHODS = ("PCA", "UndercompleteAE", "with neighbours", "ConvAE, with neighbours")
 #: Accuracy, trustworthiness and error by their notebooks; None where there is none.
 PUBLISHED = {
     "MNIST": {
@@ -70,15 +70,32 @@ def cases(options: Options) -> list[Case]:
     ]
 
 
+def make(method: str, data: str, X: np.ndarray, seed: int, short: bool) -> Any:
+    """Return a transformer to fit."""
+    few = {"max_iter": 8} if short else {}
+    if method == "PCA":
+        return PCA(2, random_state=seed)
+    weight = {"neighbor_weight": 1.0 if "neighbours" in method else 0.0}
+    if "ConvAE" not in method:
+        return UndercompleteAE(2, **DENSE | few | weight, random_state=seed)
+    side = round(X.shape[1] ** 0.5)
+    features = ConvAE(
+        **RECIPE,
+        image_shape=(side, side),
+        noise=deformation(data, X),
+        max_iter=few_labels.QUICK_ITER if short else few_labels.MAX_ITER,
+        random_state=seed,
+    )
+    picture = UndercompleteAE(2, **SMALL | few | weight, random_state=seed)
+    return make_pipeline(features, picture)
+
+
 def run(data: str, method: str, seed: int, short: bool) -> dict[str, Any]:
     """Return the figures of one picture, and the codes of the test images."""
     X, y, X_test, y_test = labelled(data)
     X, X_test = (part.astype(np.float32) / 255 for part in (X, X_test))
     X, y = X[:N_TRAINING], y[:N_TRAINING]
-    make, settings = METHODS[method]
-    if short and settings:
-        settings = settings | {"max_iter": 8}
-    transformer = make(2, random_state=seed, **settings).fit(X)
+    transformer = make(method, data, X, seed, short).fit(X)
     codes, codes_test = transformer.transform(X), transformer.transform(X_test)
     answer = transformer.inverse_transform(codes_test)
     judge = KNeighborsClassifier(5).fit(codes, y)
