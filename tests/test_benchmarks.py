@@ -14,6 +14,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 from benchmarks import (
@@ -23,9 +24,12 @@ from benchmarks import (
     denoising,
     digits,
     epoch,
+    few_labels,
     floor,
     k_sparse,
+    outliers,
     overcomplete,
+    reconstruction,
 )
 from benchmarks.__main__ import SUITES, parse
 from benchmarks._runner import (
@@ -306,3 +310,51 @@ def test_patches_average_to_the_image_they_are_of():
 def test_errors_tell_signals_that_pca_has_not_seen():
     found = conv_signals.run(data="bumps", method="PCA", n_components=16, seed=0)
     assert found["auc"] > 0.9
+
+
+def test_no_deformation_leaves_images_as_they_are():
+    images = torch.rand(3, 1, 9, 9, generator=torch.Generator().manual_seed(0))
+    none = few_labels.Deformation(torch.zeros(1, 9, 9))
+    seen = none(images, torch.Generator())
+    torch.testing.assert_close(seen, images)
+
+
+def test_shifted_images_are_those_of_other_pixels(monkeypatch):
+    images = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    # An image reaches from -1 to 1: a quarter is a pixel of eight.
+    monkeypatch.setattr(few_labels, "even", lambda generator, *shape: torch.ones(shape))
+    shifted = few_labels.Deformation(torch.zeros(1, 8, 8), shift=0.25)
+    seen = shifted(images, torch.Generator())
+    torch.testing.assert_close(seen[:, :, :-1, :-1], images[:, :, 1:, 1:])
+
+
+def test_graph_joins_neighbours_both_ways(digits):
+    graph = few_labels.neighbour_graph(digits[:200].astype(np.float32))
+    assert abs(graph - graph.T).max() == 0
+    assert graph.diagonal().max() == 0
+    distances = np.square(digits[:200, None] - digits[None, :200]).sum(2)
+    np.fill_diagonal(distances, np.inf)
+    nearest = distances.argmin(axis=1)
+    assert (graph[np.arange(200), nearest] > 0).all()
+
+
+def test_as_many_images_of_each_class_are_known(digits):
+    y = np.repeat(np.arange(10), 20)
+    problem = few_labels.Problem(digits[:200], y)
+    for known in problem.draws(50, 3):
+        assert np.array_equal(np.bincount(y[known]), np.full(10, 5))
+
+
+def test_outliers_are_tested_on_rows_that_do_not_train():
+    train, test, is_anomaly = outliers.split("breast cancer")
+    assert np.allclose(train.mean(axis=0), 0)
+    assert is_anomaly.sum() == 212
+    assert len(train) + len(test) == 569
+    assert not is_anomaly[: len(test) - 212].any()
+
+
+def test_mlp_in_the_middle_is_a_mirror():
+    X = np.random.default_rng(0).normal(size=(200, 5))
+    model = reconstruction.fit("MLPRegressor", 5, 300, 0, X)
+    answer = reconstruction.reconstruct(model, X)
+    assert np.square(answer - X).mean() < 0.1 * X.var()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import skae
-from benchmarks import alpha, conv, digits, floor, ordered
+from benchmarks import alpha, conv, digits, floor, hinton, ordered, outliers
 from benchmarks.__main__ import SUITES
 from benchmarks._runner import Options, Record
 from skae._corruption import NOISES
@@ -273,6 +273,38 @@ def test_features_of_mnist_in_the_record():
     for method in ("denoising", "top k", "L1"):
         assert runs[method]["test_error"] < runs["raw pixels"]["test_error"] / 3
         assert runs[method]["dead"] == 0
+
+
+def test_published_figures_of_pca_are_reproduced():
+    errors = {r["width"]: r for r in record("hinton") if r["method"] == "PCA"}
+    assert round(errors[30]["test_error"], 2) == hinton.PUBLISHED["PCA", 30] == 13.87
+    assert round(errors[2]["test_mse"], 4) == 0.0557
+    assert round(errors[64]["test_mse"], 4) == 0.0090
+    for row in record("outliers"):
+        if row["method"] == "PCA":
+            published = outliers.PUBLISHED[row["data"]][outliers.COLUMNS.index("PCA")]
+            assert row["auc"] == pytest.approx(published, abs=1)
+
+
+def test_few_labels_reach_their_aims_in_the_record():
+    found = {r["data"]: r for r in record("few_labels") if r["features"] == "ConvAE"}
+    for data, aim in (("MNIST", 97.5), ("Fashion-MNIST", 78)):
+        spreading = found[data]["accuracy"]["LabelSpreading"]["100"]
+        assert spreading["draws"] == 100
+        assert spreading["mean"] >= aim
+
+
+def test_pictures_reach_their_aims_in_the_record():
+    found = {(r["data"], r["method"]): r for r in record("embedding")}
+    row = found["MNIST", "with neighbours"]
+    assert row["accuracy"] >= 0.93
+    assert row["error"] <= 0.037
+
+
+def test_codes_of_thirty_numbers_reach_their_aims_in_the_record():
+    found = {(r["method"], r["width"]): r for r in record("hinton")}
+    assert found["ConvAE", 30]["refined_error"] <= 2.2
+    assert found["UndercompleteAE", 30]["fit_seconds"] <= 20 * 60
 
 
 def test_heat_map_is_drawn_and_its_best_is_that_of_the_guide(tmp_path):
