@@ -17,6 +17,7 @@ from sklearn.decomposition import PCA
 from skae import ConvAE
 
 from ._data import labelled
+from ._figures import pyplot
 from ._runner import Case, Options, Row, Suite, write_table
 
 WIDTH = 64
@@ -128,10 +129,7 @@ def by_recipe(rows: list[Row]) -> tuple[list[Row], list[Row]]:
 
 def draw(rows: list[Row], path: pathlib.Path) -> None:
     """Draw what is not explained of the held-out images over the epochs."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    plt = pyplot()
 
     figure, ax = plt.subplots(figsize=(5, 3.5), layout="constrained")
     for r in rows:

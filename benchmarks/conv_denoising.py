@@ -16,6 +16,7 @@ from sklearn.decomposition import PCA
 from skae import ConvAE, DenoisingAE
 
 from ._data import PHOTOGRAPHS, photographs, rows
+from ._figures import pyplot
 from ._runner import Case, Options, Row, Suite, write_table
 
 Images = np.ndarray
@@ -284,10 +285,7 @@ def gap_rows(rows: list[Row]) -> list[list[str]]:
 
 def draw(rows: list[Row], path: pathlib.Path) -> None:
     """Draw images of each level: noisy, dense, convolutional, true."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    plt = pyplot()
 
     blocks = [np.hstack(line) for r in rows for line in r["pictures"]]
     names = [

@@ -26,6 +26,7 @@ from skae import DenoisingAE
 from skae._corruption import NOISES
 
 from ._data import remember, rows
+from ._figures import pyplot, show_strip
 from ._runner import Case, Options, Row, Suite, write_table
 from .digits import split
 
@@ -221,31 +222,21 @@ TASKS = {
 
 def draw_widths(rows: list[Row], path: pathlib.Path) -> None:
     """Draw images, noisy ones, and what codes of each width make of them."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    plt = pyplot()
 
     truth, noisy, _ = rows[0]["pictures"]
     strips = [("images", truth), ("noisy", noisy)]
     strips += [(str(row["width"]), row["pictures"][2]) for row in rows]
     figure, axes = plt.subplots(len(strips), 1, figsize=(5, 5.5), layout="constrained")
-    side = int(truth.shape[1] ** 0.5)
     for ax, (label, pictures) in zip(axes, strips, strict=True):
-        strip = pictures.reshape(-1, side, side).transpose(1, 0, 2).reshape(side, -1)
-        ax.imshow(strip, cmap="gray_r", vmin=0, vmax=255)
-        ax.set(xticks=[], yticks=[])
-        ax.set_ylabel(label, rotation=0, ha="right", va="center")
+        show_strip(ax, label, pictures)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
 def draw(row: Row, path: pathlib.Path) -> None:
     """Draw the field about the spiral."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    plt = pyplot()
 
     figure, ax = plt.subplots(figsize=(5, 5), layout="constrained")
     ax.scatter(*row["points"].T, s=2, color="tab:orange")

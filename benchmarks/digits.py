@@ -20,6 +20,7 @@ from skae import UndercompleteAE
 from skae.metrics import neg_mean_squared_error
 
 from ._data import remember
+from ._figures import pyplot
 from ._runner import Case, Options, Row, Suite, mean_and_deviation, write_table
 
 CODE_SIZES = (2, 4, 8, 16, 32)
@@ -122,10 +123,7 @@ def table_rows(rows: list[Row]) -> list[list[str]]:
 
 def draw(rows: list[Row], path: pathlib.Path) -> None:
     """Draw error over code size, accuracy over labels, and rows of images."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    plt = pyplot()
 
     figure = plt.figure(figsize=(11, 6.5), layout="constrained")
     curves, images = figure.subfigures(2, 1, height_ratios=(3, 2))

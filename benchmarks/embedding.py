@@ -21,6 +21,7 @@ from skae import ConvAE, UndercompleteAE
 
 from . import few_labels
 from ._data import labelled
+from ._figures import pyplot
 from ._runner import Case, Options, Row, Suite, write_table
 from .few_labels import RECIPE, deformation
 
@@ -141,10 +142,7 @@ def shown(value: float | None) -> str:
 
 def draw(rows: list[Row], path: pathlib.Path) -> None:
     """Draw the codes of the test images, in the colours of their classes."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    plt = pyplot()
 
     figure, axes = plt.subplots(
         len(rows) // len(METHODS),

@@ -32,6 +32,7 @@ from torch.nn import functional as F
 from skae import ConvAE
 
 from ._data import labelled
+from ._figures import pyplot
 from ._runner import Case, Options, Row, Suite, write_table
 
 N_NEIGHBORS = 10
@@ -318,10 +319,7 @@ def shown(figures: dict[str, float], n_labels: int) -> str:
 
 def draw(rows: list[Row], counts: list[int], path: pathlib.Path) -> None:
     """Draw accuracy over labels: label spreading, and the best published."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    plt = pyplot()
 
     sets = list(dict.fromkeys(row["data"] for row in rows))
     figure, axes = plt.subplots(

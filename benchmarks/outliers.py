@@ -32,6 +32,7 @@ from sklearn.svm import OneClassSVM
 from skae import DenoisingAE, UndercompleteAE
 
 from . import _data
+from ._figures import pyplot
 from ._runner import Case, Options, Row, Suite, mean_and_deviation, write_table
 
 Rows = np.ndarray
@@ -221,7 +222,7 @@ def plot_ranks(means: np.ndarray, path: pathlib.Path) -> None:
         raise ImportError(
             "The comparison over data sets needs autorank: pip install 'skae[bench]'."
         ) from error
-    import matplotlib.pyplot as plt
+    plt = pyplot()
 
     frame = pd.DataFrame(means, columns=list(METHODS))
     # Few data sets and skew figures: ranks, whatever a test of normality says.

@@ -19,6 +19,7 @@ from sklearn.neural_network import MLPRegressor
 from skae import ContractiveAE, ConvAE, DenoisingAE, SparseAE, UndercompleteAE
 
 from ._data import rows as read_rows
+from ._figures import pyplot, show_strip
 from ._runner import Case, Options, Row, Suite, write_table
 
 WIDTHS = (1, 2, 4, 8, 16, 32, 64, 256)
@@ -131,7 +132,7 @@ def table_rows(rows: list[Row]) -> list[list[str]]:
 
 def draw_curves(rows: list[Row], path: pathlib.Path) -> None:
     """Draw the error over the width, of each data set."""
-    plt = _pyplot()
+    plt = pyplot()
     data = list(dict.fromkeys(row["data"] for row in rows))
     figure, axes = plt.subplots(
         1, len(data), figsize=(4 * len(data), 4), layout="constrained", squeeze=False
@@ -152,7 +153,7 @@ def draw_curves(rows: list[Row], path: pathlib.Path) -> None:
 
 def draw_pictures(rows: list[Row], path: pathlib.Path) -> None:
     """Draw test images, and below them their reconstructions by each width."""
-    plt = _pyplot()
+    plt = pyplot()
     figure, axes = plt.subplots(
         1 + len(WIDTHS), len(PICTURED), figsize=(11, 5.5), layout="constrained"
     )
@@ -162,22 +163,9 @@ def draw_pictures(rows: list[Row], path: pathlib.Path) -> None:
         strips += [(str(row["width"]), row["pictures"][1]) for row in chosen]
         column[0].set_title(method)
         for ax, (label, pictures) in zip(column, strips, strict=True):
-            strip = pictures.reshape(-1, 28, 28).transpose(1, 0, 2).reshape(28, -1)
-            ax.imshow(strip, cmap="gray_r", vmin=0, vmax=255)
-            ax.set(xticks=[], yticks=[])
-            ax.set_ylabel(label, rotation=0, ha="right", va="center")
+            show_strip(ax, label, pictures)
     figure.savefig(path, dpi=90)
     plt.close(figure)
-
-
-def _pyplot() -> Any:
-    """Return matplotlib's interface, of a backend that needs no screen."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot
 
 
 def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:

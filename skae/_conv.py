@@ -111,10 +111,7 @@ class ConvAE(EmbeddingAutoencoder, CorruptingAutoencoder):
        denoising autoencoders", JMLR 11, 2010.
     .. [3] A. Odena, V. Dumoulin and C. Olah, "Deconvolution and checkerboard
        artifacts", Distill, 2016.
-    .. [4] Y. Kim, S. Wiseman, A. Miller, D. Sontag and A. Rush, "Semi-amortized
-       variational autoencoders", ICML 2018.
-    .. [5] T. Sainburg, L. McInnes and T. Gentner, "Parametric UMAP embeddings for
-       representation and semisupervised learning", Neural Computation 33, 2021.
+    <embedding references>
 
     Examples
     --------

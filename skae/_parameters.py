@@ -134,6 +134,12 @@ DOCUMENTATION = {
         counts all alike, 1.0 the corrupted ones alone. It makes no difference with
         "gaussian" and "uniform", which corrupt every entry.
 """,
+    "<embedding references>": """
+    .. [4] Y. Kim, S. Wiseman, A. Miller, D. Sontag and A. Rush, "Semi-amortized
+       variational autoencoders", ICML 2018.
+    .. [5] T. Sainburg, L. McInnes and T. Gentner, "Parametric UMAP embeddings for
+       representation and semisupervised learning", Neural Computation 33, 2021.
+""",
     "<network parameters>": """
     hidden_layer_sizes : int, array-like of int or "auto", default="auto"
         Widths of the encoder's hidden layers, outermost first; the decoder mirrors

@@ -94,10 +94,7 @@ class UndercompleteAE(EmbeddingAutoencoder):
        singular value decomposition", Biological Cybernetics 59, 1988.
     .. [3] O. Rippel, M. Gelbart and R. Adams, "Learning ordered representations with
        nested dropout", ICML 2014.
-    .. [4] Y. Kim, S. Wiseman, A. Miller, D. Sontag and A. Rush, "Semi-amortized
-       variational autoencoders", ICML 2018.
-    .. [5] T. Sainburg, L. McInnes and T. Gentner, "Parametric UMAP embeddings for
-       representation and semisupervised learning", Neural Computation 33, 2021.
+    <embedding references>
 
     Examples
     --------
