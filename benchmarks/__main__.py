@@ -57,6 +57,13 @@ SUITES: dict[str, Suite] = {
 RECORDS = pathlib.Path(__file__).parents[1] / "docs" / "records"
 
 
+def positive(text: str) -> int:
+    """Read a number of one or more."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
@@ -69,7 +76,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="report, or suites")
     parser.add_argument("--data", nargs="+", default=[], help="only these data sets")
-    parser.add_argument("--seeds", type=int, metavar="N", help="so many seeds")
+    parser.add_argument("--seeds", type=positive, metavar="N", help="so many seeds")
     parser.add_argument(
         "--quick", action="store_true", help="small cases, that need no SKAE_DATA"
     )
@@ -92,16 +99,21 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Run, or report on, the suites that the command line names."""
     found, console = parse(), Console()
-    if found.is_report:
-        for name in found.names:
-            report(name, SUITES[name], found.output or RECORDS, console)
-        return
-    folder = found.output or pathlib.Path("results")
+    folder = found.output or (RECORDS if found.is_report else pathlib.Path("results"))
     if found.quick:
         folder /= "quick"
     options = Options(found.quick, found.seeds)
+    lacking = []
     for name in found.names:
-        run_suite(name, SUITES[name], options, found.data, folder, console)
+        if found.is_report:
+            report(name, SUITES[name], folder, console)
+            continue
+        try:
+            run_suite(name, SUITES[name], options, found.data, folder, console)
+        except MissingData as missing:
+            lacking.append(missing.args[0])
+    if lacking:
+        raise MissingData("\n".join(lacking))
 
 
 if __name__ == "__main__":

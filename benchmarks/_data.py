@@ -341,7 +341,7 @@ def load() -> dict[str, Callable[[], tuple[Rows, Rows]]]:
 def is_missing(name: str | None) -> bool:
     """Tell whether a data set wants SKAE_DATA, which is not set."""
     is_stored = name == PHOTOGRAPHS or name in _stored_loaders(pathlib.Path())
-    return is_stored and "SKAE_DATA" not in os.environ
+    return is_stored and not os.environ.get("SKAE_DATA")
 
 
 def rows(name: str) -> tuple[Rows, Rows]:

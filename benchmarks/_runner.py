@@ -79,8 +79,21 @@ class Record:
         text = self.path.read_bytes() if self.path.exists() else b""
         # A run that was killed may have left half a line.
         self._end = text.rfind(b"\n") + 1
-        self.lines = [json.loads(line) for line in text[: self._end].splitlines()]
+        self._size = len(text)
+        lines = enumerate(text[: self._end].splitlines(), 1)
+        self.lines = [self._parsed(line, number) for number, line in lines]
         self._done = {key(line["case"]) for line in self.lines}
+
+    def _parsed(self, line: bytes, number: int) -> dict[str, Any]:
+        """Return a line of the record."""
+        try:
+            found = json.loads(line)
+            return {**found, "case": found["case"], "figures": found["figures"]}
+        except (ValueError, TypeError, KeyError) as error:
+            raise SystemExit(
+                f"{self.path}, line {number}, is no line of a record ({error!r}): "
+                "delete it, and its case will run again."
+            ) from None
 
     def __contains__(self, case: Case) -> bool:
         return key(case) in self._done
@@ -98,11 +111,16 @@ class Record:
             {"suite": self.suite, **line, "figures": rest}, default=_plain
         )
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self._size != (self.path.stat().st_size if self.path.exists() else 0):
+            raise SystemExit(
+                f"{self.path} has changed since it was read. Two runs at once need an "
+                "--output each."
+            )
         with self.path.open("ab") as file:
             file.truncate(self._end)
             file.write(text.encode() + b"\n")
             file.flush()
-            self._end = file.tell()
+            self._end = self._size = file.tell()
         self.lines.append(json.loads(text))
         self._done.add(key(line["case"]))
 
@@ -141,10 +159,12 @@ def run_suite(
     console: Console,
 ) -> None:
     """Run the cases that the record lacks, and report."""
+    folder.mkdir(parents=True, exist_ok=True)
     record, wanted = Record(folder, name), chosen_cases(suite, options, data)
     cases = [case for case in wanted if not _data.is_missing(case.get("data"))]
     if not wanted:
-        console.print(f"{name} has no case of {', '.join(data)}")
+        known = sorted({str(c.get("data")) for c in chosen_cases(suite, options, [])})
+        console.print(f"{name} has no case of {', '.join(data)}: {', '.join(known)}")
         return
     if not cases:
         raise _data.MissingData(f"{name}: {_data.HINT}")
@@ -170,7 +190,17 @@ def report(name: str, suite: Suite, folder: pathlib.Path, console: Console) -> N
         console.print(f"no record of {name} in {folder}")
         return
     cases = _as_json(suite.cases(Options(quick="quick" in record.lines[0])))
-    for table in suite.report(record.rows(cases), folder):
+    try:
+        tables = suite.report(record.rows(cases), folder)
+    except (ArithmeticError, LookupError, ValueError):
+        if all(case in record for case in cases):
+            raise
+        done = sum(case in record for case in cases)
+        console.print(
+            f"{name}: {done} of {len(cases)} cases are too few for its tables"
+        )
+        return
+    for table in tables:
         console.print(table)
     console.print(f"record: {record.path}")
 

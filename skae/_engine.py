@@ -100,9 +100,10 @@ class Engine(NeuralNet):
         network = self.module_
         n_training = len(self._split(n_rows)[0])
         batches = {self.batch_size, n_training % self.batch_size}
-        if self.n_neighbors:
-            batches = {2 * n for n in batches}
         widths = {n for w in network.parameters() for n in w.shape}
+        if self.n_neighbors:
+            # All pairs of a batch meet.
+            widths, batches = widths | batches, {2 * n for n in batches}
         convolves = any(w.ndim > 2 for w in network.parameters())
         return reproducible_threads(widths, batches, network.n_products, convolves)
 

@@ -8,7 +8,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from ._pca import fit_pca
+from ._pca import fit_pca, one_thread
 from ._rows import Batches, chunks
 
 # Neighbours are looked for among so many rows at most, along so many of PCA's axes:
@@ -27,7 +27,8 @@ def nearest(rows: Any, index: Tensor, n_neighbors: int, seed: int) -> Tensor:
     # One more, for the nearest of a row is itself.
     n_found = min(n_neighbors + 1, len(candidates))
     search = NearestNeighbors(n_neighbors=n_found).fit(places[candidates.numpy()])
-    found = candidates[search.kneighbors(places, return_distance=False)]
+    with one_thread():
+        found = candidates[search.kneighbors(places, return_distance=False)]
     if n_found == 1:
         return index[found]
     is_other = found != torch.arange(len(index), device="cpu")[:, None]
@@ -38,16 +39,22 @@ def nearest(rows: Any, index: Tensor, n_neighbors: int, seed: int) -> Tensor:
 
 def _places(rows: Any, index: Tensor, sample: Tensor, seed: int) -> np.ndarray:
     """Return rows by their coordinates along the principal axes of a sample."""
-    width = rows.index_select(0, index[:1]).shape[1]
+    width = _read(rows, index[:1]).shape[1]
     if width <= N_AXES:
-        return rows.index_select(0, index).nan_to_num().cpu().numpy()
-    seen = rows.index_select(0, sample[:4096]).cpu().numpy()
+        return _read(rows, index)
+    seen = _read(rows, sample[:4096])
     axes = fit_pca(seen, np.zeros(width), 1.0, N_AXES, seed).axes.T.astype(np.float32)
     places = np.empty((len(index), axes.shape[1]), np.float32)
-    for s in chunks(places, width):
-        part = rows.index_select(0, index[s]).nan_to_num().cpu().numpy()
-        places[s] = part @ axes
+    with one_thread():
+        for s in chunks(places, width):
+            places[s] = _read(rows, index[s]) @ axes
     return places
+
+
+def _read(rows: Any, index: Tensor) -> np.ndarray:
+    """Return rows, wherever they are, with the mean where values are missing."""
+    home = getattr(rows, "device", index.device)
+    return rows.index_select(0, index.to(home)).nan_to_num().cpu().numpy()
 
 
 class PairedBatches(Batches):
@@ -75,7 +82,8 @@ def attraction(code: Tensor) -> Tensor:
 
     Neighbours attract each other, and all others of the batch repel.
     """
-    first, second = code.chunk(2)
+    # Far from zero, distances would lose their digits.
+    first, second = (code - code.detach().mean(0)).chunk(2)
     squares = torch.cdist(first, second).square()
     together = squares.diagonal().log1p().mean()
     apart = ((1 + squares) / (LEAST + squares)).log()

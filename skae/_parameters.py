@@ -108,7 +108,8 @@ DOCUMENTATION = {
         ``score`` and ``score_samples`` see the better codes; ``jacobian``, held-out
         scores and training the encoder's. A step costs as much as three times decoding.
         It fits noise too, and of rows with NaN what is known: it is not for taking
-        noise off or filling gaps in, which many steps make worse.
+        noise off or filling gaps in, which many steps make worse. Codes may leave the
+        range of ``code_activation``.
 """,
     "<corruption parameters>": """
     noise : str or callable, default="gaussian"

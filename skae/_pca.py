@@ -1,7 +1,8 @@
 """PCA of rows as an autoencoder starts from it: standardised, with its scales."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from threadpoolctl import threadpool_limits
 
-_pca_lock = threading.Lock()
+_limits_lock = threading.Lock()
 # Share of the variance.
 LEAST_REST = 0.01
 # Of standardised rows: rounding of what never varies.
@@ -66,6 +67,16 @@ class LinearCode:
         return 1 - (missed - np.cumsum(squares)) / (total or 1.0)
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: their number changes bits, and a search has fewer.
+
+    It belongs to the process: two fits at once would put back each other's.
+    """
+    with _limits_lock, threadpool_limits(limits=1):
+        yield
+
+
 def fit_pca(
     X: Any, mean: np.ndarray, scale: float, n_components: int | None, seed: int
 ) -> LinearCode:
@@ -91,9 +102,7 @@ def fit_pca(
         axes, zeros = np.eye(1, X.shape[1]), np.zeros(1)
         centre = np.asarray(rows.mean(axis=0)).ravel() - shift
         return LinearCode(axes, centre, deviation, zeros, zeros)
-    # The number of threads would change last bits, and a search has fewer. It belongs
-    # to the process: two fits at once would put back each other's.
-    with _pca_lock, threadpool_limits(limits=1, user_api="blas"):
+    with one_thread():
         pca = PCA(wanted, svd_solver=solver, random_state=seed).fit(rows)
     variances = pca.explained_variance_
     # Truncated solvers find it by a subtraction, which may leave less than nothing.
