@@ -156,6 +156,31 @@ def test_half_a_line_is_dropped(suite, tmp_path):
         ]
 
 
+def test_two_runs_on_one_record_are_told(suite, tmp_path):
+    first, second = Record(tmp_path, "some"), Record(tmp_path, "some")
+    line = run_case(suite.run, suite.cases(Options())[0])
+    first.append(line)
+    with pytest.raises(SystemExit, match="has changed since it was read"):
+        second.append(line)
+    assert len(Record(tmp_path, "some").lines) == 1
+
+
+def test_line_that_is_none_is_named(tmp_path):
+    (tmp_path / "some.jsonl").write_text('{"case": {}, "figures": {}}\n[]\n')
+    with pytest.raises(SystemExit, match=r"some\.jsonl, line 2, is no line"):
+        Record(tmp_path, "some")
+
+
+@pytest.mark.parametrize("name", ["alpha", "digits", "embedding", "few_labels"])
+def test_beginning_of_a_record_is_too_little_for_tables(name, tmp_path, capsys):
+    source = ROOT / "docs" / "records" / f"{name}.jsonl"
+    first = source.read_text().splitlines(keepends=True)[0]
+    (tmp_path / source.name).write_text(first)
+    report(name, SUITES[name], tmp_path, Console())
+    out = capsys.readouterr().out
+    assert "too few for its tables" in out or "record:" in out
+
+
 def test_report_is_of_the_record_alone(suite, tmp_path, capsys):
     run_all(suite, tmp_path, quick=True)
     lines = (tmp_path / "totals.jsonl").read_text().splitlines()

@@ -7,6 +7,7 @@ from scipy.sparse import csr_array
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
+from threadpoolctl import threadpool_limits
 
 from skae import ConvAE, UndercompleteAE
 from skae import _neighbors as neighbors
@@ -125,3 +126,22 @@ def test_neighbours_need_chance():
     ae = UndercompleteAE(2, neighbor_weight=0.5, solver="lbfgs")
     with pytest.raises(ValueError, match=r"neighbor_weight=0.5 draws"):
         ae.fit(np.eye(5))
+
+
+def test_neighbours_are_the_same_at_any_number_of_threads(digits):
+    found = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads):
+            rows, index = standardised(digits), torch.arange(len(digits))
+            found.append(neighbors.nearest(rows, index, 15, seed=0))
+    assert torch.equal(*found)
+
+
+def test_attraction_does_not_depend_on_the_origin():
+    codes = torch.randn(80, 2, generator=torch.Generator().manual_seed(0))
+    slopes = []
+    for origin in (0.0, 1000.0):
+        # Numbers that stay exact a thousand away from zero.
+        at = (codes.mul(64).round() / 64 + origin).requires_grad_()
+        slopes += torch.autograd.grad(neighbors.attraction(at), at)
+    torch.testing.assert_close(slopes[0], slopes[1], rtol=1e-3, atol=1e-4)
