@@ -13,6 +13,7 @@ from rich.console import Console
 
 from . import (
     alpha,
+    contractive,
     conv,
     conv_denoising,
     conv_signals,
@@ -37,6 +38,7 @@ from ._runner import Options, Suite, report, run_suite
 SUITES: dict[str, Suite] = {
     "digits": digits.SUITE,
     "alpha": alpha.SUITE,
+    "contractive": contractive.SUITE,
     "conv": conv.SUITE,
     "conv_denoising": conv_denoising.SUITE,
     "conv_signals": conv_signals.SUITE,
