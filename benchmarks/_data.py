@@ -251,7 +251,9 @@ def stored_folder(name: str) -> pathlib.Path:
     """Return a folder of SKAE_DATA."""
     if not (folder := os.environ.get("SKAE_DATA")):
         raise MissingData(f"{name}: {HINT}")
-    return pathlib.Path(folder) / name
+    if not (found := pathlib.Path(folder) / name).exists():
+        raise MissingData(f"SKAE_DATA={folder} holds no {name}.")
+    return found
 
 
 _hashes: dict[str, str] = {}

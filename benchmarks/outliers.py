@@ -12,6 +12,7 @@ clusters of ADBench's training rows that training was not shown; and by training
 with noise or with values of other rows. None was best by all three: it is a compromise.
 """
 
+import contextlib
 import pathlib
 import statistics
 from collections.abc import Callable
@@ -202,6 +203,11 @@ def rank_rows(means: np.ndarray, published: dict[str, Rows]) -> list[list[str]]:
     """Return a row for each method: its mean rank and AUC, and the published AUC."""
     # Figures that look alike share a rank.
     ranks = rankdata(-means.round(2), axis=1).mean(axis=0)
+    others = [
+        [f"{method}, published", "", "", f"{values.mean():.2f}"]
+        for method, values in published.items()
+        if method not in METHODS
+    ]
     return [
         [
             method,
@@ -210,7 +216,7 @@ def rank_rows(means: np.ndarray, published: dict[str, Rows]) -> list[list[str]]:
             f"{published[method].mean():.2f}" if method in published else "",
         ]
         for i, method in enumerate(METHODS)
-    ]
+    ] + others
 
 
 def plot_ranks(means: np.ndarray, path: pathlib.Path) -> None:
@@ -226,7 +232,8 @@ def plot_ranks(means: np.ndarray, path: pathlib.Path) -> None:
 
     frame = pd.DataFrame(means, columns=list(METHODS))
     # Few data sets and skew figures: ranks, whatever a test of normality says.
-    result = autorank.autorank(frame, force_mode="nonparametric")
+    with contextlib.redirect_stdout(None):
+        result = autorank.autorank(frame, force_mode="nonparametric")
     axes = autorank.plot_stats(result, allow_insignificant=True)
     axes.figure.savefig(path, dpi=120, bbox_inches="tight")
     plt.close(axes.figure)

@@ -61,7 +61,7 @@ class UndercompleteAE(EmbeddingAutoencoder):
         fewer.
 
     ordered : bool, default=False
-        Whether every prefix of the code shall be a good code. Takes eight times as
+        Whether every prefix of the code shall be a good code. Takes ten times as
         long and more.
 
     <embedding parameters>
