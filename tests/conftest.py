@@ -4,6 +4,9 @@ import os
 
 # Read when scipy is imported; without it a check of scikit-learn would be skipped.
 os.environ["SCIPY_ARRAY_API"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores: with several threads each they would wait for each other.
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import pytest
