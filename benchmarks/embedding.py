@@ -153,7 +153,7 @@ def draw(rows: list[Row], path: pathlib.Path) -> None:
     )
     for ax, row in zip(axes.flat, rows, strict=True):
         ax.scatter(*row["codes"].T, c=row["labels"], cmap="tab10", s=1, linewidths=0)
-        ax.set(title=f"{row['data']}, {row['method']}", xticks=[], yticks=[])
+        ax.set(title=f"{row['data']}\n{row['method']}", xticks=[], yticks=[])
     figure.savefig(path, dpi=90)
     plt.close(figure)
 
