@@ -66,7 +66,11 @@ def cases(options: Options) -> list[Case]:
         ),
         *({**imputed, "method": method, **short} for method in IMPUTERS),
         {"task": "field", "data": "spiral", **short},
-        *({"task": "width", "data": data, "width": width} for width in widths),
+        *(
+            {"task": "width", "data": data, "width": width, "init": init}
+            for init in ("pca", "random")
+            for width in widths
+        ),
     ]
 
 
@@ -198,12 +202,13 @@ def field(data: str, max_iter: Any = "auto") -> dict[str, Any]:
     return {"points": X[::3], "grid": grid, "arrows": arrows}
 
 
-def against_a_lot(data: str, width: int) -> dict[str, Any]:
+def against_a_lot(data: str, width: int, init: str) -> dict[str, Any]:
     """Return the PSNR of a code of a width, and some of its answers."""
     train, test = images(data)
     train = train[:N_TRAINING]
     noisy = corrupted(test, train, "gaussian", A_LOT)
-    answer = denoiser(width, "gaussian", A_LOT, N_EPOCHS).fit(train).reconstruct(noisy)
+    ae = denoiser(width, "gaussian", A_LOT, N_EPOCHS).set_params(init=init)
+    answer = ae.fit(train).reconstruct(noisy)
     strips = np.stack([test[:10], noisy[:10], answer[:10]]) / RANGES[data]
     return {
         "psnr": psnr(answer, test, data),
@@ -268,8 +273,13 @@ def imputation_rows(rows: list[Row]) -> list[list[str]]:
 
 
 def width_rows(rows: list[Row]) -> list[list[str]]:
-    """Return width, and PSNR with and without the autoencoder."""
-    return [[str(r["width"]), f"{r['psnr']:.2f}", f"{r['noisy']:.2f}"] for r in rows]
+    """Return width, and PSNR by either start, and of the noisy images."""
+    psnrs = {(r["width"], r["init"]): f"{r['psnr']:.2f}" for r in rows}
+    noisy = {r["width"]: f"{r['noisy']:.2f}" for r in rows}
+    return [
+        [str(width), psnrs[width, "pca"], psnrs[width, "random"], text]
+        for width, text in noisy.items()
+    ]
 
 
 def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:
@@ -279,11 +289,12 @@ def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:
         if "arrows" in row:
             draw(row, folder / "spiral.png")
     if (found := of["width"]) and all("pictures" in row for row in found):
-        draw_widths(found, folder / "noise_widths.png")
+        drawn = [row for row in found if row["init"] == "random"]
+        draw_widths(drawn, folder / "noise_widths.png")
     tables = []
     if found:
         path, title = folder / "noise_widths.csv", "A lot of noise, PSNR, dB"
-        headings = ["components", "DenoisingAE", "noisy"]
+        headings = ["components", "from PCA", "from random weights", "noisy"]
         tables.append(write_table(path, title, headings, width_rows(found)))
     if found := of["noise"]:
         path, headings = folder / "denoising.csv", ["data", "noise", "level", *METHODS]
