@@ -289,7 +289,7 @@ def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:
         if "arrows" in row:
             draw(row, folder / "spiral.png")
     if (found := of["width"]) and all("pictures" in row for row in found):
-        drawn = [row for row in found if row["init"] == "random"]
+        drawn = [row for row in found if row["init"] == "pca"]
         draw_widths(drawn, folder / "noise_widths.png")
     tables = []
     if found:
