@@ -39,7 +39,7 @@ class EmbeddingAutoencoder(BaseAutoencoder):
         return self._attracting(super()._objective())
 
     def _attracting(self, objective: Objective) -> Objective:
-        objective.attraction = self.neighbor_weight
+        objective.neighbor_weight = self.neighbor_weight
         # The error of the reconstruction does not tell what neighbours gain.
         objective.is_moving = bool(self.neighbor_weight)
         return objective

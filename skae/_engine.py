@@ -163,7 +163,7 @@ class Engine(NeuralNet):
 
     def _has_grown(self) -> bool:
         """Whether the last loss is far above what it was without training."""
-        priced = self.criterion_.penalty is not None or self.criterion_.attraction
+        priced = self.criterion_.penalty is not None or self.criterion_.neighbor_weight
         if priced or not self.epochs():
             return False
         last = self.epochs()[-1]["train_loss"]

@@ -188,7 +188,7 @@ class Objective(nn.Module):
     #: Whether it changes as it is minimised, so that the last weights are the best.
     is_moving = False
     #: Weight of what keeps neighbours together, in batches of pairs.
-    attraction = 0.0
+    neighbor_weight = 0.0
 
     def __init__(
         self,
@@ -207,7 +207,9 @@ class Objective(nn.Module):
         seen = self.see(x, generator)
         code, price = self.encode(network, seen, generator)
         loss = self.compare(network, code, x, seen) + price
-        return loss + self.attraction * attraction(code) if self.attraction else loss
+        if not self.neighbor_weight:
+            return loss
+        return loss + self.neighbor_weight * attraction(code)
 
     def see(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return rows as the network sees them."""

@@ -46,7 +46,6 @@ def fit_quietly(estimator, X):
         {"loss": F.huber_loss},
         {"solver": "adam"},
     ],
-    ids=str,
 )
 def test_start_is_pca(digits, kw):
     estimator = UndercompleteAE(5, **UNTRAINED | kw).fit(digits)
