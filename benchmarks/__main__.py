@@ -78,7 +78,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="report, or suites")
     parser.add_argument("--data", nargs="+", default=[], help="only these data sets")
-    parser.add_argument("--seeds", type=positive, metavar="N", help="so many seeds")
+    parser.add_argument(
+        "--seeds",
+        type=positive,
+        metavar="N",
+        help="so many seeds, of suites that repeat their cases",
+    )
     parser.add_argument(
         "--quick", action="store_true", help="small cases, that need no SKAE_DATA"
     )
