@@ -20,7 +20,6 @@ from . import (
     denoising,
     digits,
     embedding,
-    epoch,
     few_labels,
     floor,
     hinton,
@@ -30,6 +29,7 @@ from . import (
     overcomplete,
     reconstruction,
     search,
+    speed,
     steps,
 )
 from ._data import MissingData
@@ -44,7 +44,6 @@ SUITES: dict[str, Suite] = {
     "conv_signals": conv_signals.SUITE,
     "denoising": denoising.SUITE,
     "embedding": embedding.SUITE,
-    "epoch": epoch.SUITE,
     "few_labels": few_labels.SUITE,
     "floor": floor.SUITE,
     "hinton": hinton.SUITE,
@@ -54,6 +53,7 @@ SUITES: dict[str, Suite] = {
     "overcomplete": overcomplete.SUITE,
     "reconstruction": reconstruction.SUITE,
     "search": search.SUITE,
+    "speed": speed.SUITE,
     "steps": steps.SUITE,
 }
 RECORDS = pathlib.Path(__file__).parents[1] / "docs" / "records"

@@ -1,0 +1,105 @@
+"""A fresh process that calls an estimator under a watch of its memory.
+
+``python -m benchmarks._speed_process TASK JSON`` prints the figures as JSON. Linux
+tells the memory of a process in ``/proc``.
+"""
+
+import contextlib
+import json
+import pathlib
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from skae import UndercompleteAE
+
+from ._speed import fill, seconds_of
+
+ROOT = pathlib.Path(__file__).parents[1]
+SECONDS_BETWEEN = 0.05
+PROCESS = pathlib.Path("/proc/self")
+
+
+def measured(task: str, **settings: Any) -> dict[str, Any]:
+    """Return what a task measures in a process of its own."""
+    command = [sys.executable, "-m", f"{__package__}._speed_process", task]
+    done = subprocess.run(
+        [*command, json.dumps(settings)], cwd=ROOT, stdout=subprocess.PIPE, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def gigabytes(name: str) -> float:
+    """Return a line of the process's status."""
+    lines = (PROCESS / "status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{name}:"))
+    return int(line.split()[1]) * 1024 / 1e9
+
+
+@contextmanager
+def watched() -> Iterator[dict[str, float]]:
+    """Yield what will be the peaks of resident and of anonymous memory."""
+    # Where the system refuses to forget the peak so far, it is that since the start.
+    with contextlib.suppress(OSError):
+        (PROCESS / "clear_refs").write_text("5")
+    peaks, done = {"anonymous": 0.0}, threading.Event()
+
+    def watch() -> None:
+        while not done.wait(SECONDS_BETWEEN):
+            peaks["anonymous"] = max(peaks["anonymous"], gigabytes("RssAnon"))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield peaks
+    finally:
+        done.set()
+        watcher.join()
+        peaks["anonymous"] = max(peaks["anonymous"], gigabytes("RssAnon"))
+        peaks["resident"] = gigabytes("VmHWM")
+
+
+def mapped(path: str, call: str, n_fitted: int) -> dict[str, float]:
+    """Fit or encode rows of a file that is mapped into memory."""
+    X = np.load(path, mmap_mode="r")
+    ae = UndercompleteAE(max_iter=1, random_state=0).fit(np.array(X[:n_fitted]))
+    with watched() as peaks:
+        seconds = seconds_of(partial(getattr(ae, call), X))
+    return {
+        "peak_resident_gb": round(peaks["resident"], 3),
+        "peak_anonymous_gb": round(peaks["anonymous"], 3),
+        "seconds": round(seconds, 2),
+    }
+
+
+def grown(n_rows: int, n_features: int, n_repeats: int) -> dict[str, Any]:
+    """Fit and encode rows in memory, and tell how much more of it that takes."""
+    ae = UndercompleteAE(max_iter=3, random_state=0)
+    ae.fit(fill(np.empty((1000, n_features), np.float32)))
+    before = gigabytes("VmRSS")
+    with watched() as peaks:
+        X = fill(np.empty((n_rows, n_features), np.float32))
+        times = {
+            call.__name__: [seconds_of(partial(call, X)) for _ in range(n_repeats)]
+            for call in (ae.fit, ae.transform)
+        }
+    memory = peaks["resident"] - before
+    return {"times": times, "memory_gb": round(memory, 4), "gb": X.nbytes / 1e9}
+
+
+TASKS = {"mapped": mapped, "grown": grown}
+
+if __name__ == "__main__":
+    with warnings.catch_warnings():
+        # How good a fit of so few epochs is, nobody asks here.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        figures = TASKS[sys.argv[1]](**json.loads(sys.argv[2]))
+    print(json.dumps(figures))

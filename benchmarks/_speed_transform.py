@@ -1,0 +1,85 @@
+"""Rows a second of ``transform`` over those of the bare network.
+
+The bare network gets float32 tensors of standardised rows, made beforehand: all at
+once, or in chunks that fit the cache, whichever is faster.
+"""
+
+import statistics
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skae import UndercompleteAE
+from skae._rows import read_rows
+
+from ._runner import Case, Options, Row
+from ._speed import (
+    N_ROUNDS,
+    N_THREADS,
+    THREADS,
+    by_threads,
+    fill,
+    in_turns,
+    ratio_of_medians,
+    threads,
+)
+
+SHAPES = [(1_000_000, 64), (60_000, 784)]
+DTYPES = ("float32", "float64", "uint8")
+N_COMPONENTS = 16
+N_FITTED = 2000
+CHUNK_ELEMENTS = 2**20
+
+
+def cases(options: Options) -> list[Case]:
+    """Return shapes, types and numbers of threads."""
+    return [
+        {
+            "shape": (2000, shape[1]) if options.quick else shape,
+            "dtype": dtype,
+            "n_rounds": 3 if options.quick else N_ROUNDS,
+            "n_threads": n_threads,
+        }
+        for shape in SHAPES
+        for dtype in DTYPES
+        for n_threads in N_THREADS
+    ]
+
+
+def encode_in_chunks(network: Any, rows: Tensor) -> None:
+    """Encode chunks of rows one after the other."""
+    for chunk in rows.split(CHUNK_ELEMENTS // rows.shape[1]):
+        network.encode(chunk)
+
+
+def run(shape: list[int], dtype: str, n_rounds: int, n_threads: int) -> dict[str, Any]:
+    """Let transform and the bare network take turns."""
+    X = fill(np.empty(shape, dtype))
+    # Without early stopping training never goes back to PCA, which computes less.
+    ae = UndercompleteAE(
+        N_COMPONENTS, max_iter=3, early_stopping=False, random_state=0
+    ).fit(X[:N_FITTED])
+    rows, network = read_rows(X, ae.mean_, ae.scale_), ae.network_
+    calls = {
+        "ours": lambda: ae.transform(X),
+        "bare, at once": lambda: network.encode(rows),
+        "bare, in chunks": lambda: encode_in_chunks(network, rows),
+    }
+    with threads(n_threads), torch.inference_mode():
+        times = in_turns(calls, n_rounds)
+    ours = times.pop("ours")
+    fastest = min(times.values(), key=statistics.median)
+    return {
+        "times": {"ours": ours, **times},
+        "ratio": ratio_of_medians(fastest, ours),
+    }
+
+
+def table(rows: list[Row]) -> tuple[str, list[str], list[list[str]]]:
+    """Return title, headings and lines."""
+    title = f"Rows a second over the bare network's, median of {rows[0]['n_rounds']}"
+    sized = [row | {"size": "{} x {}".format(*row["shape"])} for row in rows]
+    lines = by_threads(sized, ["size", "dtype"], lambda row: f"{row['ratio']:.2f}")
+    return title, ["rows", "type", *THREADS], lines
