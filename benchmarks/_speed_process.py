@@ -85,8 +85,8 @@ def grown(n_rows: int, n_features: int, n_repeats: int) -> dict[str, Any]:
     ae = UndercompleteAE(max_iter=3, random_state=0)
     ae.fit(fill(np.empty((1000, n_features), np.float32)))
     before = gigabytes("VmRSS")
+    X = fill(np.empty((n_rows, n_features), np.float32))
     with watched() as peaks:
-        X = fill(np.empty((n_rows, n_features), np.float32))
         times = {
             call.__name__: [seconds_of(partial(call, X)) for _ in range(n_repeats)]
             for call in (ae.fit, ae.transform)

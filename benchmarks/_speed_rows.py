@@ -9,7 +9,7 @@ from ._speed_process import measured
 N_FEATURES = 64
 N_REPEATS = 3
 #: The one in the middle is what times are divided by.
-N_ROWS, QUICK_N_ROWS = (10_000, 100_000, 1_000_000), (500, 1000, 2000)
+N_ROWS, QUICK_N_ROWS = (10_000, 100_000, 1_000_000), (1000, 2000)
 
 
 def cases(options: Options) -> list[Case]:

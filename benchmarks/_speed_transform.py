@@ -37,7 +37,7 @@ def cases(options: Options) -> list[Case]:
     """Return shapes, types and numbers of threads."""
     return [
         {
-            "shape": (2000, shape[1]) if options.quick else shape,
+            "shape": (500, shape[1]) if options.quick else shape,
             "dtype": dtype,
             "n_rounds": 3 if options.quick else N_ROUNDS,
             "n_threads": n_threads,
