@@ -19,17 +19,23 @@ from rich.console import Console
 
 from benchmarks import (
     _data,
+    _speed,
+    _speed_aim,
+    _speed_epoch,
+    _speed_error,
+    _speed_process,
+    _speed_rows,
     conv_denoising,
     conv_signals,
     denoising,
     digits,
-    epoch,
     few_labels,
     floor,
     k_sparse,
     outliers,
     overcomplete,
     reconstruction,
+    speed,
 )
 from benchmarks.__main__ import SUITES, parse
 from benchmarks._runner import (
@@ -301,9 +307,134 @@ def test_pca_of_all_components_has_no_error():
 
 
 def test_ratio_is_that_of_medians():
-    found = epoch.run("64-64-16", n_rows=256, n_pairs=3)
+    found = _speed_epoch.run("64-64-16", n_rows=256, n_pairs=3, n_threads=1)
     middle = [sorted(times)[1] for times in zip(*found["pairs"], strict=True)]
     assert found["ratio"] == pytest.approx(middle[1] / middle[0], rel=0.01)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_cases_are_arguments_of_their_part(quick):
+    for case in speed.cases(Options(quick=quick)):
+        part = speed.PARTS[case.pop("part")]
+        inspect.signature(part.run).bind(**case)
+
+
+@pytest.mark.parametrize("name", _speed_epoch.NETWORKS)
+def test_network_by_hand_is_ours(name):
+    problem = _speed_epoch.NETWORKS[name]
+    ours = problem.ours().set_params(init="random")
+    X = np.random.default_rng(0).random((20, problem.n_features))
+    network = ours.partial_fit(X).network_
+    # Of biases ConvAE has one more, a picture.
+    sizes = [
+        sorted(weight.numel() for weight in one.parameters() if weight.ndim > 1)
+        for one in (network, problem.by_hand())
+    ]
+    assert sizes[0] == sizes[1]
+
+
+def test_calls_take_turns_after_a_round_that_warms_up():
+    called = []
+    calls = {name: lambda name=name: called.append(name) for name in "ab"}
+    times = _speed.in_turns(calls, 3)
+    assert called == list("abababab")
+    assert {name: len(found) for name, found in times.items()} == {"a": 3, "b": 3}
+
+
+def test_threads_are_given_back():
+    before = torch.get_num_threads()
+    with _speed.threads(1):
+        with _speed.threads(2):
+            assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before
+
+
+def test_threads_have_columns():
+    rows = [{"a": a, "n_threads": n, "x": 10 * a + n} for a in (3, 4) for n in (2, 1)]
+    lines = _speed.by_threads(rows, ["a"], lambda row: str(row["x"]))
+    assert lines == [["3", "31", "32"], ["4", "41", "42"]]
+    assert _speed.by_threads(rows[:1], ["a"], lambda row: "x") == [["3", "", "x"]]
+
+
+def test_what_was_cut_off_counts_as_the_cut_off():
+    ratio, shown = _speed_error.ratio, _speed_error.shown
+    assert ratio([1.0, 2.0, 1.0], [2.0, None, 3.0]) == 3
+    assert ratio([1.0, 1.0, 1.0], [2.0, None, None]) == _speed_error.CUTOFF
+    ratios = {"a": 3.0, "b": float(_speed_error.CUTOFF)}
+    assert [shown(ratios, name) for name in "abc"] == ["3.00", "> 4", "not installed"]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still unless it is moved."""
+    now = [0.0]
+    monkeypatch.setattr(_speed_aim.time, "perf_counter", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def problem():
+    X = np.ones((4, 3), np.float32)
+    return _speed_aim.Problem(X, X, None, pca_error=1.0, share=0.5)
+
+
+def look(watch, clock, seconds, answer):
+    """Train for some seconds, and take 100 to reconstruct."""
+
+    def reconstruct(X):
+        clock[0] += 100
+        return np.full_like(X, answer)
+
+    clock[0] += seconds
+    watch(reconstruct)
+
+
+def test_clock_stands_still_while_test_rows_are_judged(clock, problem):
+    watch = _speed_aim.Watch(problem, limit=10)
+    look(watch, clock, 2, answer=0.0)
+    look(watch, clock, 3, answer=0.0)
+    assert watch.seconds is None
+    with pytest.raises(_speed_aim.Enough):
+        look(watch, clock, 4, answer=0.5)
+    assert watch.seconds == 9
+
+
+def test_watch_cuts_off(clock, problem):
+    watch = _speed_aim.Watch(problem, limit=4)
+    look(watch, clock, 3, answer=0.0)
+    with pytest.raises(_speed_aim.Enough):
+        look(watch, clock, 3, answer=1.0)
+    assert watch.seconds is None
+
+
+def test_whole_fit_remembers_when_it_reached_the_error(clock, problem):
+    watch = _speed_aim.Watch(problem, limit=np.inf, stops=False)
+    for answer in (0.0, 1.0, 0.0, 1.0):
+        look(watch, clock, 2, answer)
+    assert watch.seconds == 4
+    assert watch.elapsed() == 8
+
+
+def test_made_table_bends():
+    X, X_test = _speed_aim.made_table()
+    problem = _speed_aim.Problem.of("table", None, 0.5)
+    assert X.shape == (20_000, 64)
+    assert problem.pca_error > 0.1 * X_test.var(axis=0).mean()
+    assert problem.pca_error > 10 * 0.05**2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_peak_of_memory_is_seen():
+    before = _speed_process.gigabytes("RssAnon")
+    with _speed_process.watched() as peaks:
+        rows = np.ones((10_000, 10_000), np.uint8)
+    assert peaks["resident"] >= peaks["anonymous"] >= before + 0.9 * rows.nbytes / 1e9
+
+
+def test_times_are_relative_to_the_rows_in_the_middle():
+    found = [{"times": {"fit": [t, 9.0, 0.0]}} for t in (1.0, 2.0, 5.0)]
+    assert _speed_rows.relative(found, "fit") == [0.5, 1.0, 2.5]
 
 
 def test_ratios_of_a_curve_and_of_a_plane():
