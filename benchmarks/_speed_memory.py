@@ -36,17 +36,18 @@ def run(shape: list[int], dtype: str) -> dict[str, Any]:
     return {"file_gb": round(size, 3), "calls": calls}
 
 
+def shown(found: dict[str, float] | None) -> list[str]:
+    """Return the peaks of resident and of anonymous memory."""
+    if found is None:
+        return ["does not fit"] * 2
+    return [f"{found[f'peak_{kind}_gb']:.2f}" for kind in ("resident", "anonymous")]
+
+
 def table(rows: list[Row]) -> tuple[str, list[str], list[list[str]]]:
     """Return title, headings and lines."""
     title = "Peaks of memory, {} x {} in a mapped file, GB".format(*rows[0]["shape"])
     lines = [
-        [
-            row["dtype"],
-            f"{row['file_gb']:.2f}",
-            call,
-            f"{found['peak_resident_gb']:.2f}",
-            f"{found['peak_anonymous_gb']:.2f}",
-        ]
+        [row["dtype"], f"{row['file_gb']:.2f}", call, *shown(found)]
         for row in rows
         for call, found in row["calls"].items()
     ]

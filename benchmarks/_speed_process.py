@@ -67,12 +67,34 @@ def watched() -> Iterator[dict[str, float]]:
         peaks["resident"] = gigabytes("VmHWM")
 
 
-def mapped(path: str, call: str, n_fitted: int) -> dict[str, float]:
-    """Fit or encode rows of a file that is mapped into memory."""
+def limit_memory() -> None:
+    """Let what is not to be had raise an error, before the system ends processes."""
+    # Windows, where other suites run, has no such module.
+    import resource
+
+    lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith("MemAvailable:"))
+    available = int(0.9 * int(line.split()[1]) * 1024)
+    resource.setrlimit(resource.RLIMIT_DATA, (available, available))
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether numpy or torch asked for memory in vain."""
+    return isinstance(error, MemoryError) or "allocate memory" in str(error)
+
+
+def mapped(path: str, call: str, n_fitted: int) -> dict[str, float] | None:
+    """Fit or encode rows of a mapped file; None if memory does not suffice."""
     X = np.load(path, mmap_mode="r")
     ae = UndercompleteAE(max_iter=1, random_state=0).fit(np.array(X[:n_fitted]))
-    with watched() as peaks:
-        seconds = seconds_of(partial(getattr(ae, call), X))
+    limit_memory()
+    try:
+        with watched() as peaks:
+            seconds = seconds_of(partial(getattr(ae, call), X))
+    except (MemoryError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            return None
+        raise
     return {
         "peak_resident_gb": round(peaks["resident"], 3),
         "peak_anonymous_gb": round(peaks["anonymous"], 3),

@@ -23,6 +23,7 @@ from benchmarks import (
     _speed_aim,
     _speed_epoch,
     _speed_error,
+    _speed_memory,
     _speed_process,
     _speed_rows,
     conv_denoising,
@@ -430,6 +431,17 @@ def test_peak_of_memory_is_seen():
     with _speed_process.watched() as peaks:
         rows = np.ones((10_000, 10_000), np.uint8)
     assert peaks["resident"] >= peaks["anonymous"] >= before + 0.9 * rows.nbytes / 1e9
+
+
+def test_lack_of_memory_is_told():
+    with pytest.raises(MemoryError) as of_numpy:
+        np.empty(2**55)
+    with pytest.raises(RuntimeError, match="allocate") as of_torch:
+        torch.empty(2**58)
+    errors = of_numpy.value, of_torch.value, RuntimeError("something else")
+    found = [_speed_process.is_out_of_memory(error) for error in errors]
+    assert found == [True, True, False]
+    assert _speed_memory.shown(None) == ["does not fit"] * 2
 
 
 def test_times_are_relative_to_the_rows_in_the_middle():
