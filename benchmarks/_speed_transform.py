@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.utils import gen_batches
 from torch import Tensor
 
 from skae import UndercompleteAE
-from skae._rows import read_rows
 
 from ._runner import Case, Options, Row
 from ._speed import (
+    CHUNK,
     N_ROUNDS,
     N_THREADS,
     THREADS,
@@ -48,6 +49,14 @@ def cases(options: Options) -> list[Case]:
     ]
 
 
+def standardised(X: np.ndarray, ae: UndercompleteAE) -> Tensor:
+    """Return all rows as the network takes them."""
+    rows = np.empty(X.shape, np.float32)
+    for chunk in gen_batches(len(X), CHUNK):
+        rows[chunk] = (X[chunk] - ae.mean_) / ae.scale_
+    return torch.from_numpy(rows)
+
+
 def encode_in_chunks(network: Any, rows: Tensor) -> None:
     """Encode chunks of rows one after the other."""
     for chunk in rows.split(CHUNK_ELEMENTS // rows.shape[1]):
@@ -61,7 +70,7 @@ def run(shape: list[int], dtype: str, n_rounds: int, n_threads: int) -> dict[str
     ae = UndercompleteAE(
         N_COMPONENTS, max_iter=3, early_stopping=False, random_state=0
     ).fit(X[:N_FITTED])
-    rows, network = read_rows(X, ae.mean_, ae.scale_), ae.network_
+    rows, network = standardised(X, ae), ae.network_
     calls = {
         "ours": lambda: ae.transform(X),
         "bare, at once": lambda: network.encode(rows),
