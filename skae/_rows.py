@@ -96,6 +96,15 @@ def _known_sum(values: np.ndarray, axis: int | None) -> Any:
     return np.nansum(values, axis=axis) if np.isnan(total).any() else total
 
 
+def extremes(X: Any) -> tuple[float, float]:
+    """Return the smallest and the largest value that is not missing."""
+    if issparse(X):
+        return X.min(), X.max()
+    ends = [(np.nanmin(X[s]), np.nanmax(X[s])) for s in chunks(X)]
+    lows, highs = zip(*ends, strict=True)
+    return np.fmin.reduce(lows), np.fmax.reduce(highs)
+
+
 def has_gaps(X: Any) -> bool:
     """Whether values are missing."""
     may_miss = not issparse(X) and X.dtype.kind == "f"
@@ -203,6 +212,16 @@ class RawRows:
 
     def __len__(self) -> int:
         return self.X.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Return what they take once standardised."""
+        return 4 * int(np.prod(self.X.shape))
+
+    def to(self, device: torch.device) -> Tensor:
+        """Standardise all rows, on the device."""
+        parts = (standardise(self.X[s], self.mean, self.scale) for s in chunks(self.X))
+        return torch.cat([part.to(device) for part in parts])
 
     def index_select(self, dim: int, index: Tensor) -> Tensor:
         rows = standardise(self.X[index.numpy()], self.mean, self.scale)

@@ -28,6 +28,8 @@ ALLOWED = {
     **{leaf: set() for leaf in LEAVES},
     "_networks": {"_links"},
     "_pca": {"_rows"},
+    "_validation": {"_rows"},
+    "_devices": {"_threads"},
     "_neighbors": {"_pca", "_rows"},
     "_objectives": {"_links", "_neighbors"},
     "_floor": {"_links"},
