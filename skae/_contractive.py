@@ -125,7 +125,7 @@ class ContractiveAE(BaseAutoencoder):
         is_exact = is_closed(self._whole_network()) or is_full_batch(self.solver)
         return exact if is_exact else hutchinson
 
-    def _least_missed(self, pca: LinearCode, X: Any) -> float:
+    def _least_missed(self, pca: LinearCode, rows: Any) -> float:
         # The penalty of PCA's code.
         return min(1.0, self.alpha * self._width)
 

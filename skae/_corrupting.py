@@ -12,12 +12,9 @@ from ._engine import Engine
 from ._objectives import DenoisingObjective, Objective, make_loss
 from ._parameters import SharedParameters, autoencoder
 from ._pca import LinearCode
-from ._rows import has_gaps, sample, standardise
+from ._rows import has_gaps, standardise
 from ._solvers import is_full_batch
 from ._validation import NONNEGATIVE, SHARE, names
-
-# Rows that show well enough what PCA misses.
-N_SAMPLE = 4096
 
 
 @autoencoder
@@ -73,12 +70,12 @@ class CorruptingAutoencoder(BaseAutoencoder):
         corrupt = self._corruption()
         return DenoisingObjective(loss, corrupt, self.emphasis, self._has_gaps)
 
-    def _least_missed(self, pca: LinearCode, X: Any) -> float:
+    def _least_missed(self, pca: LinearCode, rows: Any) -> float:
         corrupt = self._corruption()
-        if corrupt is None and not has_gaps(X):
+        if corrupt is None and not has_gaps(rows):
             return 0.0
         generator = torch.Generator("cpu").manual_seed(self._state["split_seed"])
-        x = standardise(sample(X, N_SAMPLE), self.mean_, self.scale_)
+        x = standardise(rows, self.mean_, self.scale_)
         seen = x.nan_to_num()
         seen = seen if corrupt is None else corrupt(seen, generator)
         deviations = seen.double().numpy() - pca.centre

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ._threads import available_threads, limited_threads
+
 
 def resolve_device(device: str) -> torch.device:
     """Turn a device's name into a device that this machine has."""
@@ -27,15 +29,16 @@ def resolve_device(device: str) -> torch.device:
 
 
 def place(rows: Any, device: torch.device) -> Any:
-    """Move a tensor of rows to the device for good, if it takes half the free memory.
+    """Move rows to the device for good, if they take at most half its free memory.
 
     What stays behind is sent batch by batch.
     """
-    if not isinstance(rows, Tensor) or device.type == "cpu":
+    if device.type == "cpu":
         return rows
-    if device.type == "cuda" and rows.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
-        return rows
-    return rows.to(device)
+    if device.type != "cuda":
+        return rows.to(device) if isinstance(rows, Tensor) else rows
+    fits = rows.nbytes <= torch.cuda.mem_get_info(device)[0] / 2
+    return rows.to(device) if fits else rows
 
 
 def to_arrays(tensors: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,6 +63,7 @@ def to_tensors(arrays: Mapping[str, Any]) -> dict[str, Any]:
 def own_settings(device: torch.device, *, grad: bool) -> Iterator[None]:
     """Compute in float32, with gradients or without, whatever surrounds the call."""
     with (
+        limited_threads(available_threads()),
         torch.inference_mode(False),
         torch.set_grad_enabled(grad),
         torch.autocast(device.type, enabled=False),

@@ -296,7 +296,7 @@ class Engine(NeuralNet):
         if self.full_batch:
             return {"loss": self._search_line(batch), "y_pred": None}
         self.optimizer_.zero_grad()
-        loss = self.criterion_(self.module_, batch, self.generator)
+        loss = self.criterion_.forward(self.module_, batch, self.generator)
         loss.backward()
         self._tell_gradients(batch)
         if self.decays:

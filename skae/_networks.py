@@ -216,8 +216,9 @@ class Residual(Network):
     network it is PCA where ``A`` has PCA's axes. ``A`` and ``c`` stay as they are:
     trained too they gained nothing, and lost where rows are few or far out. The
     deviations ``d`` of the codes, and ``r`` and ``s`` of what is missed, make one step
-    size right for any spectrum. ``near(v) = FAR tanh(v / FAR)``, in deviations, bounds
-    what is added: an outlier is reconstructed about as PCA does.
+    size right for any spectrum. ``near`` clips what lies farther than ``FAR``
+    deviations, and so bounds what is added: an outlier is reconstructed about as PCA
+    does.
     """
 
     axes: Tensor
@@ -258,15 +259,18 @@ class Residual(Network):
         return self.network.largest_layer
 
     def encode(self, x: Tensor) -> Tensor:
+        x = x - self.centre
         # A feature that never varied tells nothing when it does: here it is zero.
-        least = self.deviation.clamp(min=1e-6)
-        near = self.deviation * _near((x - self.centre) / least)
-        return self.project(x) + self.code_scale * self.network.encode(near)
+        far = FAR * self.deviation
+        missed = self.network.encode(x.clamp(-far, far))
+        return torch.addcmul(F.linear(x, self.axes), self.code_scale, missed)
 
     def decode(self, code: Tensor) -> Tensor:
         n_given = code.shape[1]
-        missed = self.network.decode(_near(code / self.code_deviation[:n_given]))
-        return self.expand(code) + self.output_scale[n_given - 1] * missed
+        near = (code / self.code_deviation[:n_given]).clamp(-FAR, FAR)
+        missed = self.network.decode(near)
+        scale = self.output_scale[n_given - 1]
+        return torch.addcmul(self.expand(code), scale, missed)
 
     def project(self, x: Tensor) -> Tensor:
         """Encode by the linear part alone."""
@@ -329,10 +333,6 @@ class Residual(Network):
         least = missed[-1] if missed[-1] > 1e-6 else torch.ones_like(missed[-1])
         self.code_deviation.copy_(torch.as_tensor(variances).sqrt().clamp(min=least))
         self.silence()
-
-
-def _near(deviations: Tensor) -> Tensor:
-    return FAR * torch.tanh(deviations / FAR)
 
 
 class Prefix(Network):

@@ -1,5 +1,6 @@
 """Rows of a matrix as standardised float32 tensors: in chunks, and in minibatches."""
 
+import mmap
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,9 +10,15 @@ from scipy.sparse import issparse
 from sklearn.utils import gen_batches
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
 # Large enough to hide the cost of a call, small enough to stay in the cache.
 CHUNK_ELEMENTS = 2**20
+# Numbers that are standardised once and kept, half a gigabyte of them; rows of more are
+# read for each batch, from nearby places.
+KEPT_ELEMENTS = 2**27
+# Numbers in rows that lie together, and in those among which an epoch shuffles rows.
+RUN_ELEMENTS, NEARBY_ELEMENTS = 2**16, 2**25
 # So many rows at least are held out, if there are three times as many.
 LEAST_HELD_OUT = 10
 # BLAS sums products of few rows in another order than those of many.
@@ -25,7 +32,28 @@ Rows = slice | np.ndarray
 def chunks(X: Any, width: int | None = None) -> Iterator[slice]:
     """Cut rows that take ``width`` numbers each into slices of bounded memory."""
     n_blocks = CHUNK_ELEMENTS // (width or int(np.prod(X.shape[1:]))) // BLOCK
-    return gen_batches(X.shape[0], BLOCK * max(1, n_blocks))
+    for s in gen_batches(X.shape[0], BLOCK * max(1, n_blocks)):
+        yield s
+        release(X)
+
+
+def parts(X: Any, chosen: Rows) -> Iterator[np.ndarray]:
+    """Yield some rows, or all, as arrays of bounded memory."""
+    if isinstance(chosen, slice):
+        yield from (dense(X[s]) for s in chunks(X[chosen]))
+        return
+    for s in chunks(chosen, X.shape[1]):
+        yield dense(X[chosen[s]])
+        release(X)
+
+
+def release(X: Any) -> None:
+    """Let go of pages of a file that were read: while mapped they count as memory."""
+    while isinstance(X, np.ndarray) and not isinstance(X, np.memmap):
+        X = X.base
+    # Pages of a private copy are the only place that holds what was written there.
+    if isinstance(X, np.memmap) and X.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
+        vars(X)["_mmap"].madvise(mmap.MADV_DONTNEED)
 
 
 def sample(X: Any, n_rows: int) -> Any:
@@ -58,14 +86,29 @@ def column_means(X: Any) -> np.ndarray:
     if issparse(X):
         return mean_variance_axis(X, axis=0)[0].astype(np.float64)
     origin = np.nan_to_num(X[0].astype(np.float64))
-    sums = (np.nansum(X[s] - origin, axis=0) for s in chunks(X))
+    sums = (_known_sum(X[s] - origin, 0) for s in chunks(X))
     return origin + np.sum(list(sums), axis=0) / n_known(X)
+
+
+def _known_sum(values: np.ndarray, axis: int | None) -> Any:
+    """Sum of what is not missing; ``np.nansum`` copies even where nothing is."""
+    total = values.sum(axis=axis)
+    return np.nansum(values, axis=axis) if np.isnan(total).any() else total
+
+
+def extremes(X: Any) -> tuple[float, float]:
+    """Return the smallest and the largest value that is not missing."""
+    if issparse(X):
+        return X.min(), X.max()
+    ends = [(np.nanmin(X[s]), np.nanmax(X[s])) for s in chunks(X)]
+    lows, highs = zip(*ends, strict=True)
+    return np.fmin.reduce(lows), np.fmax.reduce(highs)
 
 
 def has_gaps(X: Any) -> bool:
     """Whether values are missing."""
     may_miss = not issparse(X) and X.dtype.kind == "f"
-    return may_miss and any(bool(np.isnan(X[s]).any()) for s in chunks(X))
+    return may_miss and any(bool(np.isnan(X[s].min())) for s in chunks(X))
 
 
 def n_known(X: Any) -> np.ndarray:
@@ -78,14 +121,14 @@ def n_known(X: Any) -> np.ndarray:
 
 def largest_deviation(X: Any, mean: np.ndarray) -> float:
     """Largest distance of an entry from ``mean``."""
-    parts = (np.fmax.reduce(abs(dense(X[s]) - mean), None) for s in chunks(X))
-    return float(np.fmax.reduce(list(parts)))
+    largest = (np.fmax.reduce(abs(dense(X[s]) - mean), None) for s in chunks(X))
+    return float(np.fmax.reduce(list(largest)))
 
 
 def squared_deviation(X: Any, mean: np.ndarray, scale: float) -> float:
     """Sum over all entries of ``((X - mean) / scale)^2``, in float64."""
-    parts = (np.square((dense(X[s]) - mean) / scale) for s in chunks(X))
-    return sum(float(np.nansum(part)) for part in parts)
+    squares = (np.square((dense(X[s]) - mean) / scale) for s in chunks(X))
+    return sum(float(_known_sum(part, None)) for part in squares)
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -94,6 +137,10 @@ def root_mean_square(X: Any, mean: np.ndarray) -> float:
 
     It is 1.0 if there is no deviation, so that dividing by it is safe.
     """
+    n_values = n_known(X).sum()
+    plain = squared_deviation(X, mean, 1.0)
+    if 1e-250 < plain < 1e250:
+        return float(np.sqrt(plain / n_values))
     # Squares of what is at most 1 cannot overflow.
     largest = largest_deviation(X, mean)
     if not np.isfinite(largest):
@@ -104,8 +151,7 @@ def root_mean_square(X: Any, mean: np.ndarray) -> float:
     if largest == 0:
         return 1.0
     return (
-        largest * float(np.sqrt(squared_deviation(X, mean, largest) / n_known(X).sum()))
-        or 1.0
+        largest * float(np.sqrt(squared_deviation(X, mean, largest) / n_values)) or 1.0
     )
 
 
@@ -116,15 +162,18 @@ def explained_share(unexplained: float, total: float) -> float:
 
 def standardise(X: Any, mean: np.ndarray, scale: float) -> Tensor:
     """Return ``(X - mean) / scale``, taken before rounding to float32."""
-    with np.errstate(over="ignore"):
-        rows = ((dense(X) - mean) / scale).astype(np.float32, copy=False)
-    if np.isinf(rows).any():
+    # Unlike from_numpy it does not warn of rows that cannot be written to.
+    rows = from_dlpack(np.ascontiguousarray(dense(X)))
+    rows = torch.sub(rows, from_dlpack(mean)).div_(scale).to(torch.float32)
+    lowest, highest = torch.aminmax(rows)
+    # NaN hides what is infinite.
+    if not (highest - lowest).isfinite() and rows.isinf().any():
         largest = np.nanmax(abs(dense(X)))
         raise ValueError(
             f"X holds {largest:.3g}, which is farther from mean_ than 3e38 times "
             f"scale_={scale:.3g}: bring it to the unit of the training rows."
         )
-    return torch.from_numpy(rows)
+    return rows
 
 
 def in_blocks(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
@@ -150,30 +199,59 @@ def hold_out(n_rows: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator("cpu").manual_seed(seed)
     order = torch.randperm(n_rows, generator=generator, device="cpu")
     n_judges = n_held_out(n_rows, fraction)
-    return order[n_judges:], order[:n_judges]
+    # In the order of the file that they may be read from.
+    return order[n_judges:].sort().values, order[:n_judges].sort().values
 
 
-class SparseRows:
-    """Rows of a CSR matrix that are standardised when they are selected."""
+class RawRows:
+    """Rows that are standardised when they are selected."""
 
     def __init__(self, X: Any, mean: np.ndarray, scale: float) -> None:
         self.X, self.mean, self.scale = X, mean, scale
+        self.is_long = not issparse(X) and X.size > KEPT_ELEMENTS
 
     def __len__(self) -> int:
         return self.X.shape[0]
 
+    @property
+    def nbytes(self) -> int:
+        """Return what they take once standardised."""
+        return 4 * int(np.prod(self.X.shape))
+
+    def to(self, device: torch.device) -> Tensor:
+        """Standardise all rows, on the device."""
+        parts = (standardise(self.X[s], self.mean, self.scale) for s in chunks(self.X))
+        return torch.cat([part.to(device) for part in parts])
+
     def index_select(self, dim: int, index: Tensor) -> Tensor:
-        return standardise(self.X[index.numpy()], self.mean, self.scale)
+        rows = standardise(self.X[index.numpy()], self.mean, self.scale)
+        if self.is_long:
+            release(self.X)
+        return rows
 
 
-def read_rows(X: Any, mean: np.ndarray, scale: float) -> Tensor | SparseRows:
-    """Return all rows, standardised once if dense, batch by batch if sparse."""
-    if issparse(X):
-        return SparseRows(X, mean, scale)
+def read_rows(X: Any, mean: np.ndarray, scale: float) -> Tensor | RawRows:
+    """Return rows that are standardised once, or if that takes memory in each batch."""
+    if issparse(X) or X.dtype == np.uint8 or X.size > KEPT_ELEMENTS:
+        return RawRows(X, mean, scale)
     rows = torch.empty(X.shape, dtype=torch.float32, device="cpu")
     for s in chunks(X):
         rows[s] = standardise(X[s], mean, scale)
     return rows
+
+
+def gather(
+    order: Tensor, n_run: int, n_together: int, generator: torch.Generator
+) -> Tensor:
+    """Change a random order so that rows come from a few random runs at a time.
+
+    Of ``n_together`` runs of ``n_run`` rows all come before those of others: files are
+    read a page at a time, and each page should be read once.
+    """
+    n_runs = -(-len(order) // n_run)
+    rank = torch.randperm(n_runs, generator=generator, device="cpu")
+    group = rank[order // n_run] // n_together
+    return order[group.argsort(stable=True)]
 
 
 class Batches:
@@ -204,6 +282,12 @@ class Batches:
         if self.generator is None:
             return index
         order = torch.randperm(len(index), generator=self.generator, device="cpu")
+        if getattr(self.rows, "is_long", False):
+            width = self.rows.X.shape[1]
+            n_run = max(1, RUN_ELEMENTS // width)
+            order = gather(
+                order, n_run, NEARBY_ELEMENTS // RUN_ELEMENTS, self.generator
+            )
         return index[order]
 
     def _send(self, batch: Tensor) -> Tensor:

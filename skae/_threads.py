@@ -1,10 +1,12 @@
 """How many threads share a sum: their number changes its last bits."""
 
+import multiprocessing
 import threading
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 
 import torch
+from joblib.parallel import get_active_backend
 
 # Operations of a step from which the speed of several threads is worth last bits.
 LARGE_STEP = 5e7
@@ -32,6 +34,18 @@ def reproducible_threads(
     shares_sums = max(batches) * max(widths) >= SHARED_SUM
     alone = convolves or shares_sums or any(map(splits_unevenly, widths | batches))
     return 1 if alone else min(2, torch.get_num_threads())
+
+
+def available_threads() -> int | None:
+    """Return how many threads a worker of joblib's may use; None elsewhere.
+
+    Its processes of "loky" know their share of the cores. Threads and forks each would
+    take all; and in a fork OpenMP waits forever for the threads of the parent.
+    """
+    backend, _ = get_active_backend()
+    in_thread = threading.current_thread() is not threading.main_thread()
+    is_fork = multiprocessing.current_process().daemon
+    return 1 if backend.nesting_level and (in_thread or is_fork) else None
 
 
 _limit_lock = threading.Lock()

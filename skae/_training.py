@@ -27,6 +27,7 @@ from ._rows import (
     n_held_out,
     read_rows,
     root_mean_square,
+    sample,
 )
 from ._schedule import N_STREAMED, Schedule
 from ._solvers import is_full_batch
@@ -38,6 +39,9 @@ from ._validation import (
     in_meta_estimator,
     warn_caller,
 )
+
+# Rows that show well enough what PCA misses.
+N_SAMPLE = 4096
 
 
 @contextmanager
@@ -202,16 +206,17 @@ class Trainable(SharedParameters):
         self, network: Any, X: Any, chosen: Rows = slice(None), partial: bool = False
     ) -> None:
         """Turn the network into the PCA of all rows or some."""
-        seed = self._state["split_seed"]
-        X = X if isinstance(chosen, slice) else X[chosen]
-        pca = fit_pca(X, self.mean_, self.scale_, self._width, seed).first(self._width)
+        index = np.arange(X.shape[0])[chosen]
+        settings = self.mean_, self.scale_, self._width, self._state["split_seed"]
+        pca = fit_pca(X, *settings, chosen).first(self._width)
         pca = pca.for_rows_to_come() if partial else pca
-        missed = np.maximum(pca.unexplained, self._least_missed(pca, X))
+        least = self._least_missed(pca, X[sample(index, N_SAMPLE)])
+        missed = np.maximum(pca.unexplained, least)
         network.become_linear(**vars(replace(pca, unexplained=missed)))
         self._is_pca, self._rest = True, pca.unexplained[-1]
-        self._n_pca_rows = X.shape[0]
+        self._n_pca_rows = len(index)
 
-    def _least_missed(self, pca: LinearCode, X: Any) -> float:
+    def _least_missed(self, pca: LinearCode, rows: Any) -> float:
         """Return what PCA misses of the objective, though it may explain all rows."""
         return 0.0
 

@@ -16,7 +16,7 @@ from ._networks import Residual, prefix_widths
 from ._objectives import Objective, OrderedObjective
 from ._parameters import SharedParameters, autoencoder
 from ._pca import fit_pca
-from ._rows import Rows, chunks, standardise
+from ._rows import Rows, parts, standardise
 from ._schedule import Schedule
 from ._validation import FRACTION, check_count, is_share, warn_caller
 
@@ -140,10 +140,10 @@ class UndercompleteAE(EmbeddingAutoencoder):
             return super()._choose_width(X, training, judges)
         # What PCA needs is enough: the code of the same width is no worse. A PCA of all
         # axes leaves nothing to chance.
-        pca = fit_pca(X[training], self.mean_, self.scale_, None, seed=0)
-        rows = X[judges]
+        pca = fit_pca(X, self.mean_, self.scale_, None, 0, training)
         explained = pca.explained(
-            standardise(rows[s], self.mean_, self.scale_).numpy() for s in chunks(rows)
+            standardise(part, self.mean_, self.scale_).numpy()
+            for part in parts(X, judges)
         )
         enough = np.flatnonzero(explained >= self.n_components)
         return int(enough[0]) + 1 if len(enough) else len(explained)

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import check_array
+from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
+
+from ._rows import chunks, extremes
 
 POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
 COUNT = Interval(Integral, 0, None, closed="left")
@@ -95,10 +97,16 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> 
         reset=reset,
         accept_sparse="csr",
         dtype=[np.float64, np.float32, np.uint8],
-        ensure_all_finite="allow-nan" if allows_nan and not issparse(X) else True,
+        ensure_all_finite=issparse(X),
         ensure_min_samples=min_samples,
     )
-    if issparse(X) and not X.has_canonical_format:
+    if not issparse(X):
+        name = type(estimator).__name__
+        for s in chunks(X):
+            assert_all_finite(
+                X[s], allow_nan=allows_nan, estimator_name=name, input_name="X"
+            )
+    elif not X.has_canonical_format:
         # Variances of entries given in parts would be those of the parts.
         X = X.copy()
         X.sum_duplicates()
@@ -152,9 +160,7 @@ def check_domain(X: Any, loss: Any) -> None:
     if loss not in DOMAINS:
         return
     low, high = DOMAINS[loss]
-    smallest, largest = (
-        (X.min(), X.max()) if issparse(X) else (np.nanmin(X), np.nanmax(X))
-    )
+    smallest, largest = extremes(X)
     # A scaler may leave its range by a rounding error.
     if smallest < low - 1e-9 or largest > high + 1e-9:
         # scikit-learn's checks look for these words.

@@ -537,6 +537,51 @@ def test_threads_give_their_number_back(X, init):
     assert torch.get_num_threads() == before
 
 
+FIT_IN_WORKERS = """
+import sys
+
+import joblib
+import numpy as np
+import torch
+from skorch.callbacks import Callback
+
+from skae import UndercompleteAE
+
+
+class Count(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        self.seen = torch.get_num_threads()
+
+
+def fit(seed):
+    X = np.random.default_rng(seed).normal(size=(600, 64))
+    ae = UndercompleteAE(2, max_iter=2, batch_size=512, early_stopping=False)
+    ae.set_params(callbacks=[("count", Count())], random_state=0).fit(X)
+    ae.reconstruct(X)
+    return dict(ae.callbacks)["count"].seen
+
+
+assert fit(0) == torch.get_num_threads() == 2
+jobs = (joblib.delayed(fit)(seed) for seed in range(4))
+print(sum(set(joblib.Parallel(n_jobs=2, backend=sys.argv[1])(jobs))))
+assert fit(0) == torch.get_num_threads() == 2
+"""
+
+
+@pytest.mark.skipif(joblib.cpu_count() < 2, reason="one core cannot be shared")
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing", "threading"])
+def test_workers_take_no_more_threads_than_there_are_cores(backend):
+    """Each of two, where one alone would take two; forks of a process that had two."""
+    run = subprocess.run(
+        [sys.executable, "-c", FIT_IN_WORKERS, backend],
+        env=os.environ | {"OMP_NUM_THREADS": "2", "LOKY_MAX_CPU_COUNT": "2"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.stdout == "1\n", run.stderr
+
+
 @pytest.mark.parametrize("activation", [torch.nn.RReLU, torch.nn.Dropout])
 def test_activations_that_draw_obey_the_seed(X, activation):
     torch.manual_seed(5)

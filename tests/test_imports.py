@@ -20,13 +20,16 @@ LEAVES = {
     "_stopping",
     "_threads",
     "_schedule",
-    "_pca",
     "_refinement",
 }
-ESTIMATOR = LEAVES | {"_networks", "_objectives", "_engine", "_parameters", "_base"}
+ESTIMATOR = LEAVES | {"_pca", "_networks", "_objectives", "_engine", "_parameters"}
+ESTIMATOR |= {"_base"}
 ALLOWED = {
     **{leaf: set() for leaf in LEAVES},
     "_networks": {"_links"},
+    "_pca": {"_rows"},
+    "_validation": {"_rows"},
+    "_devices": {"_threads"},
     "_neighbors": {"_pca", "_rows"},
     "_objectives": {"_links", "_neighbors"},
     "_floor": {"_links"},
@@ -35,7 +38,7 @@ ALLOWED = {
     "_codec": {"_networks", "_objectives", "_rows", "_devices", "_refinement"},
     "_parameters": LEAVES | {"_networks", "_objectives"},
     "_training": LEAVES
-    | {"_floor", "_networks", "_objectives", "_engine", "_parameters"},
+    | {"_floor", "_networks", "_objectives", "_engine", "_parameters", "_pca"},
     "_base": LEAVES | {"_objectives", "_codec", "_training"},
     "_sparsity": {"_networks", "_objectives"},
     "_contraction": {"_networks"},
