@@ -28,8 +28,8 @@ class Codec:
 
     @property
     def width(self) -> int:
-        """Return how many numbers a row takes: the largest layer's are soon gone."""
-        return max(len(self.mean), self.network.largest_layer // 4)
+        """Return how many numbers a row takes at once."""
+        return max(len(self.mean), self.network.largest_layer)
 
     def _send(self, x: np.ndarray) -> Tensor:
         return standardise(x, self.mean, self.scale).to(self.device)

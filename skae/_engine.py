@@ -260,8 +260,7 @@ class Engine(NeuralNet):
         # to a tenth of a small network's time: it runs only where callbacks listen.
         loop = self._booked_steps if self.callbacks else self._steps
         iterator = iterator if training else self.judge
-        losses, sizes = loop(iterator, training, prefix, step_fn)
-        name, loss = f"{prefix}_loss", float(np.average(losses, weights=sizes))
+        name, loss = f"{prefix}_loss", loop(iterator, training, prefix, step_fn)
         if not training:
             self.history.record("unexplained", loss)
             loss += self.judge.price(self.module_)
@@ -277,19 +276,22 @@ class Engine(NeuralNet):
 
     def _booked_steps(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any
-    ) -> tuple[Any, Any]:
+    ) -> float:
         super().run_single_epoch(iterator, training, prefix, step_fn)
         keys = f"{prefix}_loss", f"{prefix}_batch_size"
         batches = [b for b in self.history[-1]["batches"] if keys[0] in b]
         losses, sizes = ([b[key] for b in batches] for key in keys)
-        return losses, sizes
+        return float(np.average(losses, weights=sizes))
 
-    def _steps(
-        self, iterator: Any, training: bool, prefix: str, step_fn: Any
-    ) -> tuple[Any, Any]:
-        pairs = [(step_fn(batch)["loss"], len(batch)) for batch in iterator]
-        losses, sizes = zip(*pairs, strict=True)
-        return torch.stack(losses).cpu().numpy(), sizes
+    def _steps(self, iterator: Any, training: bool, prefix: str, step_fn: Any) -> float:
+        # A list of losses, small as they are, would keep freed batches from the system.
+        device = torch.device(self.device)
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        total, n_rows = torch.zeros((), dtype=dtype, device=device), 0
+        for batch in iterator:
+            total.add_(step_fn(batch)["loss"], alpha=len(batch))
+            n_rows += len(batch)
+        return total.item() / n_rows
 
     def train_step(self, batch: Tensor, **_: Any) -> dict[str, Any]:
         """Take one step of the solver."""

@@ -13,7 +13,7 @@ from sklearn.utils.extmath import svd_flip
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from threadpoolctl import threadpool_limits
 
-from ._rows import Rows, parts, sample
+from ._rows import Rows, parts, sample, take
 
 _limits_lock = threading.Lock()
 # Share of the variance.
@@ -105,7 +105,7 @@ def fit_pca(
     else:
         if not issparse(X):
             index = sample(index, max(wanted, COPIED_ELEMENTS // n_features))
-        fitted = _of_rows(X[index], mean, scale, wanted, seed)
+        fitted = _of_rows(take(X, index), mean, scale, wanted, seed)
     centre, deviation, axes, variances, rest = fitted
     if deviation.max() < NO_SPREAD:
         axes, zeros = np.eye(1, n_features), np.zeros(1)

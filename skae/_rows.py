@@ -42,9 +42,14 @@ def parts(X: Any, chosen: Rows) -> Iterator[np.ndarray]:
     if isinstance(chosen, slice):
         yield from (dense(X[s]) for s in chunks(X[chosen]))
         return
-    for s in chunks(chosen, X.shape[1]):
-        yield dense(X[chosen[s]])
-        release(X)
+    yield from (dense(take(X, chosen[s])) for s in chunks(chosen, X.shape[1]))
+
+
+def take(X: Any, index: np.ndarray) -> Any:
+    """Return copies of rows."""
+    rows = X[index]
+    release(X)
+    return rows
 
 
 def release(X: Any) -> None:
@@ -224,10 +229,7 @@ class RawRows:
         return torch.cat([part.to(device) for part in parts])
 
     def index_select(self, dim: int, index: Tensor) -> Tensor:
-        rows = standardise(self.X[index.numpy()], self.mean, self.scale)
-        if self.is_long:
-            release(self.X)
-        return rows
+        return standardise(take(self.X, index.numpy()), self.mean, self.scale)
 
 
 def read_rows(X: Any, mean: np.ndarray, scale: float) -> Tensor | RawRows:

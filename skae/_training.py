@@ -28,6 +28,7 @@ from ._rows import (
     read_rows,
     root_mean_square,
     sample,
+    take,
 )
 from ._schedule import N_STREAMED, Schedule
 from ._solvers import is_full_batch
@@ -210,7 +211,7 @@ class Trainable(SharedParameters):
         settings = self.mean_, self.scale_, self._width, self._state["split_seed"]
         pca = fit_pca(X, *settings, chosen).first(self._width)
         pca = pca.for_rows_to_come() if partial else pca
-        least = self._least_missed(pca, X[sample(index, N_SAMPLE)])
+        least = self._least_missed(pca, take(X, sample(index, N_SAMPLE)))
         missed = np.maximum(pca.unexplained, least)
         network.become_linear(**vars(replace(pca, unexplained=missed)))
         self._is_pca, self._rest = True, pca.unexplained[-1]

@@ -967,3 +967,61 @@ def test_fit_gives_no_warning(X):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         small().fit(X)
+
+
+def test_integers_train_to_the_same_bits_as_floats(X):
+    grey = np.round(255 * (X - X.min()) / np.ptp(X)).astype(np.uint8)
+    of_integers, of_floats = (
+        small(3, early_stopping=True).fit(Z) for Z in (grey, grey.astype(np.float32))
+    )
+    np.testing.assert_array_equal(
+        of_integers.transform(grey), of_floats.transform(grey)
+    )
+
+
+def test_long_files_train_to_the_same_bits_as_arrays(X, tmp_path, monkeypatch):
+    monkeypatch.setattr(skae._rows, "KEPT_ELEMENTS", 1)
+    monkeypatch.setattr(skae._rows, "RUN_ELEMENTS", 10 * X.shape[1])
+    np.save(tmp_path / "rows.npy", X)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    of_file, of_array = (
+        small(3, early_stopping=True).fit(Z).transform(Z) for Z in (mapped, X)
+    )
+    np.testing.assert_array_equal(of_file, of_array)
+
+
+FIT_A_FILE = """
+import sys
+
+import numpy as np
+
+from skae import UndercompleteAE, _rows
+
+
+def resident():
+    lines = open("/proc/self/status").read().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+
+
+_rows.KEPT_ELEMENTS = 2**20
+X = np.load(sys.argv[1], mmap_mode="r")
+ae = UndercompleteAE(max_iter=1, batch_size=4096, random_state=0)
+ae.fit(np.array(X[:2000])).transform(X[:2000])
+before = resident()
+ae.fit(X).transform(X)
+print((resident() - before) * 1024 / X.nbytes)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory")
+def test_a_file_is_not_read_into_memory(tmp_path):
+    rows = np.lib.format.open_memmap(
+        tmp_path / "rows.npy", "w+", np.float32, (1_500_000, 64)
+    )
+    rows[:] = np.random.default_rng(0).normal(size=(1, 64))
+    rows[:, 0] = np.arange(len(rows))
+    rows.flush()
+    code = [sys.executable, "-W", "ignore", "-c", FIT_A_FILE, tmp_path / "rows.npy"]
+    run = subprocess.run(code, capture_output=True, text=True, check=True)
+    # What is computed at a time takes a hundred megabytes or two, of any file.
+    assert float(run.stdout) < 0.8

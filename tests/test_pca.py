@@ -5,6 +5,7 @@ import pytest
 from scipy.sparse import csr_array, random_array
 from sklearn.decomposition import PCA
 
+from skae import _pca, _rows
 from skae._pca import fit_pca
 
 
@@ -72,3 +73,34 @@ def test_rows_too_few_to_miss_anything_hide_what_others_miss():
     X = np.random.default_rng(0).normal(size=(4, 9))
     code = fit_pca(X, np.zeros(9), 1.0, 3, seed=0)
     assert code.unexplained[-1] == pytest.approx(code.variances.sum() / 900)
+
+
+@pytest.mark.parametrize("shape", [(300, 8), (40, 30)], ids=["tall", "wide"])
+def test_chosen_rows_are_those_of_an_array_of_them(shape):
+    X = np.random.default_rng(0).normal(size=shape) + 5
+    chosen = np.arange(1, shape[0], 2)
+    some, all_of_them = (
+        fit_pca(Z, np.full(shape[1], 4.0), 2.0, 3, 0, rows)
+        for Z, rows in ((X, chosen), (X[chosen], slice(None)))
+    )
+    for name, value in vars(some).items():
+        np.testing.assert_array_equal(value, getattr(all_of_them, name))
+
+
+def test_parts_add_up_to_the_same_covariance(monkeypatch):
+    """Far from zero, where squares alone would not tell how rows vary."""
+    X = 1e6 + np.random.default_rng(0).normal(size=(500, 6)) * np.arange(1, 7)
+    whole = fit_pca(X, np.zeros(6), 1.0, 4, seed=0)
+    monkeypatch.setattr(_rows, "CHUNK_ELEMENTS", 1)
+    parts = fit_pca(X, np.zeros(6), 1.0, 4, seed=0)
+    pca = PCA(4, svd_solver="full").fit(X)
+    for code in (whole, parts):
+        np.testing.assert_allclose(code.variances, pca.explained_variance_)
+        np.testing.assert_allclose(code.axes, pca.components_, atol=1e-8)
+
+
+def test_evenly_spaced_rows_stand_for_more_than_are_copied(monkeypatch):
+    X = np.random.default_rng(0).normal(size=(90, 20))
+    monkeypatch.setattr(_pca, "COPIED_ELEMENTS", 45 * 20)
+    code = fit_pca(X, np.zeros(20), 1.0, 3, seed=0)
+    np.testing.assert_allclose(code.axes, PCA(3).fit(X[::2]).components_, atol=1e-9)

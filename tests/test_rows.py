@@ -121,3 +121,70 @@ def test_the_same_rows_are_held_out_by_the_same_seed():
     assert torch.equal(
         _rows.hold_out(50, 0.2, seed=3)[1], _rows.hold_out(50, 0.2, seed=3)[1]
     )
+
+
+@pytest.fixture
+def mapped(rng, tmp_path):
+    """Rows in a file that is mapped into memory."""
+    np.save(tmp_path / "rows.npy", rng.normal(size=(500, 64)).astype(np.float32))
+    return np.load(tmp_path / "rows.npy", mmap_mode="r")
+
+
+@pytest.fixture
+def long_from_one_number(monkeypatch):
+    monkeypatch.setattr(_rows, "KEPT_ELEMENTS", 1)
+    monkeypatch.setattr(_rows, "RUN_ELEMENTS", 10 * 64)
+    monkeypatch.setattr(_rows, "NEARBY_ELEMENTS", 40 * 64)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+def test_rows_read_for_a_batch_are_those_kept(rng, dtype, long_from_one_number):
+    X = rng.integers(0, 256, (40, 7)).astype(dtype)
+    mean = _rows.column_means(X).astype(np.float32)
+    rows, index = _rows.read_rows(X, mean, 3.0), torch.tensor([7, 2, 39])
+    expected = _rows.standardise(X, mean, 3.0)
+    assert torch.equal(rows.index_select(0, index), expected[index])
+    assert torch.equal(rows.to(CPU), expected)
+    assert rows.nbytes == expected.nbytes
+
+
+def test_integers_are_not_copied(rng):
+    X = rng.integers(0, 256, (40, 7), dtype=np.uint8)
+    assert _rows.read_rows(X, X.mean(0), 1.0).X is X
+
+
+def test_rows_are_gathered_from_a_few_runs_at_a_time():
+    generator = torch.Generator().manual_seed(0)
+    order = torch.randperm(1000, generator=generator)
+    gathered = _rows.gather(order, 10, 5, generator)
+    assert torch.equal(gathered.sort().values, torch.arange(1000))
+    parts = gathered.split(50)
+    assert all(len((part // 10).unique()) == 5 for part in parts)
+    # Runs come from anywhere, and within them rows are shuffled.
+    assert len({int(part.min()) for part in parts} & set(range(0, 1000, 50))) < 10
+    assert not any(torch.equal(part, part.sort().values) for part in parts)
+
+
+def test_an_epoch_of_a_long_file_holds_each_row_once(mapped, long_from_one_number):
+    rows = _rows.read_rows(mapped, np.zeros(64, np.float32), 1.0)
+    index = torch.arange(3, 500)
+    batches = list(_rows.Batches(rows, index, 40, CPU, torch.Generator()))
+    seen = torch.cat(batches).numpy()
+    np.testing.assert_array_equal(np.sort(seen[:, 0]), np.sort(mapped[3:, 0]))
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+def test_released_pages_keep_what_was_written(tmp_path, mode):
+    np.save(tmp_path / "rows.npy", np.zeros((4096, 4)))
+    X = np.load(tmp_path / "rows.npy", mmap_mode=mode)
+    if mode != "r":
+        X[7] = 5.0
+    _rows.release(np.asarray(X)[3:])
+    assert X.sum() == (0.0 if mode == "r" else 20.0)
+
+
+def test_smallest_and_largest_value(rng):
+    X = rng.normal(size=(50, 3))
+    X[4, 1] = np.nan
+    assert _rows.extremes(X) == (np.nanmin(X), np.nanmax(X))
+    assert _rows.extremes(csr_matrix(np.eye(3))) == (0.0, 1.0)
