@@ -62,6 +62,16 @@ def draw_weights(module: nn.Module, generator: torch.Generator) -> None:
             parameter.zero_()
 
 
+def draw_evenly(module: nn.Module, generator: torch.Generator) -> None:
+    """Draw weights and biases evenly up to ``1 / sqrt(n_inputs)``, as torch does."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | TiedLinear):
+            bound = layer.weight.shape[1] ** -0.5
+            if isinstance(layer, nn.Linear):
+                layer.weight.uniform_(-bound, bound, generator=generator)
+            layer.bias.uniform_(-bound, bound, generator=generator)
+
+
 class TiedLinear(nn.Module):
     """Linear map ``x W + b`` that borrows ``W`` from the map ``x W.T + c``.
 
@@ -260,9 +270,10 @@ class Residual(Network):
 
     def encode(self, x: Tensor) -> Tensor:
         x = x - self.centre
-        # A feature that never varied tells nothing when it does: here it is zero.
         far = FAR * self.deviation
-        missed = self.network.encode(x.clamp(-far, far))
+        # A feature that never varied tells nothing when it does: its bounds cross,
+        # which makes it zero, and its slope too.
+        missed = self.network.encode(x.clamp(1e-30 - far, far))
         return torch.addcmul(F.linear(x, self.axes), self.code_scale, missed)
 
     def decode(self, code: Tensor) -> Tensor:
@@ -302,8 +313,13 @@ class Residual(Network):
         further = (code - self.encode(answer)[:, :n_given])[:, narrow:]
         return self.link(answer + F.linear(further, self.axes[narrow:n_given].T))
 
+    @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
         self.network.reset_parameters(generator, torch.zeros_like(output))
+        if isinstance(self.network, Dense):
+            # Of few inputs, Glorot's weights without biases make units of one kind,
+            # which unfold slowly, and one layer never what is odd about the mean.
+            draw_evenly(self.network, generator)
         self.network.silence()
 
     @torch.no_grad()

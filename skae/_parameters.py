@@ -145,9 +145,10 @@ DOCUMENTATION = {
     hidden_layer_sizes : int, array-like of int or "auto", default="auto"
         Widths of the encoder's hidden layers, outermost first; the decoder mirrors
         them. ``()`` makes encoder and decoder one linear map each; "auto" is one layer
-        of four times the features, but from 128 to 512; for ordered codes a second one
-        follows, half as wide. Those of ``ConvAE`` follow its convolutions, and "auto"
-        is one of 512.
+        of four times the features, but from 128 to 512. In ``UndercompleteAE`` a second
+        one follows, half as wide, for 300 rows or more of less than 512 features, and
+        for ordered codes. Those of ``ConvAE`` follow its convolutions, and "auto" is
+        one of 512.
 
     activation : str or callable, default="gelu"
         Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
@@ -180,7 +181,9 @@ DOCUMENTATION = {
         How training starts:
 
         - "pca": encoder and decoder are a linear map, which is PCA's and stays so, plus
-          a network, which starts at zero. Before the first step the autoencoder is PCA.
+          a network, whose answers start at zero; other weights and biases are drawn as
+          torch's are, those of ``ConvAE`` as by "random". Before the first step the
+          autoencoder is PCA.
           With ``early_stopping`` what is trained is kept only if it explains more of
           the held-out rows than PCA, by a paired t test at the level 0.025; if not, the
           weights are PCA's of all rows. So on few rows, where a gain may be luck, PCA

@@ -7,6 +7,8 @@ import numpy as np
 
 # An epoch's batches where rows come in parts, and nobody knows how many there are.
 N_STREAMED = 100
+# Of a hidden layer, where the user leaves its width open.
+MOST_UNITS = 512
 
 
 @dataclass
@@ -34,7 +36,7 @@ class Schedule:
 
     def hidden_layer_sizes(self, n_features: int) -> list[int]:
         """Return widths that leave room for a curved code of so many features."""
-        first = int(np.clip(4 * n_features, 128, 512))
+        first = int(np.clip(4 * n_features, 128, MOST_UNITS))
         return [first // 2**i for i in range(self.n_layers)]
 
     def batch_size(self, n_rows: int) -> int:

@@ -17,8 +17,10 @@ from ._objectives import Objective, OrderedObjective
 from ._parameters import SharedParameters, autoencoder
 from ._pca import fit_pca
 from ._rows import Rows, parts, standardise
-from ._schedule import Schedule
+from ._schedule import MOST_UNITS, Schedule
 from ._validation import FRACTION, check_count, is_share, warn_caller
+
+FEW_ROWS = 300
 
 
 def _has_order(estimator: Any) -> bool:
@@ -124,6 +126,10 @@ class UndercompleteAE(EmbeddingAutoencoder):
     }
 
     def _start(self, X: Any, validate: bool, partial: bool) -> None:
+        # Two layers unfold more than one, but learn few rows by heart; narrower than
+        # rows they only cost more. To partial_fit more rows may come.
+        is_small = X.shape[0] < FEW_ROWS and not partial
+        self._n_layers = 1 if is_small or X.shape[1] >= MOST_UNITS else 2
         super()._start(X, validate, partial)
         chosen = isinstance(self.n_components, Integral)
         if chosen and self._width >= self.n_features_in_:
@@ -153,7 +159,7 @@ class UndercompleteAE(EmbeddingAutoencoder):
 
     def _schedule(self) -> Schedule:
         if not self._wants_order():
-            return super()._schedule()
+            return Schedule(n_layers=self._n_layers)
         # Where widths pull at one encoder, it needs more layers and steps, and a step
         # more rows, to find a way; and several decoders learn noise sooner than one.
         return Schedule(n_steps=6000, n_batches=5, decay=8.0, n_layers=2)

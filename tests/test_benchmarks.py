@@ -417,12 +417,13 @@ def test_whole_fit_remembers_when_it_reached_the_error(clock, problem):
     assert watch.elapsed() == 8
 
 
-def test_made_table_bends():
-    X, X_test = _speed_aim.made_table()
-    problem = _speed_aim.Problem.of("table", None, 0.5)
+@pytest.mark.parametrize("data", ["table", "easy table"])
+def test_made_tables_bend(data):
+    """What PCA misses is far more than noise."""
+    X, X_test = _speed_aim.made_table(data)
+    problem = _speed_aim.Problem.of(data, None, 0.5)
     assert X.shape == (20_000, 64)
     assert problem.pca_error > 0.1 * X_test.var(axis=0).mean()
-    assert problem.pca_error > 10 * 0.05**2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
