@@ -105,8 +105,9 @@ def extremes(X: Any) -> tuple[float, float]:
     """Return the smallest and the largest value that is not missing."""
     if issparse(X):
         return X.min(), X.max()
-    ends = [(np.nanmin(X[s]), np.nanmax(X[s])) for s in chunks(X)]
-    lows, highs = zip(*ends, strict=True)
+    # Unlike nanmin they do not warn of a chunk where all values are missing.
+    lows = [np.fmin.reduce(X[s], axis=None) for s in chunks(X)]
+    highs = [np.fmax.reduce(X[s], axis=None) for s in chunks(X)]
     return np.fmin.reduce(lows), np.fmax.reduce(highs)
 
 

@@ -50,6 +50,7 @@ def available_threads() -> int | None:
 
 _limit_lock = threading.Lock()
 _limits: list[int] = []
+_own = threading.local()
 
 
 @contextmanager
@@ -57,18 +58,22 @@ def limited_threads(n_threads: int | None) -> Iterator[None]:
     """Let torch use as many threads in this one of Python's; None changes nothing.
 
     torch keeps the number for each thread, but also one for threads to come: of several
-    fits at once the last to leave must put back what the first one found.
+    fits at once the last to leave must put back what the first one found. Of limits
+    within each other the inner gives back to the outer.
     """
     if n_threads is None:
         yield
         return
+    outer = getattr(_own, "limit", None)
     with _limit_lock:
         before = _limits[0] if _limits else torch.get_num_threads()
         _limits.append(before)
+    _own.limit = n_threads
     torch.set_num_threads(n_threads)
     try:
         yield
     finally:
         with _limit_lock:
             _limits.pop()
-            torch.set_num_threads(before)
+            torch.set_num_threads(outer or before)
+        _own.limit = outer

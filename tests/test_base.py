@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 import skae
 from skae import UndercompleteAE
+from skae._threads import limited_threads
 
 
 def small(n_components=2, **kw):
@@ -580,6 +581,15 @@ def test_workers_take_no_more_threads_than_there_are_cores(backend):
         timeout=120,
     )
     assert run.stdout == "1\n", run.stderr
+
+
+def test_limits_of_threads_nest():
+    before = torch.get_num_threads()
+    with limited_threads(3):
+        with limited_threads(1), limited_threads(None):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 3
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize("activation", [torch.nn.RReLU, torch.nn.Dropout])
