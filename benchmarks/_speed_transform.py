@@ -32,7 +32,7 @@ SHAPES = [(1_000_000, 64), (60_000, 784)]
 DTYPES = ("float32", "float64", "uint8")
 N_COMPONENTS = 16
 N_FITTED = 2000
-CHUNK_ELEMENTS = (2**18, 2**20)
+CHUNK_ELEMENTS = (2**17, 2**19)
 
 
 def cases(options: Options) -> list[Case]:

@@ -322,7 +322,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         network = self.network_ if on_cpu else copy.deepcopy(self.network_).to(device)
         loss = make_loss(self._fitted["loss"], self.mean_, self.scale_).to(device)
         domain = DOMAINS.get(self._fitted["loss"])
-        settings = domain, device, self._n_refinements()
+        has_gaps = self.__sklearn_tags__().input_tags.allow_nan
+        settings = domain, device, self._n_refinements(), has_gaps
         return Codec(network, loss, self.mean_, self.scale_, *settings)
 
     def _n_refinements(self) -> int:

@@ -24,7 +24,9 @@ class Codec:
     domain: tuple[float, float] | None
     device: torch.device
     #: Steps that improve codes.
-    n_steps: int = 0
+    n_steps: int
+    #: Whether values may be missing.
+    has_gaps: bool
 
     @property
     def width(self) -> int:
@@ -36,7 +38,7 @@ class Codec:
 
     def _encode(self, rows: Tensor) -> Tensor:
         # The network has seen zero, the mean, where values were missing.
-        seen = rows.nan_to_num()
+        seen = rows.nan_to_num() if self.has_gaps else rows
         code = self.network.encode(seen)
         if not self.n_steps:
             return code

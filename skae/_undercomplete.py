@@ -116,6 +116,8 @@ class UndercompleteAE(EmbeddingAutoencoder):
 
     ordered: bool = False
 
+    _n_layers = 1
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **EmbeddingAutoencoder._parameter_constraints,
         "n_components": [
