@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
 from ._rows import chunks, extremes, sums_up
+from ._threads import available_threads, limited_threads
 
 POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
 COUNT = Interval(Integral, 0, None, closed="left")
@@ -102,11 +103,12 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> 
     )
     if not issparse(X):
         name = type(estimator).__name__
-        for s in chunks(X):
-            if not sums_up(X[s]):
-                assert_all_finite(
-                    X[s], allow_nan=allows_nan, estimator_name=name, input_name="X"
-                )
+        with limited_threads(available_threads()):
+            bad = next((s for s in chunks(X) if not sums_up(X[s])), None)
+        for s in chunks(X) if bad is not None else ():
+            assert_all_finite(
+                X[s], allow_nan=allows_nan, estimator_name=name, input_name="X"
+            )
     elif not X.has_canonical_format:
         # Variances of entries given in parts would be those of the parts.
         X = X.copy()

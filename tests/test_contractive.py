@@ -88,7 +88,7 @@ def test_contraction_is_the_mean_norm_of_the_jacobian(digits, init):
 def test_without_penalty_it_is_the_plain_autoencoder(digits, init, solver):
     # L-BFGS has gained nothing on PCA yet, which would stay.
     options = SHORT | {"init": init, "solver": solver, "early_stopping": False}
-    options["tied_weights"] = True
+    options |= {"tied_weights": True, "hidden_layer_sizes": (64,)}
     plain = UndercompleteAE(8, **options).fit(digits)
     ours = ContractiveAE(8, alpha=0.0, **options).fit(digits)
     for name, weight in plain.network_.state_dict().items():

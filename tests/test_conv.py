@@ -181,7 +181,8 @@ def test_one_step_already_helps_near_pca(bumps):
 
 @pytest.mark.parametrize("wrong", [-1, 2.5, None])
 def test_number_of_steps_is_checked_where_it_is_used(bumps, wrong):
-    ae = ConvAE(2, **SHORT).fit(bumps).set_params(transform_max_iter=wrong)
+    ae = ConvAE(2, early_stopping=False, **SHORT).fit(bumps)
+    ae.set_params(transform_max_iter=wrong)
     with pytest.raises(ValueError, match="'transform_max_iter' parameter of ConvAE"):
         ae.transform(bumps)
 

@@ -28,7 +28,7 @@ ALLOWED = {
     **{leaf: set() for leaf in LEAVES},
     "_networks": {"_links"},
     "_pca": {"_rows"},
-    "_validation": {"_rows"},
+    "_validation": {"_rows", "_threads"},
     "_devices": {"_threads"},
     "_neighbors": {"_pca", "_rows"},
     "_objectives": {"_links", "_neighbors"},
