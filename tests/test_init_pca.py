@@ -79,10 +79,12 @@ def test_start_is_pca_of_rows_fewer_than_features(digits):
 
 def test_sparse_rows_start_and_train_as_dense_ones_do(digits):
     X, kw = digits[:400], {"max_iter": 5, "random_state": 0}
+    # Adam makes large steps of what rounding leaves where gradients are zero.
+    kw["learning_rate_init"] = 0.003
     dense, sparse = (
         UndercompleteAE(3, **kw).fit(make(X)) for make in (np.asarray, csr_array)
     )
-    np.testing.assert_allclose(dense.transform(X), sparse.transform(X), atol=5e-2)
+    np.testing.assert_allclose(dense.transform(X), sparse.transform(X), atol=1e-2)
     assert dense.pca_score_ == pytest.approx(sparse.pca_score_, rel=1e-5)
 
 

@@ -91,17 +91,24 @@ def test_attraction_is_the_cross_entropy_of_umap():
     assert float(found) == pytest.approx(float(expected), rel=1e-5)
 
 
-@pytest.mark.parametrize(("cls", "max_iter"), [(UndercompleteAE, 100), (ConvAE, 20)])
-def test_neighbours_tell_classes_in_a_picture(cls, max_iter):
+@pytest.mark.parametrize(
+    ("cls", "options"),
+    [
+        (UndercompleteAE, {"hidden_layer_sizes": (256,), "max_iter": 100}),
+        (ConvAE, {"max_iter": 20}),
+    ],
+    ids=["UndercompleteAE", "ConvAE"],
+)
+def test_neighbours_tell_classes_in_a_picture(cls, options):
     X, y = load_digits(return_X_y=True)
     accuracies, explained = [], []
     for weight in (0.0, 1.0):
-        ae = cls(2, neighbor_weight=weight, max_iter=max_iter, random_state=0)
+        ae = cls(2, neighbor_weight=weight, random_state=0, **options)
         codes = ae.fit(X[:1300]).transform(X)
         judge = KNeighborsClassifier(5).fit(codes[:1300], y[:1300])
         accuracies.append(judge.score(codes[1300:], y[1300:]))
         explained.append(explained_variance(ae, X[1300:]))
-    assert accuracies[1] > accuracies[0] + 0.03
+    assert accuracies[1] > accuracies[0] + 0.05
     assert explained[1] > explained_variance(PCA(2).fit(X[:1300]), X[1300:])
 
 
