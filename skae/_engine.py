@@ -19,7 +19,7 @@ from ._solvers import LBFGS_SCALE, is_decayed, is_full_batch, make_solver
 from ._stopping import Stopping, is_deliberate
 from ._threads import limited_threads, reproducible_threads
 
-VALIDATION_ELEMENTS = 2**22
+VALIDATION_ELEMENTS = 2**20
 
 
 class Engine(NeuralNet):

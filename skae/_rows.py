@@ -2,6 +2,7 @@
 
 import mmap
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ CHUNK_ELEMENTS = 2**19
 # Numbers that are standardised once and kept, half a gigabyte of them; rows of more are
 # read for each batch, from nearby places.
 KEPT_ELEMENTS = 2**27
-# Numbers in rows that lie together, and in those among which an epoch shuffles rows.
-RUN_ELEMENTS, NEARBY_ELEMENTS = 2**16, 2**25
+# Numbers in rows that lie together, and how many such runs are shuffled together.
+RUN_ELEMENTS, N_RUNS = 2**16, 128
 # So many rows at least are held out, if there are three times as many.
 LEAST_HELD_OUT = 10
 # BLAS sums products of few rows in another order than those of many.
@@ -236,6 +237,17 @@ class RawRows:
     def index_select(self, dim: int, index: Tensor) -> Tensor:
         return standardise(take(self.X, index.numpy()), self.mean, self.scale)
 
+    def read_ahead(self, indices: Iterator[Tensor]) -> Iterator[Tensor]:
+        """Select batch after batch, many of them in one pass through the file."""
+        for first in indices:
+            n_batches = N_RUNS * RUN_ELEMENTS // (self.X.shape[1] * len(first))
+            ahead = [first, *islice(indices, max(0, n_batches - 1))]
+            index, places = torch.cat(ahead).sort()
+            rows = torch.empty(len(index), self.X.shape[1], device="cpu")
+            for s in chunks(rows):
+                rows[places[s]] = self.index_select(0, index[s])
+            yield from rows.split([len(index) for index in ahead])
+
 
 def read_rows(X: Any, mean: np.ndarray, scale: float) -> Tensor | RawRows:
     """Return rows that are standardised once, or if that takes memory in each batch."""
@@ -247,18 +259,22 @@ def read_rows(X: Any, mean: np.ndarray, scale: float) -> Tensor | RawRows:
     return rows
 
 
-def gather(
-    order: Tensor, n_run: int, n_together: int, generator: torch.Generator
+def shuffle_nearby(
+    n_rows: int, n_run: int, n_together: int, generator: torch.Generator
 ) -> Tensor:
-    """Change a random order so that rows come from a few random runs at a time.
+    """Return a random order in which rows come from a few random runs at a time.
 
     Of ``n_together`` runs of ``n_run`` rows all come before those of others: files are
     read a page at a time, and each page should be read once.
     """
-    n_runs = -(-len(order) // n_run)
-    rank = torch.randperm(n_runs, generator=generator, device="cpu")
-    group = rank[order // n_run] // n_together
-    return order[group.argsort(stable=True)]
+    runs = list(torch.arange(n_rows, device="cpu").split(n_run))
+    order = torch.randperm(len(runs), generator=generator, device="cpu").tolist()
+    shuffled = []
+    for together in gen_batches(len(runs), n_together):
+        rows = torch.cat([runs[i] for i in order[together]])
+        new = torch.randperm(len(rows), generator=generator, device="cpu")
+        shuffled.append(rows[new])
+    return torch.cat(shuffled)
 
 
 class Batches:
@@ -277,8 +293,12 @@ class Batches:
 
     def __iter__(self) -> Iterator[Tensor]:
         home = getattr(self.rows, "device", torch.device("cpu"))
-        for chosen in self._choose():
-            batch = self.rows.index_select(0, chosen.to(home))
+        indices = self._choose()
+        if getattr(self.rows, "is_long", False):
+            batches = self.rows.read_ahead(indices)
+        else:
+            batches = (self.rows.index_select(0, i.to(home)) for i in indices)
+        for batch in batches:
             yield batch if home == self.device else self._send(batch)
 
     def _choose(self) -> Iterator[Tensor]:
@@ -288,13 +308,11 @@ class Batches:
     def _shuffled(self, index: Tensor) -> Tensor:
         if self.generator is None:
             return index
-        order = torch.randperm(len(index), generator=self.generator, device="cpu")
         if getattr(self.rows, "is_long", False):
-            width = self.rows.X.shape[1]
-            n_run = max(1, RUN_ELEMENTS // width)
-            order = gather(
-                order, n_run, NEARBY_ELEMENTS // RUN_ELEMENTS, self.generator
-            )
+            n_run = max(1, RUN_ELEMENTS // self.rows.X.shape[1])
+            order = shuffle_nearby(len(index), n_run, N_RUNS, self.generator)
+        else:
+            order = torch.randperm(len(index), generator=self.generator, device="cpu")
         return index[order]
 
     def _send(self, batch: Tensor) -> Tensor:

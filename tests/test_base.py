@@ -998,3 +998,40 @@ def test_long_files_train_to_the_same_bits_as_arrays(X, tmp_path, monkeypatch):
         small(3, early_stopping=True).fit(Z).transform(Z) for Z in (mapped, X)
     )
     np.testing.assert_array_equal(of_file, of_array)
+
+
+FIT_A_FILE = """
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from skae import UndercompleteAE
+
+
+def resident(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(name)).split()[1])
+
+
+X = np.load(sys.argv[1], mmap_mode="r")
+ae = UndercompleteAE(max_iter=1, batch_size=1024, random_state=0)
+ae.fit(X[:2000]).transform(X[:2000])
+Path("/proc/self/clear_refs").write_text("5")
+before = resident("VmRSS")
+ae.fit(X).transform(X)
+print((resident("VmHWM") - before) / (4 * X.size))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory")
+def test_a_file_is_not_read_into_memory(tmp_path):
+    path, rng = tmp_path / "rows.npy", np.random.default_rng(0)
+    rows = np.lib.format.open_memmap(path, "w+", np.uint8, (200_000, 784))
+    rows[:] = rng.integers(0, 256, (1, 784))
+    rows[:, 0] = rng.integers(0, 256, len(rows))
+    rows.flush()
+    code = [sys.executable, "-W", "ignore", "-c", FIT_A_FILE, path]
+    run = subprocess.run(code, capture_output=True, text=True, check=True)
+    # As float32 it takes 630 MB; what is computed at a time takes 200, of any file.
+    assert float(run.stdout) < 0.6

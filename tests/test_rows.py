@@ -134,7 +134,7 @@ def mapped(rng, tmp_path):
 def long_from_one_number(monkeypatch):
     monkeypatch.setattr(_rows, "KEPT_ELEMENTS", 1)
     monkeypatch.setattr(_rows, "RUN_ELEMENTS", 10 * 64)
-    monkeypatch.setattr(_rows, "NEARBY_ELEMENTS", 40 * 64)
+    monkeypatch.setattr(_rows, "N_RUNS", 4)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
@@ -153,12 +153,15 @@ def test_integers_are_not_copied(rng):
     assert _rows.read_rows(X, X.mean(0), 1.0).X is X
 
 
-def test_rows_are_gathered_from_a_few_runs_at_a_time():
+@pytest.mark.parametrize("n_rows", [1, 9, 995])
+def test_rows_shuffled_nearby_are_all_rows(n_rows):
+    order = _rows.shuffle_nearby(n_rows, 10, 5, torch.Generator().manual_seed(0))
+    assert torch.equal(order.sort().values, torch.arange(n_rows))
+
+
+def test_rows_are_shuffled_among_a_few_runs_at_a_time():
     generator = torch.Generator().manual_seed(0)
-    order = torch.randperm(1000, generator=generator)
-    gathered = _rows.gather(order, 10, 5, generator)
-    assert torch.equal(gathered.sort().values, torch.arange(1000))
-    parts = gathered.split(50)
+    parts = _rows.shuffle_nearby(1000, 10, 5, generator).split(50)
     assert all(len((part // 10).unique()) == 5 for part in parts)
     # Runs come from anywhere, and within them rows are shuffled.
     assert len({int(part.min()) for part in parts} & set(range(0, 1000, 50))) < 10
