@@ -1,7 +1,8 @@
 """Rows a second of ``transform`` over those of the bare network.
 
-The bare network gets float32 tensors of standardised rows, made beforehand, in chunks
-of the size that is faster: all rows at once, which do not fit the cache, take longer.
+The bare network gets float32 tensors of standardised rows, made beforehand, and fills
+an array with their codes, in chunks of the size that is faster: all rows at once, which
+do not fit the cache, take longer.
 """
 
 import statistics
@@ -58,10 +59,12 @@ def standardised(X: np.ndarray, ae: UndercompleteAE) -> Tensor:
     return torch.from_numpy(rows)
 
 
-def encode_in_chunks(network: Any, rows: Tensor, n_elements: int) -> None:
+def encode_in_chunks(network: Any, rows: Tensor, n_elements: int) -> np.ndarray:
     """Encode chunks of rows one after the other."""
-    for chunk in rows.split(n_elements // rows.shape[1]):
-        network.encode(chunk)
+    codes = np.empty((len(rows), N_COMPONENTS), np.float32)
+    for chunk in gen_batches(len(rows), n_elements // rows.shape[1]):
+        codes[chunk] = network.encode(rows[chunk]).numpy()
+    return codes
 
 
 def run(shape: list[int], dtype: str, n_rounds: int, n_threads: int) -> dict[str, Any]:

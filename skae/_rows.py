@@ -246,7 +246,7 @@ class RawRows:
             rows = torch.empty(len(index), self.X.shape[1], device="cpu")
             for s in chunks(rows):
                 rows[places[s]] = self.index_select(0, index[s])
-            yield from rows.split([len(index) for index in ahead])
+            yield from torch.split(rows, [len(index) for index in ahead])
 
 
 def read_rows(X: Any, mean: np.ndarray, scale: float) -> Tensor | RawRows:
@@ -267,7 +267,7 @@ def shuffle_nearby(
     Of ``n_together`` runs of ``n_run`` rows all come before those of others: files are
     read a page at a time, and each page should be read once.
     """
-    runs = list(torch.arange(n_rows, device="cpu").split(n_run))
+    runs = torch.split(torch.arange(n_rows, device="cpu"), n_run)
     order = torch.randperm(len(runs), generator=generator, device="cpu").tolist()
     shuffled = []
     for together in gen_batches(len(runs), n_together):
