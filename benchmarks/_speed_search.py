@@ -3,35 +3,41 @@
 from functools import partial
 from typing import Any
 
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, ParameterGrid
 
-from skae import UndercompleteAE
+import skae
 
 from . import _data
 from ._runner import Case, Options, Row
 from ._speed import N_ROUNDS, in_turns, ratio_of_medians
 
 WIDTHS = (2, 4, 8, 16)
-RATES = (0.003, 0.01, 0.03)
+#: Names of estimators, and what is searched besides the width of the code.
+GRIDS = {
+    "UndercompleteAE": {"learning_rate_init": (0.003, 0.01, 0.03)},
+    "SparseAE": {"alpha": (0.001, 0.01, 0.1)},
+}
 N_FOLDS = 3
 
 
 def cases(options: Options) -> list[Case]:
-    """Return one case."""
+    """Return the estimators."""
     return [
         {
             "data": "digits",
-            "max_iter": 1 if options.quick else 60,
+            "method": method,
+            "max_iter": 1 if options.quick else 30,
             "n_rounds": 2 if options.quick else N_ROUNDS,
         }
+        for method in GRIDS
     ]
 
 
-def run(data: str, max_iter: int, n_rounds: int) -> dict[str, Any]:
+def run(data: str, method: str, max_iter: int, n_rounds: int) -> dict[str, Any]:
     """Let searches with one worker and with two take turns."""
     X, _ = _data.rows(data)
-    grid = {"n_components": WIDTHS, "learning_rate_init": RATES}
-    ae = UndercompleteAE(max_iter=max_iter, random_state=0)
+    grid = {"n_components": WIDTHS, **GRIDS[method]}
+    ae = getattr(skae, method)(max_iter=max_iter, random_state=0)
 
     def search(n_jobs: int) -> None:
         GridSearchCV(ae, grid, cv=N_FOLDS, n_jobs=n_jobs).fit(X)
@@ -39,7 +45,7 @@ def run(data: str, max_iter: int, n_rounds: int) -> dict[str, Any]:
     # The first round, which does not count, starts the workers.
     times = in_turns({str(n): partial(search, n) for n in (1, 2)}, n_rounds)
     return {
-        "n_candidates": len(WIDTHS) * len(RATES),
+        "n_candidates": len(ParameterGrid(grid)),
         "times": times,
         "ratio": ratio_of_medians(times["1"], times["2"]),
     }
@@ -48,6 +54,7 @@ def run(data: str, max_iter: int, n_rounds: int) -> dict[str, Any]:
 def table(rows: list[Row]) -> tuple[str, list[str], list[list[str]]]:
     """Return title, headings and lines."""
     title = f"Search with one worker over two, median of {rows[0]['n_rounds']}"
-    names = ["data", "n_candidates", "max_iter"]
+    names = ["method", "data", "n_candidates", "max_iter"]
     lines = [[*(str(r[n]) for n in names), f"{r['ratio']:.2f}"] for r in rows]
-    return title, ["data", "candidates", "epochs", "one worker / two"], lines
+    headings = ["method", "data", "candidates", "epochs", "one worker / two"]
+    return title, headings, lines

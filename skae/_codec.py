@@ -31,7 +31,7 @@ class Codec:
     @property
     def width(self) -> int:
         """Return how many numbers a row takes at once."""
-        return max(len(self.mean), self.network.largest_layer)
+        return self.network.n_values
 
     def _send(self, x: np.ndarray) -> Tensor:
         return standardise(x, self.mean, self.scale).to(self.device)

@@ -173,6 +173,8 @@ class Convolutional(Network):
         )
         self.bias = nn.Parameter(torch.empty(math.prod(shape), device="cpu"))
         self._steps, self._sizes = steps, sizes
+        layers = [b * math.prod(window.outputs) for (_, b), window in steps]
+        self.n_values = max(math.prod(shape), 2 * max(sizes + layers))
         # Whatever torch's default is, and activations may have weights too.
         self.to("cpu", torch.float32)
         if memory_format := MEMORY_FORMATS.get(len(shape) - 1):
@@ -182,11 +184,6 @@ class Convolutional(Network):
     def n_products(self) -> int:
         products = [a * b * window.n_products for (a, b), window in self._steps]
         return 2 * sum(products + [a * b for a, b in pairwise(self._sizes)])
-
-    @property
-    def largest_layer(self) -> int:
-        layers = [b * math.prod(window.outputs) for (_, b), window in self._steps]
-        return max(math.prod(self.shape), *self._sizes, *layers)
 
     def encode(self, x: Tensor) -> Tensor:
         images = x.reshape(-1, *self.shape)

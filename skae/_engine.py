@@ -238,7 +238,7 @@ class Engine(NeuralNet):
         """Return batches of the rows that ``dataset`` names."""
         device = torch.device(self.device)
         if not training:
-            n_rows = max(1, VALIDATION_ELEMENTS // self.module_.largest_layer)
+            n_rows = max(1, VALIDATION_ELEMENTS // self.module_.n_values)
             return Batches(self.rows, dataset, n_rows, device)
         if self.full_batch:
             return Batches(self.rows, dataset, len(dataset), device)

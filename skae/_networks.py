@@ -97,11 +97,13 @@ class Network(nn.Module):
 
     Weights are uninitialised until :meth:`reset_parameters` or ``load_state_dict``.
     ``widths`` are the numbers of first components that it learns to decode. ``link``
-    leads from reconstructions to what ``decode`` answers.
+    leads from reconstructions to what ``decode`` answers. ``n_values`` is how many
+    numbers a row takes at once: itself, or a layer before and after its activation.
     """
 
     widths: list[int]
     link: Link
+    n_values: int
 
     def encode(self, x: Tensor) -> Tensor:
         """Map rows, shape (n, ...), to codes, shape (n, n_components)."""
@@ -115,11 +117,6 @@ class Network(nn.Module):
     def n_products(self) -> int:
         """Return how many multiplications a row takes."""
         return sum(w.numel() for w in self.parameters())
-
-    @property
-    def largest_layer(self) -> int:
-        """Return how many numbers the largest layer makes of a row."""
-        return max(n for w in self.parameters() for n in w.shape)
 
     def decode_prefix(self, code: Tensor) -> Tensor:
         """Decode the first components of a code, as many as there may be.
@@ -161,6 +158,7 @@ class Dense(Network):
         ordered: bool = False,
     ) -> None:
         super().__init__()
+        self.n_values = max(sizes[0], 2 * max(sizes[1:]))
         maps = [linear(a, b) for a, b in pairwise(sizes)]
         self.encoder = _alternate(maps, activation)
         if code_activation != "identity":
@@ -243,7 +241,7 @@ class Residual(Network):
     def __init__(self, network: Network, n_components: int, n_features: int) -> None:
         super().__init__()
         self.network, self.widths = network, network.widths
-        self.link = network.link
+        self.link, self.n_values = network.link, network.n_values
         shapes = {
             "axes": (n_components, n_features),
             "centre": (n_features,),
@@ -263,10 +261,6 @@ class Residual(Network):
     @property
     def n_products(self) -> int:
         return self.network.n_products
-
-    @property
-    def largest_layer(self) -> int:
-        return self.network.largest_layer
 
     def encode(self, x: Tensor) -> Tensor:
         x = x - self.centre
@@ -359,6 +353,7 @@ class Prefix(Network):
     def __init__(self, network: Network, n_components: int) -> None:
         super().__init__()
         self.network, self.widths = network, [n_components]
+        self.n_values = network.n_values
 
     def encode(self, x: Tensor) -> Tensor:
         return self.network.encode(x)[:, : self.widths[0]]

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
 # Large enough to hide the cost of a call, small enough to stay in the cache.
-CHUNK_ELEMENTS = 2**19
+CHUNK_ELEMENTS = 2**20
 # Numbers that are standardised once and kept, half a gigabyte of them; rows of more are
 # read for each batch, from nearby places.
 KEPT_ELEMENTS = 2**27

@@ -113,7 +113,7 @@ def test_number_of_products_is_that_of_the_layers():
     network = Convolutional((1, 16), 2, (4, 5), (3, 3), (2, 2), (6,))
     by_hand = 8 * 4 * 3 + 4 * 5 * 3 * 4 + 20 * 6 + 6 * 2
     assert network.n_products == 2 * by_hand
-    assert network.largest_layer == 32
+    assert network.n_values == 2 * 32
 
 
 @pytest.mark.parametrize("how", ["batch", "layer"])
