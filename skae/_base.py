@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._codec import Codec
 from ._devices import own_settings, resolve_device, to_arrays, to_tensors
 from ._objectives import make_loss
-from ._rows import column_means, explained_share, map_rows, squared_deviation
+from ._rows import column_means, explained_share, map_rows, n_at_once, squared_deviation
 from ._solvers import is_full_batch
 from ._training import Trainable
 from ._validation import DOMAINS, check_codes, check_count, is_share
@@ -130,7 +130,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             the estimator does not take.
         """
         X, codec = self._checked(X), self._codec()
-        return map_rows(lambda x: codec.encode(x).cpu().numpy(), X, codec.width)
+        return map_rows(lambda x: codec.encode(x).cpu().numpy(), X, codec.n_rows)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Decode codes.
@@ -155,7 +155,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         """
         check_is_fitted(self)
         codes, codec = check_codes(X, self.n_components_), self._codec()
-        return self._in_layout(map_rows(codec.decode, codes, codec.width))
+        return self._in_layout(map_rows(codec.decode, codes, codec.n_rows))
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Encode and decode rows: ``inverse_transform(transform(X))``.
@@ -180,7 +180,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             the estimator does not take.
         """
         X, codec = self._checked(X), self._codec()
-        rows = map_rows(lambda x: codec.decode(codec.encode(x)), X, codec.width)
+        rows = map_rows(lambda x: codec.decode(codec.encode(x)), X, codec.n_rows)
         return self._in_layout(rows)
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -264,8 +264,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             the estimator does not take.
         """
         X, codec = self._checked(X), self._codec()
-        width = self.n_components_ * codec.width
-        return self._in_layout(map_rows(codec.jacobian, X, width))
+        n_rows = n_at_once(self.n_components_ * codec.network.n_values)
+        return self._in_layout(map_rows(codec.jacobian, X, n_rows))
 
     def tangent_space(self, X: Any, n_directions: int) -> np.ndarray:
         """Find the directions in which the code changes fastest at each row.
@@ -299,8 +299,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         most = min(self.n_components_, self.n_features_in_)
         check_count("n_directions", n_directions, most)
         codec = self._codec()
-        width = self.n_components_ * codec.width
-        directions = map_rows(lambda x: codec.tangents(x, n_directions), X, width)
+        n_rows = n_at_once(self.n_components_ * codec.network.n_values)
+        directions = map_rows(lambda x: codec.tangents(x, n_directions), X, n_rows)
         return self._in_layout(directions)
 
     def _checked(self, X: Any) -> Any:
@@ -338,7 +338,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             reconstruction = codec.decode(codec.encode(x)).astype(np.float64)
             return np.nansum(np.square((x - reconstruction) / self.scale_), axis=1)
 
-        return map_rows(errors, X, codec.width)
+        return map_rows(errors, X, codec.n_rows)
 
     @property
     def _n_features_out(self) -> int:

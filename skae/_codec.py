@@ -1,5 +1,6 @@
 """A fitted network between rows in their unit and codes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from ._devices import own_settings
 from ._networks import Network
 from ._objectives import Loss
 from ._refinement import refine
-from ._rows import in_blocks, standardise
+from ._rows import in_blocks, n_at_once, standardise
 
 
 @dataclass
@@ -29,9 +30,14 @@ class Codec:
     has_gaps: bool
 
     @property
-    def width(self) -> int:
-        """Return how many numbers a row takes at once."""
-        return self.network.n_values
+    def n_rows(self) -> int:
+        """Return how many rows to take at once: what the network takes, or more."""
+        at_once = n_at_once(self.network.n_values)
+        n_numbers = max(len(self.mean), self.network.widths[-1])
+        return at_once * max(1, n_at_once(n_numbers) // at_once)
+
+    def _map(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+        return in_blocks(function, rows, n_at_once(self.network.n_values))
 
     def _send(self, x: np.ndarray) -> Tensor:
         return standardise(x, self.mean, self.scale).to(self.device)
@@ -51,14 +57,14 @@ class Codec:
     def encode(self, x: np.ndarray) -> Tensor:
         """Encode rows."""
         with own_settings(self.device, grad=False):
-            return in_blocks(self._encode, self._send(x))
+            return self._map(self._encode, self._send(x))
 
     def decode(self, code: Tensor | np.ndarray) -> np.ndarray:
         """Decode codes to rows in the unit and dtype of the mean."""
         with own_settings(self.device, grad=False):
             if not isinstance(code, Tensor):
                 code = torch.tensor(code, dtype=torch.float32, device=self.device)
-            rows = in_blocks(self._answer, code).cpu().numpy()
+            rows = self._map(self._answer, code).cpu().numpy()
         rows = np.add(rows.astype(self.mean.dtype) * self.scale, self.mean)
         # Adding the mean again may leave the domain by a rounding error.
         return rows if self.domain is None else np.clip(rows, *self.domain)

@@ -9,7 +9,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from ._pca import fit_pca, one_thread
-from ._rows import Batches, chunks
+from ._rows import Batches, chunks, n_at_once
 
 # Neighbours are looked for among so many rows at most, along so many of PCA's axes:
 # in all, the search would take the square of the number of rows.
@@ -46,7 +46,7 @@ def _places(rows: Any, index: Tensor, sample: Tensor, seed: int) -> np.ndarray:
     axes = fit_pca(seen, np.zeros(width), 1.0, N_AXES, seed).axes.T.astype(np.float32)
     places = np.empty((len(index), axes.shape[1]), np.float32)
     with one_thread():
-        for s in chunks(places, width):
+        for s in chunks(places, n_at_once(width)):
             places[s] = _read(rows, index[s]) @ axes
     return places
 

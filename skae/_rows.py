@@ -30,10 +30,14 @@ BLOCK = 16
 Rows = slice | np.ndarray
 
 
-def chunks(X: Any, width: int | None = None) -> Iterator[slice]:
-    """Cut rows that take ``width`` numbers each into slices of bounded memory."""
-    n_blocks = CHUNK_ELEMENTS // (width or int(np.prod(X.shape[1:]))) // BLOCK
-    for s in gen_batches(X.shape[0], BLOCK * max(1, n_blocks)):
+def n_at_once(width: int) -> int:
+    """Return how many rows that take ``width`` numbers each fit in bounded memory."""
+    return BLOCK * max(1, CHUNK_ELEMENTS // width // BLOCK)
+
+
+def chunks(X: Any, n_rows: int | None = None) -> Iterator[slice]:
+    """Cut rows into slices of so many, or of bounded memory."""
+    for s in gen_batches(X.shape[0], n_rows or n_at_once(int(np.prod(X.shape[1:])))):
         yield s
         release(X)
 
@@ -43,7 +47,8 @@ def parts(X: Any, chosen: Rows) -> Iterator[np.ndarray]:
     if isinstance(chosen, slice):
         yield from (dense(X[s]) for s in chunks(X[chosen]))
         return
-    yield from (dense(take(X, chosen[s])) for s in chunks(chosen, X.shape[1]))
+    n_rows = n_at_once(X.shape[1])
+    yield from (dense(take(X, chosen[s])) for s in chunks(chosen, n_rows))
 
 
 def take(X: Any, index: np.ndarray) -> Any:
@@ -68,10 +73,10 @@ def sample(X: Any, n_rows: int) -> Any:
 
 
 def map_rows(
-    function: Callable[[np.ndarray], np.ndarray], X: Any, width: int | None = None
+    function: Callable[[np.ndarray], np.ndarray], X: Any, n_rows: int | None = None
 ) -> np.ndarray:
     """Stack what ``function`` makes of each chunk of dense rows."""
-    slices = chunks(X, width)
+    slices = chunks(X, n_rows)
     first = next(slices)
     part = function(dense(X[first]))
     out = np.empty((X.shape[0], *part.shape[1:]), part.dtype)
@@ -187,13 +192,19 @@ def standardise(X: Any, mean: np.ndarray, scale: float) -> Tensor:
     return rows
 
 
-def in_blocks(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    """Apply a function so that a row's result hardly depends on its company."""
-    missing = -len(rows) % BLOCK
-    if not missing:
-        return function(rows)
-    padding = rows.new_zeros(missing, *rows.shape[1:])
-    return function(torch.cat([rows, padding]))[: len(rows)]
+def in_blocks(
+    function: Callable[[Tensor], Tensor], rows: Tensor, n_rows: int
+) -> Tensor:
+    """Apply a function to so many rows at a time.
+
+    Rows of zeros fill the last block: a row's result hardly depends on its company.
+    """
+    *full, last = torch.split(rows, n_rows)
+    if missing := -len(last) % BLOCK:
+        last = torch.cat([last, last.new_zeros(missing, *last.shape[1:])])
+    if not full:
+        return function(last)[: len(rows)]
+    return torch.cat([function(part) for part in (*full, last)])[: len(rows)]
 
 
 def n_held_out(n_rows: int, fraction: float) -> int:

@@ -99,8 +99,8 @@ def test_batches_without_a_generator_keep_the_order_and_the_index():
 def test_a_rows_result_does_not_depend_on_its_company(n_rows):
     generator = torch.Generator().manual_seed(0)
     rows, weight = (torch.randn(128, 50, generator=generator) for _ in range(2))
-    whole = _rows.in_blocks(lambda x: x @ weight.T, rows)
-    part = _rows.in_blocks(lambda x: x @ weight.T, rows[:n_rows])
+    whole = _rows.in_blocks(lambda x: x @ weight.T, rows, 32)
+    part = _rows.in_blocks(lambda x: x @ weight.T, rows[:n_rows], 32)
     # Bit for bit with MKL; other libraries make no promise.
     torch.testing.assert_close(part, whole[:n_rows], rtol=1e-6, atol=1e-6)
 
