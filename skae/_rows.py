@@ -20,6 +20,8 @@ CHUNK_ELEMENTS = 2**20
 KEPT_ELEMENTS = 2**27
 # Numbers in rows that lie together, and how many such runs are shuffled together.
 RUN_ELEMENTS, N_RUNS = 2**16, 128
+# Rows here and there of a file that are read at once: each may map megabytes of it.
+N_SCATTERED = 128
 # So many rows at least are held out, if there are three times as many.
 LEAST_HELD_OUT = 10
 # BLAS sums products of few rows in another order than those of many.
@@ -52,19 +54,29 @@ def parts(X: Any, chosen: Rows) -> Iterator[np.ndarray]:
 
 
 def take(X: Any, index: np.ndarray) -> Any:
-    """Return copies of rows."""
-    rows = X[index]
-    release(X)
+    """Return copies of rows, of a file a few at a time."""
+    if _file_of(X) is None:
+        return X[index]
+    rows = np.empty((len(index), *X.shape[1:]), X.dtype)
+    for s in gen_batches(len(index), N_SCATTERED):
+        rows[s] = X[index[s]]
+        release(X)
     return rows
 
 
 def release(X: Any) -> None:
     """Let go of pages of a file that were read: while mapped they count as memory."""
+    if (file := _file_of(X)) is not None:
+        vars(file)["_mmap"].madvise(mmap.MADV_DONTNEED)
+
+
+def _file_of(X: Any) -> np.memmap | None:
+    """Return what maps the file that rows lie in, if its pages can be let go."""
     while isinstance(X, np.ndarray) and not isinstance(X, np.memmap):
         X = X.base
     # Pages of a private copy are the only place that holds what was written there.
-    if isinstance(X, np.memmap) and X.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
-        vars(X)["_mmap"].madvise(mmap.MADV_DONTNEED)
+    is_kept = not isinstance(X, np.memmap) or X.mode == "c"
+    return None if is_kept or not hasattr(mmap, "MADV_DONTNEED") else X
 
 
 def sample(X: Any, n_rows: int) -> Any:

@@ -153,6 +153,11 @@ def test_integers_are_not_copied(rng):
     assert _rows.read_rows(X, X.mean(0), 1.0).X is X
 
 
+def test_rows_taken_from_a_file_are_those_of_the_array(mapped, rng):
+    index = rng.permutation(500)[: 2 * _rows.N_SCATTERED + 1]
+    np.testing.assert_array_equal(_rows.take(mapped, index), np.array(mapped)[index])
+
+
 @pytest.mark.parametrize("n_rows", [1, 9, 995])
 def test_rows_shuffled_nearby_are_all_rows(n_rows):
     order = _rows.shuffle_nearby(n_rows, 10, 5, torch.Generator().manual_seed(0))
