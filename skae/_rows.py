@@ -313,11 +313,12 @@ class Batches:
     ) -> None:
         self.rows, self.index, self.batch_size = rows, index, batch_size
         self.device, self.generator = device, generator
+        self.is_long = isinstance(rows, RawRows) and rows.is_long
 
     def __iter__(self) -> Iterator[Tensor]:
         home = getattr(self.rows, "device", torch.device("cpu"))
         indices = self._choose()
-        if getattr(self.rows, "is_long", False):
+        if self.is_long:
             batches = self.rows.read_ahead(indices)
         else:
             batches = (self.rows.index_select(0, i.to(home)) for i in indices)
@@ -331,7 +332,7 @@ class Batches:
     def _shuffled(self, index: Tensor) -> Tensor:
         if self.generator is None:
             return index
-        if getattr(self.rows, "is_long", False):
+        if self.is_long:
             n_run = max(1, RUN_ELEMENTS // self.rows.X.shape[1])
             order = shuffle_nearby(len(index), n_run, N_RUNS, self.generator)
         else:

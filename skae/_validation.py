@@ -104,8 +104,8 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> 
     if not issparse(X):
         name = type(estimator).__name__
         with limited_threads(available_threads()):
-            bad = next((s for s in chunks(X) if not sums_up(X[s])), None)
-        for s in chunks(X) if bad is not None else ():
+            suspects = [s for s in chunks(X) if not sums_up(X[s])]
+        for s in suspects:
             assert_all_finite(
                 X[s], allow_nan=allows_nan, estimator_name=name, input_name="X"
             )
