@@ -1,6 +1,7 @@
 """The scikit-learn shell around a network, an objective and the engine."""
 
 import copy
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -17,10 +18,10 @@ from sklearn.utils.validation import check_is_fitted
 from ._codec import Codec
 from ._devices import own_settings, resolve_device, to_arrays, to_tensors
 from ._objectives import make_loss
-from ._rows import column_means, explained_share, map_rows, n_at_once, squared_deviation
+from ._rows import column_means, explained_share, n_at_once, squared_deviation
 from ._solvers import is_full_batch
 from ._training import Trainable
-from ._validation import DOMAINS, check_codes, check_count, is_share
+from ._validation import DOMAINS, check_codes, check_count, check_finite, is_share
 
 
 def _is_stochastic(estimator: Any) -> bool:
@@ -130,7 +131,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             the estimator does not take.
         """
         X, codec = self._checked(X), self._codec()
-        return map_rows(lambda x: codec.encode(x).cpu().numpy(), X, codec.n_rows)
+        return codec.map(lambda x: codec.encode(x).cpu().numpy(), X)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Decode codes.
@@ -155,7 +156,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         """
         check_is_fitted(self)
         codes, codec = check_codes(X, self.n_components_), self._codec()
-        return self._in_layout(map_rows(codec.decode, codes, codec.n_rows))
+        return self._in_layout(codec.map(codec.decode, codes))
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Encode and decode rows: ``inverse_transform(transform(X))``.
@@ -180,7 +181,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             the estimator does not take.
         """
         X, codec = self._checked(X), self._codec()
-        rows = map_rows(lambda x: codec.decode(codec.encode(x)), X, codec.n_rows)
+        rows = codec.map(lambda x: codec.decode(codec.encode(x)), X)
         return self._in_layout(rows)
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -265,7 +266,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         """
         X, codec = self._checked(X), self._codec()
         n_rows = n_at_once(self.n_components_ * codec.network.n_values)
-        return self._in_layout(map_rows(codec.jacobian, X, n_rows))
+        return self._in_layout(codec.map(codec.jacobian, X, n_rows))
 
     def tangent_space(self, X: Any, n_directions: int) -> np.ndarray:
         """Find the directions in which the code changes fastest at each row.
@@ -300,7 +301,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         check_count("n_directions", n_directions, most)
         codec = self._codec()
         n_rows = n_at_once(self.n_components_ * codec.network.n_values)
-        directions = map_rows(lambda x: codec.tangents(x, n_directions), X, n_rows)
+        directions = codec.map(lambda x: codec.tangents(x, n_directions), X, n_rows)
         return self._in_layout(directions)
 
     def _checked(self, X: Any) -> Any:
@@ -323,7 +324,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         loss = make_loss(self._fitted["loss"], self.mean_, self.scale_).to(device)
         domain = DOMAINS.get(self._fitted["loss"])
         has_gaps = self.__sklearn_tags__().input_tags.allow_nan
-        settings = domain, device, self._n_refinements(), has_gaps
+        check = partial(check_finite, self)
+        settings = domain, device, self._n_refinements(), has_gaps, check
         return Codec(network, loss, self.mean_, self.scale_, *settings)
 
     def _n_refinements(self) -> int:
@@ -338,7 +340,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             reconstruction = codec.decode(codec.encode(x)).astype(np.float64)
             return np.nansum(np.square((x - reconstruction) / self.scale_), axis=1)
 
-        return map_rows(errors, X, codec.n_rows)
+        return codec.map(errors, X)
 
     @property
     def _n_features_out(self) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ from ._devices import own_settings
 from ._networks import Network
 from ._objectives import Loss
 from ._refinement import refine
-from ._rows import in_blocks, n_at_once, standardise
+from ._rows import in_blocks, map_rows, n_at_once, standardise
+from ._threads import available_threads
 
 
 @dataclass
@@ -28,19 +30,32 @@ class Codec:
     n_steps: int
     #: Whether values may be missing.
     has_gaps: bool
+    #: Raises if rows hold what they should not.
+    check: Callable[[np.ndarray], None]
+
+    def map(
+        self,
+        function: Callable[[np.ndarray], np.ndarray],
+        X: Any,
+        n_rows: int | None = None,
+    ) -> np.ndarray:
+        """Apply a function to rows or codes, so many at once as the network takes."""
+        is_here = self.device.type == "cpu"
+        n_workers = available_threads() or torch.get_num_threads() if is_here else 1
+        return map_rows(function, X, n_rows or self._n_rows, n_workers)
 
     @property
-    def n_rows(self) -> int:
-        """Return how many rows to take at once: what the network takes, or more."""
+    def _n_rows(self) -> int:
         at_once = n_at_once(self.network.n_values)
         n_numbers = max(len(self.mean), self.network.widths[-1])
-        return at_once * max(1, n_at_once(n_numbers) // at_once)
+        # Twice at least: calls of Python's keep other threads waiting.
+        return at_once * max(2, n_at_once(n_numbers) // at_once)
 
     def _map(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
         return in_blocks(function, rows, n_at_once(self.network.n_values))
 
     def _send(self, x: np.ndarray) -> Tensor:
-        return standardise(x, self.mean, self.scale).to(self.device)
+        return standardise(x, self.mean, self.scale, self.check).to(self.device)
 
     def _encode(self, rows: Tensor) -> Tensor:
         # The network has seen zero, the mean, where values were missing.

@@ -1,7 +1,9 @@
 """Rows of a matrix as standardised float32 tensors: in chunks, and in minibatches."""
 
 import mmap
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
@@ -12,6 +14,8 @@ from sklearn.utils import gen_batches
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
+
+from ._threads import limited_threads
 
 # Large enough to hide the cost of a call, small enough to stay in the cache.
 CHUNK_ELEMENTS = 2**20
@@ -85,16 +89,33 @@ def sample(X: Any, n_rows: int) -> Any:
 
 
 def map_rows(
-    function: Callable[[np.ndarray], np.ndarray], X: Any, n_rows: int | None = None
+    function: Callable[[np.ndarray], np.ndarray], X: Any, n_rows: int, n_workers: int
 ) -> np.ndarray:
-    """Stack what ``function`` makes of each chunk of dense rows."""
-    slices = chunks(X, n_rows)
-    first = next(slices)
+    """Stack what ``function`` makes of so many dense rows at a time.
+
+    Each worker is a thread that takes other rows: cores that share each operation wait
+    for each other after it.
+    """
+    first, *others = gen_batches(X.shape[0], n_rows)
     part = function(dense(X[first]))
     out = np.empty((X.shape[0], *part.shape[1:]), part.dtype)
     out[first] = part
-    for s in slices:
+
+    def fill(s: slice) -> None:
         out[s] = function(dense(X[s]))
+        release(X)
+
+    def fill_alone(s: slice) -> None:
+        with limited_threads(1):
+            fill(s)
+
+    if n_workers == 1 or len(others) < 2 * n_workers:
+        for s in others:
+            fill(s)
+    else:
+        with ThreadPoolExecutor(n_workers) as pool:
+            # Asked for, results raise, and what nobody has begun is then left.
+            deque(pool.map(fill_alone, others), maxlen=0)
     return out
 
 
@@ -189,13 +210,24 @@ def explained_share(unexplained: float, total: float) -> float:
     return float(1 - unexplained / total) if total else float(unexplained == 0)
 
 
-def standardise(X: Any, mean: np.ndarray, scale: float) -> Tensor:
-    """Return ``(X - mean) / scale``, taken before rounding to float32."""
+def standardise(
+    X: Any,
+    mean: np.ndarray,
+    scale: float,
+    check: Callable[[Any], None] = lambda X: None,
+) -> Tensor:
+    """Return ``(X - mean) / scale``, taken before rounding to float32.
+
+    Rows that may not be finite are handed to ``check``, which may raise.
+    """
     # Unlike from_numpy it does not warn of rows that cannot be written to.
     rows = from_dlpack(np.ascontiguousarray(dense(X)))
     rows = torch.sub(rows, from_dlpack(mean)).div_(scale).to(torch.float32)
-    # A sum is a quicker look, but NaN may be missing values.
-    if not rows.sum().isfinite() and rows.isinf().any():
+    if rows.sum().isfinite():
+        return rows
+    check(X)
+    # Else values are missing, or only their sum is too large.
+    if rows.isinf().any():
         largest = np.nanmax(abs(dense(X)))
         raise ValueError(
             f"X holds {largest:.3g}, which is farther from mean_ than 3e38 times "

@@ -35,6 +35,7 @@ from ._solvers import is_full_batch
 from ._validation import (
     check_callbacks,
     check_domain,
+    check_finite,
     check_layer_sizes,
     check_rows,
     in_meta_estimator,
@@ -110,6 +111,7 @@ class Trainable(SharedParameters):
         with all_or_nothing(self), own_settings(device, grad=True):
             min_samples = 1 if resume and not validate else 2
             X = self._check_rows(X, reset=not resume, min_samples=min_samples)
+            check_finite(self, X)
             check_domain(X, self.loss)
             if resume:
                 self._check_resumable()

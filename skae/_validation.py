@@ -89,9 +89,8 @@ def check_callbacks(callbacks: list[Any] | None) -> list[Any]:
 def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
     """Return X as an array or CSR matrix; integers but uint8 become float64.
 
-    NaN is let through where the estimator's tags allow it, but not in sparse matrices.
+    Of sparse matrices alone the values are looked at: see :func:`check_finite`.
     """
-    allows_nan = estimator.__sklearn_tags__().input_tags.allow_nan
     X = validate_data(
         estimator,
         X,
@@ -101,19 +100,25 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> 
         ensure_all_finite=issparse(X),
         ensure_min_samples=min_samples,
     )
-    if not issparse(X):
-        name = type(estimator).__name__
-        with limited_threads(available_threads()):
-            suspects = [s for s in chunks(X) if not sums_up(X[s])]
-        for s in suspects:
-            assert_all_finite(
-                X[s], allow_nan=allows_nan, estimator_name=name, input_name="X"
-            )
-    elif not X.has_canonical_format:
+    if issparse(X) and not X.has_canonical_format:
         # Variances of entries given in parts would be those of the parts.
         X = X.copy()
         X.sum_duplicates()
     return X
+
+
+def check_finite(estimator: Any, X: Any) -> None:
+    """Raise if values are infinite, or NaN which the estimator's tags do not allow."""
+    if issparse(X):
+        return
+    with limited_threads(available_threads()):
+        suspects = [s for s in chunks(X) if not sums_up(X[s])]
+    allows_nan = estimator.__sklearn_tags__().input_tags.allow_nan
+    name = type(estimator).__name__
+    for s in suspects:
+        assert_all_finite(
+            X[s], allow_nan=allows_nan, estimator_name=name, input_name="X"
+        )
 
 
 def check_codes(Z: Any, n_components: int) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Rows: statistics, standardising, batches."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -42,7 +44,31 @@ def test_small_chunks_change_nothing(sparse, monkeypatch):
     np.testing.assert_allclose(_rows.column_means(X), mean)
     assert torch.equal(_rows.read_rows(X, mean, 2.0), whole[0])
     assert _rows.root_mean_square(X, mean) == pytest.approx(whole[1])
-    np.testing.assert_array_equal(_rows.map_rows(lambda x: 2 * x, X), 2 * X)
+
+
+@pytest.mark.parametrize("n_workers", [1, 3])
+def test_rows_are_mapped_in_their_order(sparse, n_workers):
+    X = sparse.toarray()
+    doubled = _rows.map_rows(lambda x: 2 * x, sparse, 16, n_workers)
+    np.testing.assert_array_equal(doubled, 2 * X)
+
+
+def test_each_worker_has_one_thread_and_an_error_ends_all_of_them():
+    n_threads, counts = torch.get_num_threads(), []
+
+    def fail(rows):
+        counts.append(torch.get_num_threads())
+        time.sleep(0.002)
+        if len(counts) > 1:
+            raise ValueError(rows[0])
+        return rows
+
+    with pytest.raises(ValueError, match=r"^1\.0$"):
+        _rows.map_rows(fail, np.arange(1000.0), 1, 2)
+    # What is not yet begun is left.
+    assert len(counts) < 1000
+    assert set(counts[1:]) == {1}
+    assert torch.get_num_threads() == n_threads
 
 
 def test_centring_precedes_rounding():
