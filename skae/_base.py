@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._codec import Codec
 from ._devices import own_settings, resolve_device, to_arrays, to_tensors
 from ._objectives import make_loss
-from ._rows import column_means, explained_share, n_at_once, squared_deviation
+from ._rows import column_means, explained_share, squared_deviation
 from ._solvers import is_full_batch
 from ._training import Trainable
 from ._validation import DOMAINS, check_codes, check_count, check_finite, is_share
@@ -265,8 +265,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             the estimator does not take.
         """
         X, codec = self._checked(X), self._codec()
-        n_rows = n_at_once(self.n_components_ * codec.network.n_values)
-        return self._in_layout(codec.map(codec.jacobian, X, n_rows))
+        return self._in_layout(codec.map(codec.jacobian, X, codec.n_slopes))
 
     def tangent_space(self, X: Any, n_directions: int) -> np.ndarray:
         """Find the directions in which the code changes fastest at each row.
@@ -300,9 +299,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         most = min(self.n_components_, self.n_features_in_)
         check_count("n_directions", n_directions, most)
         codec = self._codec()
-        n_rows = n_at_once(self.n_components_ * codec.network.n_values)
-        directions = codec.map(lambda x: codec.tangents(x, n_directions), X, n_rows)
-        return self._in_layout(directions)
+        return self._in_layout(
+            codec.map(lambda x: codec.tangents(x, n_directions), X, codec.n_slopes)
+        )
 
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self)

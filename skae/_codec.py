@@ -15,6 +15,9 @@ from ._refinement import refine
 from ._rows import in_blocks, map_rows, n_at_once, standardise
 from ._threads import available_threads
 
+# Networks of narrow layers are slower where more rows pass at once.
+MANY_ROWS = 2048
+
 
 @dataclass
 class Codec:
@@ -46,13 +49,21 @@ class Codec:
 
     @property
     def _n_rows(self) -> int:
-        at_once = n_at_once(self.network.n_values)
         n_numbers = max(len(self.mean), self.network.widths[-1])
-        # Twice at least: calls of Python's keep other threads waiting.
-        return at_once * max(2, n_at_once(n_numbers) // at_once)
+        return self._block * max(1, n_at_once(n_numbers) // self._block)
+
+    @property
+    def _block(self) -> int:
+        # Wide layers gain by leaving the cache, for their weights do so more seldom.
+        return min(MANY_ROWS, 2 * n_at_once(self.network.n_values))
+
+    @property
+    def n_slopes(self) -> int:
+        """Return of how many rows the slopes of all codes fit in bounded memory."""
+        return n_at_once(self.network.widths[-1] * self.network.n_values)
 
     def _map(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-        return in_blocks(function, rows, n_at_once(self.network.n_values))
+        return in_blocks(function, rows, self._block)
 
     def _send(self, x: np.ndarray) -> Tensor:
         return standardise(x, self.mean, self.scale, self.check).to(self.device)
