@@ -13,7 +13,6 @@ from ._networks import Network
 from ._objectives import Loss
 from ._refinement import refine
 from ._rows import in_blocks, map_rows, n_at_once, standardise
-from ._threads import available_threads
 
 # Networks of narrow layers are slower where more rows pass at once.
 MANY_ROWS = 2048
@@ -43,9 +42,7 @@ class Codec:
         n_rows: int | None = None,
     ) -> np.ndarray:
         """Apply a function to rows or codes, so many at once as the network takes."""
-        is_here = self.device.type == "cpu"
-        n_workers = available_threads() or torch.get_num_threads() if is_here else 1
-        return map_rows(function, X, n_rows or self._n_rows, n_workers)
+        return map_rows(function, X, n_rows or self._n_rows)
 
     @property
     def _n_rows(self) -> int:

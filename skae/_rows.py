@@ -1,9 +1,7 @@
 """Rows of a matrix as standardised float32 tensors: in chunks, and in minibatches."""
 
 import mmap
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
@@ -14,8 +12,6 @@ from sklearn.utils import gen_batches
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
-
-from ._threads import limited_threads
 
 # Large enough to hide the cost of a call, small enough to stay in the cache.
 CHUNK_ELEMENTS = 2**20
@@ -78,8 +74,9 @@ def _file_of(X: Any) -> np.memmap | None:
     """Return what maps the file that rows lie in, if its pages can be let go."""
     while isinstance(X, np.ndarray) and not isinstance(X, np.memmap):
         X = X.base
-    # Pages of a private copy are the only place that holds what was written there.
-    is_kept = not isinstance(X, np.memmap) or X.mode == "c"
+    # Pages of a private copy are the only place that holds what was written there; a
+    # copy in memory has no mode.
+    is_kept = not isinstance(X, np.memmap) or X.mode in ("c", None)
     return None if is_kept or not hasattr(mmap, "MADV_DONTNEED") else X
 
 
@@ -89,33 +86,16 @@ def sample(X: Any, n_rows: int) -> Any:
 
 
 def map_rows(
-    function: Callable[[np.ndarray], np.ndarray], X: Any, n_rows: int, n_workers: int
+    function: Callable[[np.ndarray], np.ndarray], X: Any, n_rows: int
 ) -> np.ndarray:
-    """Stack what ``function`` makes of so many dense rows at a time.
-
-    Each worker is a thread that takes other rows: cores that share each operation wait
-    for each other after it.
-    """
-    first, *others = gen_batches(X.shape[0], n_rows)
+    """Stack what ``function`` makes of so many dense rows at a time."""
+    slices = chunks(X, n_rows)
+    first = next(slices)
     part = function(dense(X[first]))
     out = np.empty((X.shape[0], *part.shape[1:]), part.dtype)
     out[first] = part
-
-    def fill(s: slice) -> None:
+    for s in slices:
         out[s] = function(dense(X[s]))
-        release(X)
-
-    def fill_alone(s: slice) -> None:
-        with limited_threads(1):
-            fill(s)
-
-    if n_workers == 1 or len(others) < 2 * n_workers:
-        for s in others:
-            fill(s)
-    else:
-        with ThreadPoolExecutor(n_workers) as pool:
-            # Asked for, results raise, and what nobody has begun is then left.
-            deque(pool.map(fill_alone, others), maxlen=0)
     return out
 
 

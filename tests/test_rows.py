@@ -1,7 +1,5 @@
 """Rows: statistics, standardising, batches."""
 
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -46,29 +44,9 @@ def test_small_chunks_change_nothing(sparse, monkeypatch):
     assert _rows.root_mean_square(X, mean) == pytest.approx(whole[1])
 
 
-@pytest.mark.parametrize("n_workers", [1, 3])
-def test_rows_are_mapped_in_their_order(sparse, n_workers):
+def test_rows_are_mapped_in_their_order(sparse):
     X = sparse.toarray()
-    doubled = _rows.map_rows(lambda x: 2 * x, sparse, 16, n_workers)
-    np.testing.assert_array_equal(doubled, 2 * X)
-
-
-def test_each_worker_has_one_thread_and_an_error_ends_all_of_them():
-    n_threads, counts = torch.get_num_threads(), []
-
-    def fail(rows):
-        counts.append(torch.get_num_threads())
-        time.sleep(0.002)
-        if len(counts) > 1:
-            raise ValueError(rows[0])
-        return rows
-
-    with pytest.raises(ValueError, match=r"^1\.0$"):
-        _rows.map_rows(fail, np.arange(1000.0), 1, 2)
-    # What is not yet begun is left.
-    assert len(counts) < 1000
-    assert set(counts[1:]) == {1}
-    assert torch.get_num_threads() == n_threads
+    np.testing.assert_array_equal(_rows.map_rows(lambda x: 2 * x, sparse, 16), 2 * X)
 
 
 def test_centring_precedes_rounding():
@@ -215,6 +193,12 @@ def test_released_pages_keep_what_was_written(tmp_path, mode):
         X[7] = 5.0
     _rows.release(np.asarray(X)[3:])
     assert X.sum() == (0.0 if mode == "r" else 20.0)
+
+
+def test_a_copy_of_a_file_has_no_pages_to_release(mapped):
+    copied = mapped.copy()
+    _rows.release(copied)
+    np.testing.assert_array_equal(copied, mapped)
 
 
 def test_smallest_and_largest_value(rng):
