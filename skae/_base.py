@@ -265,7 +265,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             the estimator does not take.
         """
         X, codec = self._checked(X), self._codec()
-        return self._in_layout(codec.map(codec.jacobian, X, codec.n_slopes))
+        return self._in_layout(codec.map(codec.jacobian, X, codec.n_rows_of_slopes))
 
     def tangent_space(self, X: Any, n_directions: int) -> np.ndarray:
         """Find the directions in which the code changes fastest at each row.
@@ -300,7 +300,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         check_count("n_directions", n_directions, most)
         codec = self._codec()
         return self._in_layout(
-            codec.map(lambda x: codec.tangents(x, n_directions), X, codec.n_slopes)
+            codec.map(
+                lambda x: codec.tangents(x, n_directions), X, codec.n_rows_of_slopes
+            )
         )
 
     def _checked(self, X: Any) -> Any:

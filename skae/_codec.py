@@ -51,11 +51,11 @@ class Codec:
 
     @property
     def _block(self) -> int:
-        # Wide layers gain by leaving the cache, for their weights do so more seldom.
+        # The weights of wide layers, which do not fit the cache, are read less often.
         return min(MANY_ROWS, 2 * n_at_once(self.network.n_values))
 
     @property
-    def n_slopes(self) -> int:
+    def n_rows_of_slopes(self) -> int:
         """Return of how many rows the slopes of all codes fit in bounded memory."""
         return n_at_once(self.network.widths[-1] * self.network.n_values)
 
