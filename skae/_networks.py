@@ -114,6 +114,15 @@ class Network(nn.Module):
         raise NotImplementedError
 
     @property
+    def origin(self) -> Tensor | float:
+        """Return what :meth:`encode` subtracts from rows before all else."""
+        return 0.0
+
+    def encode_difference(self, x: Tensor) -> Tensor:
+        """Map rows less :attr:`origin` to codes."""
+        return self.encode(x)
+
+    @property
     def n_products(self) -> int:
         """Return how many multiplications a row takes."""
         return sum(w.numel() for w in self.parameters())
@@ -262,8 +271,14 @@ class Residual(Network):
     def n_products(self) -> int:
         return self.network.n_products
 
+    @property
+    def origin(self) -> Tensor:
+        return self.centre
+
     def encode(self, x: Tensor) -> Tensor:
-        x = x - self.centre
+        return self.encode_difference(x - self.centre)
+
+    def encode_difference(self, x: Tensor) -> Tensor:
         far = FAR * self.deviation
         # A feature that never varied tells nothing when it does: its bounds cross,
         # which makes it zero, and its slope too.
@@ -355,8 +370,15 @@ class Prefix(Network):
         self.network, self.widths = network, [n_components]
         self.n_values = network.n_values
 
+    @property
+    def origin(self) -> Tensor | float:
+        return self.network.origin
+
     def encode(self, x: Tensor) -> Tensor:
         return self.network.encode(x)[:, : self.widths[0]]
+
+    def encode_difference(self, x: Tensor) -> Tensor:
+        return self.network.encode_difference(x)[:, : self.widths[0]]
 
     def decode(self, code: Tensor) -> Tensor:
         return self.network.decode_prefix(code)

@@ -12,7 +12,6 @@ from ._base import BaseAutoencoder
 from ._engine import Engine
 from ._objectives import Objective, Penalty, make_loss
 from ._parameters import SharedParameters, autoencoder
-from ._rows import chunks, dense
 from ._solvers import is_full_batch
 from ._sparsity import (
     COUNTED,
@@ -287,14 +286,16 @@ class SparseAE(BaseAutoencoder):
     def _measure(self, X: Any) -> None:
         """Count the active entries of the training rows."""
         codec, are_rates = self._codec(), self.sparsity == "kl"
-        is_dead, total = np.ones(self.n_components_, dtype=bool), 0.0
-        for s in chunks(X):
-            code = codec.encode(dense(X[s])).cpu().numpy()
+        is_dead = np.ones(self.n_components_, dtype=bool)
+
+        def activity(x: np.ndarray) -> np.ndarray:
+            code = codec.encode(x).cpu().numpy()
             active = code > self._target() if are_rates else code != 0
-            is_dead &= ~active.any(axis=0)
-            total += float((code if are_rates else active).sum(dtype=np.float64))
+            np.logical_and(is_dead, ~active.any(axis=0), out=is_dead)
+            return (code if are_rates else active).sum(axis=1, dtype=np.float64)
+
+        self.mean_active_ = float(codec.map(activity, X).mean())
         self.dead_units_ = np.flatnonzero(is_dead)
-        self.mean_active_ = total / X.shape[0]
 
     def _report_dead_units(self) -> None:
         """Warn if most are dead."""

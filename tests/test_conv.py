@@ -213,7 +213,7 @@ def test_rows_go_through_in_bounded_memory(monkeypatch):
         ae.network_, "encode", lambda x: sizes.append(len(x)) or encode(x)
     )
     ae.transform(X)
-    assert max(sizes) * ae.network_.n_values <= 2**20
+    assert max(sizes) * ae.network_.n_values <= 2**21
 
 
 def test_it_is_pickled_and_goes_on(bumps):
