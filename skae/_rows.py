@@ -208,8 +208,9 @@ def standardise(
     zero = from_dlpack(mean)
     if zero.abs().max() <= NEAR * scale:
         # One pass through memory; it rounds no more than rows do that are as far out.
-        unit = torch.tensor(scale, dtype=zero.dtype, device="cpu")
-        rows = torch.addcdiv(-(zero / unit + origin), rows.to(zero.dtype), unit)
+        dtype = torch.promote_types(rows.dtype, zero.dtype)
+        unit = torch.tensor(scale, dtype=dtype, device="cpu")
+        rows = torch.addcdiv(-(zero.to(dtype) / unit + origin), rows.to(dtype), unit)
     else:
         rows = torch.sub(rows, zero).div_(scale).sub_(origin)
     rows = rows.to(torch.float32)
