@@ -14,6 +14,12 @@ from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.preprocessing import scale
 
 
+@pytest.fixture(autouse=True)
+def _seeded():
+    """Seed numpy's own generator, which estimators without a random_state draw from."""
+    np.random.seed(0)
+
+
 @pytest.fixture(scope="session")
 def digits():
     """Images of digits: 1797 rows of 64 grey values from 0 to 16."""
