@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
 from ._devices import own_settings
 from ._networks import Network
@@ -64,13 +65,15 @@ class Codec:
     def _map(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
         return in_blocks(function, rows, self._block)
 
-    def _send(self, x: np.ndarray, origin: Tensor | float = 0.0) -> Tensor:
-        rows = standardise(x, self.mean, self.scale, self.check, origin)
+    def _send(self, x: np.ndarray, offset: Tensor | None = None) -> Tensor:
+        rows = standardise(x, self.mean, self.scale, self.check, offset)
         return rows.to(self.device)
 
     @cached_property
-    def _origin(self) -> Tensor:
-        return torch.as_tensor(self.network.origin, device="cpu")
+    def _offset(self) -> Tensor | None:
+        if self.has_gaps or self.n_steps:
+            return None
+        return self.network.offset(from_dlpack(self.mean) / self.scale)
 
     def _encode(self, rows: Tensor) -> Tensor:
         # The network has seen zero, the mean, where values were missing.
@@ -86,10 +89,10 @@ class Codec:
 
     def encode(self, x: np.ndarray) -> Tensor:
         """Encode rows."""
-        if self.has_gaps or self.n_steps:
+        if self._offset is None:
             return self._map(self._encode, self._send(x))
-        # One difference instead of two: each is a pass through memory.
-        return self._map(self.network.encode_difference, self._send(x, self._origin))
+        # One sum instead of two differences: each is a pass through memory.
+        return self._map(self.network.encode_scaled, self._send(x, self._offset))
 
     def decode(self, code: Tensor | np.ndarray) -> np.ndarray:
         """Decode codes to rows in the unit and dtype of the mean."""

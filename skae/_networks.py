@@ -113,14 +113,17 @@ class Network(nn.Module):
         """Map codes of one of the widths back, to the scale of the loss."""
         raise NotImplementedError
 
-    @property
-    def origin(self) -> Tensor | float:
-        """Return what :meth:`encode` subtracts from rows before all else."""
-        return 0.0
+    def offset(self, means: Tensor) -> Tensor | None:
+        """Return what :meth:`encode_scaled` wants added to rows in units of the scale.
 
-    def encode_difference(self, x: Tensor) -> Tensor:
-        """Map rows less :attr:`origin` to codes."""
-        return self.encode(x)
+        ``means`` are those of the features, in that unit. None if rows must be
+        standardised, and go to :meth:`encode`.
+        """
+        return None
+
+    def encode_scaled(self, x: Tensor) -> Tensor:
+        """Map rows to which the :meth:`offset` was added to codes."""
+        raise NotImplementedError
 
     @property
     def n_products(self) -> int:
@@ -223,6 +226,8 @@ def prefix_widths(n_components: int) -> list[int]:
 
 # Standard deviations: farther out a network is asked about ever the same place.
 FAR = 10.0
+# Standard deviations: means so near to zero may be subtracted last.
+NEAR = 64.0
 
 
 class Residual(Network):
@@ -271,14 +276,17 @@ class Residual(Network):
     def n_products(self) -> int:
         return self.network.n_products
 
-    @property
-    def origin(self) -> Tensor:
-        return self.centre
+    def offset(self, means: Tensor) -> Tensor | None:
+        # Division rounds a feature by so much of its mean, not of its deviation. One
+        # that never varied is rounded as its mean is.
+        deviation = self.deviation.to(means)
+        is_near = (means.abs() <= NEAR * deviation) | (deviation == 0)
+        return -(means + self.centre.to(means)) if is_near.all() else None
 
     def encode(self, x: Tensor) -> Tensor:
-        return self.encode_difference(x - self.centre)
+        return self.encode_scaled(x - self.centre)
 
-    def encode_difference(self, x: Tensor) -> Tensor:
+    def encode_scaled(self, x: Tensor) -> Tensor:
         far = FAR * self.deviation
         # A feature that never varied tells nothing when it does: its bounds cross,
         # which makes it zero, and its slope too.
@@ -370,15 +378,14 @@ class Prefix(Network):
         self.network, self.widths = network, [n_components]
         self.n_values = network.n_values
 
-    @property
-    def origin(self) -> Tensor | float:
-        return self.network.origin
+    def offset(self, means: Tensor) -> Tensor | None:
+        return self.network.offset(means)
 
     def encode(self, x: Tensor) -> Tensor:
         return self.network.encode(x)[:, : self.widths[0]]
 
-    def encode_difference(self, x: Tensor) -> Tensor:
-        return self.network.encode_difference(x)[:, : self.widths[0]]
+    def encode_scaled(self, x: Tensor) -> Tensor:
+        return self.network.encode_scaled(x)[:, : self.widths[0]]
 
     def decode(self, code: Tensor) -> Tensor:
         return self.network.decode_prefix(code)

@@ -24,8 +24,6 @@ RUN_ELEMENTS, N_RUNS = 2**16, 128
 N_SCATTERED = 128
 # So many rows at least are held out, if there are three times as many.
 LEAST_HELD_OUT = 10
-# So many scales from zero, a mean may be subtracted after the division.
-NEAR = 4.0
 # BLAS sums products of few rows in another order than those of many.
 BLOCK = 16
 
@@ -197,22 +195,21 @@ def standardise(
     mean: np.ndarray,
     scale: float,
     check: Callable[[Any], None] = lambda X: None,
-    origin: Tensor | float = 0.0,
+    offset: Tensor | None = None,
 ) -> Tensor:
-    """Return ``(X - mean) / scale - origin``, taken before rounding to float32.
+    """Return ``(X - mean) / scale``, taken before rounding to float32.
 
-    Rows that may not be finite are handed to ``check``, which may raise.
+    Rows that may not be finite are handed to ``check``, which may raise. An ``offset``
+    makes it ``X / scale + offset``, of one pass through memory instead of two.
     """
     # Unlike from_numpy it does not warn of rows that cannot be written to.
     rows = from_dlpack(np.ascontiguousarray(dense(X)))
-    zero = from_dlpack(mean)
-    if zero.abs().max() <= NEAR * scale:
-        # One pass through memory; it rounds no more than rows do that are as far out.
-        dtype = torch.promote_types(rows.dtype, zero.dtype)
-        unit = torch.tensor(scale, dtype=dtype, device="cpu")
-        rows = torch.addcdiv(-(zero.to(dtype) / unit + origin), rows.to(dtype), unit)
+    if offset is None:
+        rows = torch.sub(rows, from_dlpack(mean)).div_(scale)
     else:
-        rows = torch.sub(rows, zero).div_(scale).sub_(origin)
+        dtype = torch.promote_types(rows.dtype, offset.dtype)
+        unit = torch.tensor(scale, dtype=dtype, device="cpu")
+        rows = torch.addcdiv(offset.to(dtype), rows.to(dtype), unit)
     rows = rows.to(torch.float32)
     if rows.sum().isfinite():
         return rows

@@ -70,6 +70,28 @@ def test_reconstruct_is_decode_of_encode(fitted, X):
     np.testing.assert_allclose(codes, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+@pytest.mark.parametrize("ordered", [False, True])
+def test_codes_are_those_of_standardised_rows(X, dtype, ordered):
+    X = X.astype(dtype)
+    ae = UndercompleteAE(2, ordered=ordered, max_iter=3, early_stopping=False).fit(X)
+    rows = torch.tensor((X - ae.mean_) / ae.scale_).float()
+    with torch.no_grad():
+        codes = ae.network_.encode(rows).numpy()
+    np.testing.assert_allclose(ae.transform(X), codes, atol=1e-5)
+
+
+def test_narrow_feature_beside_a_wide_one_is_not_rounded(rng):
+    """Whole numbers about 1.2e7 fit in float32; divided first, they would not."""
+    X = 1e7 * rng.normal(size=(300, 4)) * [1, 1, 1, 1e-9]
+    X[:, 1] = 1.2e7 + rng.integers(-9, 10, 300)
+    ae = UndercompleteAE(3, max_iter=3, early_stopping=False, random_state=0)
+    ae.fit(X.astype(np.float32))
+    X = X.astype(np.float32)
+    codes, same = (ae.transform(rows) for rows in (X, X.astype(np.float64)))
+    assert (abs(codes - same) < 1e-5 * same.std(axis=0)).all()
+
+
 def test_scores_are_the_errors_of_the_reconstruction(fitted, X):
     errors = np.square(X - fitted.reconstruct(X)).sum(axis=1)
     np.testing.assert_allclose(fitted.score_samples(X), -errors, rtol=1e-5)
