@@ -18,8 +18,10 @@ ESTIMATORS = [
     if inspect.isclass(value := getattr(skae, name))
     and issubclass(value, BaseEstimator)
 ]
-# The first variant of each trains as long as by default.
+# The first variant of each trains as long as by default, but for two that take minutes.
 FEW = {"max_iter": 10}
+# Enough for training to stop early, as it does by default.
+SOME = {"max_iter": 40}
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ OWN = {
         {"n_components": None, "init": "random"} | FEW,
     ],
     skae.ConvAE: [
-        {},
+        SOME,
         {"channels": 4, "kernel_size": 3, "stride": 1, "tied_weights": True} | FEW,
         {"upsampling": "nearest", "normalization": "batch"} | FEW,
         {"upsampling": "linear", "normalization": "layer"} | FEW,
@@ -68,7 +70,7 @@ OWN = {
         {"sparsity": "kl", "solver": "lbfgs"} | FEW,
     ],
     skae.ContractiveAE: [
-        {},
+        SOME,
         *({"jacobian_norm": how} | FEW for how in ("exact", "hutchinson")),
         {"init": "random", "solver": "lbfgs"} | FEW,
         {"n_components": None, "init": "random"} | FEW,
