@@ -14,7 +14,7 @@ from ._devices import own_settings
 from ._networks import Network
 from ._objectives import Loss
 from ._refinement import refine
-from ._rows import in_blocks, map_rows, n_at_once, standardise
+from ._rows import in_blocks, map_rows, n_at_once, scale_and_shift, standardise
 
 # Networks of narrow layers are slower where more rows pass at once.
 MANY_ROWS = 2048
@@ -65,9 +65,8 @@ class Codec:
     def _map(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
         return in_blocks(function, rows, self._block)
 
-    def _send(self, x: np.ndarray, offset: Tensor | None = None) -> Tensor:
-        rows = standardise(x, self.mean, self.scale, self.check, offset)
-        return rows.to(self.device)
+    def _send(self, x: np.ndarray) -> Tensor:
+        return standardise(x, self.mean, self.scale, self.check).to(self.device)
 
     @cached_property
     def _offset(self) -> Tensor | None:
@@ -91,8 +90,8 @@ class Codec:
         """Encode rows."""
         if self._offset is None:
             return self._map(self._encode, self._send(x))
-        # One sum instead of two differences: each is a pass through memory.
-        return self._map(self.network.encode_scaled, self._send(x, self._offset))
+        rows = scale_and_shift(x, self.scale, self._offset, self.check)
+        return self._map(self.network.encode_scaled, rows.to(self.device))
 
     def decode(self, code: Tensor | np.ndarray) -> np.ndarray:
         """Decode codes to rows in the unit and dtype of the mean."""

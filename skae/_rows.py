@@ -195,22 +195,37 @@ def standardise(
     mean: np.ndarray,
     scale: float,
     check: Callable[[Any], None] = lambda X: None,
-    offset: Tensor | None = None,
 ) -> Tensor:
     """Return ``(X - mean) / scale``, taken before rounding to float32.
 
-    Rows that may not be finite are handed to ``check``, which may raise. An ``offset``
-    makes it ``X / scale + offset``, of one pass through memory instead of two.
+    Rows that may not be finite are handed to ``check``, which may raise.
     """
+    rows = torch.sub(_as_tensor(X), from_dlpack(mean)).div_(scale)
+    return _finite_or_missing(rows.to(torch.float32), X, scale, check)
+
+
+def scale_and_shift(
+    X: Any, scale: float, offset: Tensor, check: Callable[[Any], None]
+) -> Tensor:
+    """Return ``X / scale + offset``: one pass through memory, where a mean takes two.
+
+    Rows that may not be finite are handed to ``check``, as by :func:`standardise`.
+    """
+    rows = _as_tensor(X)
+    dtype = torch.promote_types(rows.dtype, offset.dtype)
+    unit = torch.tensor(scale, dtype=dtype, device="cpu")
+    rows = torch.addcdiv(offset.to(dtype), rows.to(dtype), unit)
+    return _finite_or_missing(rows.to(torch.float32), X, scale, check)
+
+
+def _as_tensor(X: Any) -> Tensor:
     # Unlike from_numpy it does not warn of rows that cannot be written to.
-    rows = from_dlpack(np.ascontiguousarray(dense(X)))
-    if offset is None:
-        rows = torch.sub(rows, from_dlpack(mean)).div_(scale)
-    else:
-        dtype = torch.promote_types(rows.dtype, offset.dtype)
-        unit = torch.tensor(scale, dtype=dtype, device="cpu")
-        rows = torch.addcdiv(offset.to(dtype), rows.to(dtype), unit)
-    rows = rows.to(torch.float32)
+    return from_dlpack(np.ascontiguousarray(dense(X)))
+
+
+def _finite_or_missing(
+    rows: Tensor, X: Any, scale: float, check: Callable[[Any], None]
+) -> Tensor:
     if rows.sum().isfinite():
         return rows
     check(X)

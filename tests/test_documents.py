@@ -86,9 +86,21 @@ def test_epochs_keep_to_their_time_in_the_record():
     runs = [r for r in record("speed") if r["part"] == "epoch"]
     ratios = {(r["network"], r["n_threads"]): r["ratio"] for r in runs}
     for n_threads in (1, 2):
-        for network in ("64-64-16", "784-256-32", "784-1000-500-250-30"):
-            assert ratios[network, n_threads] <= 1.10
-        assert ratios["ConvAE", n_threads] <= 1.05
+        for network in ("64-64-16", "784-256-32", "784-1000-500-250-30", "ConvAE"):
+            assert ratios[network, n_threads] <= 1.05
+
+
+def test_transform_keeps_to_its_rate_in_the_record():
+    least = {"float32": 0.9, "float64": 0.7, "uint8": 0.7}
+    runs = [r for r in record("speed") if r["part"] == "transform"]
+    assert {tuple(r["shape"]) for r in runs} == {(1_000_000, 64), (60_000, 784)}
+    assert all(r["ratio"] >= least[r["dtype"]] for r in runs)
+
+
+def test_searches_gain_by_a_second_worker_in_the_record():
+    runs = [r for r in record("speed") if r["part"] == "search"]
+    assert [r["n_candidates"] for r in runs] == [12, 12]
+    assert all(r["ratio"] >= 1.6 for r in runs)
 
 
 @pytest.mark.parametrize("suite", RECORDED)
@@ -186,7 +198,7 @@ def test_pca_is_the_floor_in_the_record():
     mnist = [r["fit_seconds"] for r in runs if at_32 <= r.items()]
     assert summary["data sets"] >= 30
     assert summary["worst"] <= 1.02
-    assert summary["geometric mean"] <= 0.60
+    assert summary["geometric mean"] <= 0.50
     assert ratios["digits", 8] <= 0.50
     assert ratios["MNIST", 32] <= 0.45
     assert max(mnist) <= 90

@@ -56,6 +56,14 @@ def test_centring_precedes_rounding():
     assert rows.ravel().tolist() == [-1.0, 0.0, 1.0]
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
+def test_scaled_and_shifted_rows_are_those_of_exact_arithmetic(rng, dtype):
+    X, offset = rng.integers(0, 9, (40, 7)).astype(dtype), rng.normal(size=7)
+    rows = _rows.scale_and_shift(X, 2.5, torch.tensor(offset).float(), lambda X: None)
+    exact = X.astype(np.float64) / 2.5 + offset.astype(np.float32)
+    assert abs(rows.numpy() - exact).max() < 8 * 2**-24
+
+
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e9 + 0.1])
 def test_constant_data_are_not_divided_by_rounding(value):
     X = np.full((7, 3), value)
