@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from skae import ConvAE, UndercompleteAE
-from skae._engine import Engine
+from skae._training.engine import Engine
 
 from ._runner import Case, Options, Row
 from ._speed import (

@@ -23,7 +23,7 @@ from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.model_selection import train_test_split
 
 from skae import DenoisingAE
-from skae._corruption import NOISES
+from skae._objectives.corruption import NOISES
 
 from ._data import remember, rows
 from ._figures import pyplot, show_strip

@@ -17,8 +17,8 @@ from rich.table import Table
 from torch import Tensor
 
 from skae import ContractiveAE, DenoisingAE, SparseAE, UndercompleteAE
-from skae._corruption import NOISES
-from skae._engine import Engine
+from skae._objectives.corruption import NOISES
+from skae._training.engine import Engine
 
 from ._runner import Case, Options, Row, Suite, write_table
 

@@ -1,11 +1,11 @@
 """Autoencoders that drop in next to PCA."""
 
 from . import inspection, metrics
-from ._contractive import ContractiveAE
-from ._conv import ConvAE
-from ._denoising import DenoisingAE
-from ._sparse import SparseAE
-from ._undercomplete import UndercompleteAE
+from ._estimators.contractive import ContractiveAE
+from ._estimators.conv import ConvAE
+from ._estimators.denoising import DenoisingAE
+from ._estimators.sparse import SparseAE
+from ._estimators.undercomplete import UndercompleteAE
 
 __all__ = [
     "ContractiveAE",

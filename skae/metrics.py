@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-from ._rows import (
-    chunks,
+from ._rows.checks import check_reconstructs
+from ._rows.chunks import chunks, dense
+from ._rows.statistics import (
     column_means,
-    dense,
     explained_share,
     n_known,
     root_mean_square,
     squared_deviation,
 )
-from ._validation import check_reconstructs
 
 __all__ = ["explained_variance", "neg_mean_squared_error"]
 

@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 import skae
 from skae import UndercompleteAE
-from skae._threads import limited_threads
+from skae._machine.threads import limited_threads
 
 
 def small(n_components=2, **kw):
@@ -1012,8 +1012,8 @@ def test_integers_train_to_the_same_bits_as_floats(X):
 
 
 def test_long_files_train_to_the_same_bits_as_arrays(X, tmp_path, monkeypatch):
-    monkeypatch.setattr(skae._rows, "KEPT_ELEMENTS", 1)
-    monkeypatch.setattr(skae._rows, "RUN_ELEMENTS", 10 * X.shape[1])
+    monkeypatch.setattr("skae._rows.batches.KEPT_ELEMENTS", 1)
+    monkeypatch.setattr("skae._rows.batches.RUN_ELEMENTS", 10 * X.shape[1])
     np.save(tmp_path / "rows.npy", X)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
     of_file, of_array = (

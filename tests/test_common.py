@@ -9,8 +9,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skae
-from skae._corruption import NOISES
-from skae._sparsity import SPARSITIES
+from skae._networks.sparse import SPARSITIES
+from skae._objectives.corruption import NOISES
 
 ESTIMATORS = [
     value

@@ -9,8 +9,8 @@ from torch import nn
 from torch.func import jacrev, vmap
 
 from skae import ContractiveAE, UndercompleteAE
-from skae._contraction import by_layers, by_rows, exact, hutchinson
-from skae._networks import Dense
+from skae._networks.dense import Dense
+from skae._objectives.contraction import by_layers, by_rows, exact, hutchinson
 
 SHORT = {"max_iter": 10, "random_state": 0}
 

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
 from skae import ConvAE
-from skae._layout import shapes_of
+from skae._rows.layout import shapes_of
 from skae.metrics import explained_variance
 
 SHORT = {"max_iter": 3, "random_state": 0}

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from skae._convolutions import UPSAMPLINGS, Convolutional, Enlarge, Window
+from skae._networks.convolutional import Convolutional
+from skae._networks.windows import UPSAMPLINGS, Enlarge, Window
 
 SHAPES = [
     (1, 1),

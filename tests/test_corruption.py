@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from skae._corruption import NOISES, SHARES
+from skae._objectives.corruption import NOISES, SHARES
 
 
 def corrupted(noise, level, seed=0, x=None):

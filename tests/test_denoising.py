@@ -12,7 +12,7 @@ from sklearn.impute import SimpleImputer
 from torch.nn.functional import mse_loss as squared_error
 
 from skae import DenoisingAE, UndercompleteAE
-from skae._corruption import NOISES
+from skae._objectives.corruption import NOISES
 from skae.metrics import explained_variance, neg_mean_squared_error
 
 SHORT = {"max_iter": 10, "random_state": 0}

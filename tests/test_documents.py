@@ -26,7 +26,7 @@ from benchmarks import (
 )
 from benchmarks.__main__ import SUITES
 from benchmarks._runner import Options, Record
-from skae._corruption import NOISES
+from skae._objectives.corruption import NOISES
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -9,9 +9,9 @@ from skorch.callbacks import Callback, LRScheduler
 from torch.nn import functional as F
 
 from skae import UndercompleteAE
-from skae._devices import resolve_device
-from skae._solvers import SOLVERS
-from skae._stopping import Stopping
+from skae._machine.devices import resolve_device
+from skae._training.solvers import SOLVERS
+from skae._training.stopping import Stopping
 
 PLAIN = {
     "init": "random",

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import ttest_rel
 
-from skae._floor import is_better, overall
+from skae._training.validation import is_better, overall
 
 
 @pytest.mark.parametrize("gain", np.linspace(-0.05, 0.3, 15))

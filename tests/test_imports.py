@@ -1,82 +1,102 @@
-"""Imports go one way: leaves, engine, training, base, estimators, the package."""
+"""Imports go one way: a room imports the rooms above it, never those below."""
 
 import ast
+import inspect
 import pathlib
+import pickle
+import pickletools
 import subprocess
 import sys
 
 import pytest
+from sklearn.base import BaseEstimator
 
 import skae
 
-FILES = sorted(pathlib.Path(skae.__file__).parent.glob("*.py"))
-LEAVES = {
-    "_links",
-    "_corruption",
-    "_validation",
+ROOT = pathlib.Path(skae.__file__).parent
+# From the ground up. Estimators' files are apart: none knows another.
+ROOMS = [
+    "_machine",
     "_rows",
-    "_devices",
-    "_solvers",
-    "_stopping",
-    "_threads",
-    "_schedule",
-    "_refinement",
-}
-ESTIMATOR = LEAVES | {"_pca", "_networks", "_objectives", "_engine", "_parameters"}
-ESTIMATOR |= {"_base"}
-ALLOWED = {
-    **{leaf: set() for leaf in LEAVES},
-    "_networks": {"_links"},
-    "_pca": {"_rows"},
-    "_validation": {"_rows", "_threads"},
-    "_devices": {"_threads"},
-    "_neighbors": {"_pca", "_rows"},
-    "_objectives": {"_links", "_neighbors"},
-    "_floor": {"_links"},
-    "_engine": {"_floor", "_neighbors", "_rows", "_devices", "_solvers"}
-    | {"_stopping", "_threads"},
-    "_codec": {"_networks", "_objectives", "_rows", "_devices", "_refinement"},
-    "_parameters": LEAVES | {"_networks", "_objectives"},
-    "_training": LEAVES
-    | {"_floor", "_networks", "_objectives", "_engine", "_parameters", "_pca"},
-    "_base": LEAVES | {"_objectives", "_codec", "_training"},
-    "_sparsity": {"_networks", "_objectives"},
-    "_contraction": {"_networks"},
-    "_convolutions": {"_networks"},
-    "_layout": {"_validation"},
-    "_corrupting": ESTIMATOR,
-    "_embedding": ESTIMATOR,
-    "_undercomplete": ESTIMATOR | {"_embedding"},
-    "_denoising": {"_corrupting", "_parameters"},
-    "_conv": LEAVES
-    | {"_layout", "_convolutions", "_corrupting", "_embedding", "_parameters"},
-    "_sparse": ESTIMATOR | {"_sparsity"},
-    "_contractive": ESTIMATOR | {"_contraction"},
-    # These know a fitted estimator by what it does.
-    "metrics": {"_rows", "_validation"},
-    "inspection": {"_validation"},
-}
+    "_networks",
+    "_objectives",
+    "_training",
+    "_estimators",
+]
+#: Public modules ask a fitted estimator, and read rows.
+PUBLIC = {"inspection", "metrics"}
+MODULES = {p.relative_to(ROOT).with_suffix("").parts: p for p in ROOT.rglob("*.py")}
+ESTIMATORS = [
+    value
+    for name in skae.__all__
+    if inspect.isclass(value := getattr(skae, name))
+    and issubclass(value, BaseEstimator)
+]
 
 
-def modules_imported(path):
-    """Modules of the package that a file imports, wherever it does."""
-    nodes = list(ast.walk(ast.parse(path.read_text())))
-    for node in nodes:
-        if isinstance(node, ast.ImportFrom) and node.level:
-            yield from [node.module] if node.module else [a.name for a in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert not (node.module or "").startswith("skae")
-        elif isinstance(node, ast.Import):
+def modules_imported(name, path):
+    """Modules of the package that a module imports, wherever it does, as paths."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
             assert not any(a.name.startswith("skae") for a in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            assert not (node.module or "").startswith("skae")
+        elif isinstance(node, ast.ImportFrom):
+            home = name[: len(name) - node.level]
+            target = (*home, *(node.module or "").split("."))
+            yield from (
+                [target] if node.module else [(*home, a.name) for a in node.names]
+            )
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
-def test_imports_go_one_way(path):
-    imported = set(modules_imported(path))
-    if path.stem == "__init__":
-        assert imported <= set(ALLOWED)
-    else:
-        assert imported <= ALLOWED[path.stem]
+def height(name):
+    """Return the place of a module's room, counted from the ground."""
+    return ROOMS.index(name[0]) if name[0] in ROOMS else len(ROOMS)
+
+
+def test_modules_live_in_rooms():
+    tops = {name[0] for name in MODULES}
+    assert tops == {*ROOMS, *PUBLIC, "__init__"}
+    assert all(len(name) == 2 for name in MODULES if name[0] in ROOMS)
+
+
+@pytest.mark.parametrize("name", MODULES, ids="/".join)
+def test_imports_go_one_way(name):
+    imported = set(modules_imported(name, MODULES[name]))
+    assert all(height(target) <= height(name) for target in imported)
+    if name[0] in PUBLIC:
+        assert {target[0] for target in imported} <= {"_rows", *PUBLIC}
+
+
+def test_rooms_have_no_circles():
+    graph = {n: set(modules_imported(n, path)) for n, path in MODULES.items()}
+    while leaves := {n for n, targets in graph.items() if not targets & set(graph)}:
+        graph = {n: targets for n, targets in graph.items() if n not in leaves}
+    assert not graph
+
+
+def test_no_estimator_knows_another():
+    files = {pathlib.Path(inspect.getfile(cls)).stem for cls in ESTIMATORS}
+    for stem in files:
+        name = ("_estimators", stem)
+        imported = {target[-1] for target in modules_imported(name, MODULES[name])}
+        assert not imported & files
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_pickles_and_reprs_name_public_paths_only(cls, digits):
+    estimator = cls(2, max_iter=1, early_stopping=False).fit(digits[:100])
+    estimator.partial_fit(digits[:100])
+    calls = estimator, skae.metrics.explained_variance, skae.inspection.interpolate
+    strings = [
+        text
+        for call in calls
+        for _, text, _ in pickletools.genops(pickle.dumps(call))
+        if isinstance(text, str)
+    ]
+    ours = {text for text in strings if text.startswith("skae")}
+    assert ours <= {"skae", "skae.metrics", "skae.inspection"}
+    assert str(cls) == f"<class 'skae.{cls.__name__}'>"
 
 
 def test_extras_are_not_imported():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skae._links import Link, Log, Logit
+from skae._networks.links import Link, Log, Logit
 
 
 @pytest.mark.parametrize("link_class", [Link, Logit, Log])

@@ -10,8 +10,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_limits
 
 from skae import ConvAE, UndercompleteAE
-from skae import _neighbors as neighbors
-from skae._rows import hold_out, read_rows
+from skae._objectives import neighbors
+from skae._rows.batches import read_rows
+from skae._rows.split import hold_out
 from skae.metrics import explained_variance
 
 SHORT = {"max_iter": 30, "random_state": 0}
@@ -55,7 +56,7 @@ def test_no_row_is_its_own_neighbour_even_among_copies():
 
 
 def test_of_many_rows_a_sample_is_searched(monkeypatch):
-    monkeypatch.setattr(neighbors, "N_CANDIDATES", 20)
+    monkeypatch.setattr("skae._objectives.neighbors.N_CANDIDATES", 20)
     X = np.random.default_rng(0).normal(size=(100, 3))
     found = neighbors.nearest(standardised(X), torch.arange(100), 4, seed=0)
     assert found.unique().numel() <= 20

@@ -5,8 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from skae._links import Link
-from skae._networks import ACTIVATIONS, Dense, Residual, make_activation
+from skae._networks.activations import ACTIVATIONS, make_activation
+from skae._networks.dense import Dense
+from skae._networks.linear_part import Residual
+from skae._networks.links import Link
 
 
 def start(network, output=None, seed=0):

@@ -9,14 +9,9 @@ from sklearn.metrics import log_loss, mean_poisson_deviance
 from torch import nn
 from torch.nn import functional as F
 
-from skae._objectives import (
-    LOSSES,
-    DenoisingObjective,
-    Gaussian,
-    Objective,
-    make_loss,
-    try_out,
-)
+from skae._objectives.denoising import DenoisingObjective
+from skae._objectives.losses import LOSSES, Gaussian, make_loss, try_out
+from skae._objectives.objective import Objective
 
 ZERO = np.zeros(3)
 

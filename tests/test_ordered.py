@@ -12,10 +12,13 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import train_test_split
 
 from skae import UndercompleteAE
-from skae._links import Link
-from skae._networks import Dense, Prefix, prefix_widths
-from skae._objectives import Objective, OrderedObjective, SquaredError
-from skae._rows import hold_out
+from skae._networks.dense import Dense
+from skae._networks.links import Link
+from skae._networks.prefix import Prefix, prefix_widths
+from skae._objectives.losses import SquaredError
+from skae._objectives.objective import Objective
+from skae._objectives.ordered import OrderedObjective
+from skae._rows.split import hold_out
 from skae.metrics import explained_variance
 
 

@@ -5,8 +5,7 @@ import pytest
 from scipy.sparse import csr_array, random_array
 from sklearn.decomposition import PCA
 
-from skae import _pca, _rows
-from skae._pca import fit_pca
+from skae._rows.pca import fit_pca
 
 
 @pytest.mark.parametrize("shape", [(60, 8), (10, 30)], ids=["tall", "wide"])
@@ -91,7 +90,7 @@ def test_parts_add_up_to_the_same_covariance(monkeypatch):
     """Far from zero, where squares alone would not tell how rows vary."""
     X = 1e6 + np.random.default_rng(0).normal(size=(500, 6)) * np.arange(1, 7)
     whole = fit_pca(X, np.zeros(6), 1.0, 4, seed=0)
-    monkeypatch.setattr(_rows, "CHUNK_ELEMENTS", 1)
+    monkeypatch.setattr("skae._rows.chunks.CHUNK_ELEMENTS", 1)
     parts = fit_pca(X, np.zeros(6), 1.0, 4, seed=0)
     pca = PCA(4, svd_solver="full").fit(X)
     for code in (whole, parts):
@@ -101,6 +100,6 @@ def test_parts_add_up_to_the_same_covariance(monkeypatch):
 
 def test_evenly_spaced_rows_stand_for_more_than_are_copied(monkeypatch):
     X = np.random.default_rng(0).normal(size=(90, 20))
-    monkeypatch.setattr(_pca, "COPIED_ELEMENTS", 45 * 20)
+    monkeypatch.setattr("skae._rows.pca.COPIED_ELEMENTS", 45 * 20)
     code = fit_pca(X, np.zeros(20), 1.0, 3, seed=0)
     np.testing.assert_allclose(code.axes, PCA(3).fit(X[::2]).components_, atol=1e-9)

@@ -5,7 +5,19 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
-from skae import _rows
+from skae._rows.batches import Batches, read_rows, shuffle_nearby
+from skae._rows.chunks import (
+    BLOCK,
+    N_SCATTERED,
+    chunks,
+    in_blocks,
+    map_rows,
+    release,
+    take,
+)
+from skae._rows.split import hold_out
+from skae._rows.standardise import scale_and_shift, standardise
+from skae._rows.statistics import column_means, extremes, root_mean_square
 
 CPU = torch.device("cpu")
 
@@ -19,47 +31,47 @@ def sparse(rng):
 
 def test_statistics_equal_numpys(sparse, rng):
     X = rng.normal(5, 3, size=(100, 4))
-    assert _rows.root_mean_square(X, _rows.column_means(X)) == pytest.approx(
+    assert root_mean_square(X, column_means(X)) == pytest.approx(
         np.sqrt(X.var(axis=0).mean())
     )
-    np.testing.assert_allclose(_rows.column_means(sparse), sparse.toarray().mean(0))
+    np.testing.assert_allclose(column_means(sparse), sparse.toarray().mean(0))
 
 
 def test_sparse_and_dense_rows_are_the_same(sparse):
-    mean = _rows.column_means(sparse)
-    dense = _rows.read_rows(sparse.toarray(), mean, 2.0)
+    mean = column_means(sparse)
+    dense = read_rows(sparse.toarray(), mean, 2.0)
     index = torch.tensor([3, 199, 0])
-    selected = _rows.read_rows(sparse, mean, 2.0).index_select(0, index)
+    selected = read_rows(sparse, mean, 2.0).index_select(0, index)
     assert torch.equal(selected, dense[index])
 
 
 def test_small_chunks_change_nothing(sparse, monkeypatch):
     X = sparse.toarray()
-    mean = _rows.column_means(X)
-    whole = _rows.read_rows(X, mean, 2.0), _rows.root_mean_square(X, mean)
-    monkeypatch.setattr(_rows, "CHUNK_ELEMENTS", 1)
-    assert next(_rows.chunks(X)) == slice(0, _rows.BLOCK)
-    np.testing.assert_allclose(_rows.column_means(X), mean)
-    assert torch.equal(_rows.read_rows(X, mean, 2.0), whole[0])
-    assert _rows.root_mean_square(X, mean) == pytest.approx(whole[1])
+    mean = column_means(X)
+    whole = read_rows(X, mean, 2.0), root_mean_square(X, mean)
+    monkeypatch.setattr("skae._rows.chunks.CHUNK_ELEMENTS", 1)
+    assert next(chunks(X)) == slice(0, BLOCK)
+    np.testing.assert_allclose(column_means(X), mean)
+    assert torch.equal(read_rows(X, mean, 2.0), whole[0])
+    assert root_mean_square(X, mean) == pytest.approx(whole[1])
 
 
 def test_rows_are_mapped_in_their_order(sparse):
     X = sparse.toarray()
-    np.testing.assert_array_equal(_rows.map_rows(lambda x: 2 * x, sparse, 16), 2 * X)
+    np.testing.assert_array_equal(map_rows(lambda x: 2 * x, sparse, 16), 2 * X)
 
 
 def test_centring_precedes_rounding():
     """Float32 cannot hold 1e9 + 1, but it can hold the difference from the mean."""
     X = 1e9 + np.array([[0.0], [1.0], [2.0]])
-    rows = _rows.standardise(X, X.mean(0), 1.0)
+    rows = standardise(X, X.mean(0), 1.0)
     assert rows.ravel().tolist() == [-1.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
 def test_scaled_and_shifted_rows_are_those_of_exact_arithmetic(rng, dtype):
     X, offset = rng.integers(0, 9, (40, 7)).astype(dtype), rng.normal(size=7)
-    rows = _rows.scale_and_shift(X, 2.5, torch.tensor(offset).float(), lambda X: None)
+    rows = scale_and_shift(X, 2.5, torch.tensor(offset).float(), lambda X: None)
     exact = X.astype(np.float64) / 2.5 + offset.astype(np.float32)
     assert abs(rows.numpy() - exact).max() < 8 * 2**-24
 
@@ -67,33 +79,31 @@ def test_scaled_and_shifted_rows_are_those_of_exact_arithmetic(rng, dtype):
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e9 + 0.1])
 def test_constant_data_are_not_divided_by_rounding(value):
     X = np.full((7, 3), value)
-    assert _rows.root_mean_square(X, _rows.column_means(X)) == 1.0
+    assert root_mean_square(X, column_means(X)) == 1.0
 
 
 def test_a_constant_column_far_off_does_not_hide_a_spread(rng):
     X = np.column_stack([np.full(50, 1.7e18), 1e-6 * rng.normal(size=50)])
     expected = np.sqrt(X[:, 1].var() / 2)
-    assert _rows.root_mean_square(X, _rows.column_means(X)) == pytest.approx(expected)
+    assert root_mean_square(X, column_means(X)) == pytest.approx(expected)
 
 
 def test_overflow_is_an_error_that_says_what_to_do():
     X = np.array([[1e308], [-1e308]])
     with pytest.raises(ValueError, match=r"1e\+308\. Divide X"):
-        _rows.root_mean_square(X, _rows.column_means(X))
+        root_mean_square(X, column_means(X))
 
 
 @pytest.mark.parametrize("unit", [1e-170, 1e200])
 def test_spread_scales_with_the_unit(rng, unit):
     X = rng.normal(size=(50, 3))
-    scaled, plain = (
-        _rows.root_mean_square(Z, _rows.column_means(Z)) for Z in (unit * X, X)
-    )
+    scaled, plain = (root_mean_square(Z, column_means(Z)) for Z in (unit * X, X))
     assert scaled == pytest.approx(unit * plain)
 
 
 def test_an_epoch_holds_each_row_once_in_a_new_order():
     rows = torch.arange(10.0)[:, None]
-    batches = _rows.Batches(rows, torch.arange(10), 4, CPU, torch.Generator())
+    batches = Batches(rows, torch.arange(10), 4, CPU, torch.Generator())
     assert [len(b) for b in batches] == [4, 4, 2]
     first, second = (torch.cat(list(batches)).ravel() for _ in range(2))
     assert torch.equal(first.sort().values, rows.ravel())
@@ -103,7 +113,7 @@ def test_an_epoch_holds_each_row_once_in_a_new_order():
 
 def test_batches_without_a_generator_keep_the_order_and_the_index():
     rows = torch.arange(10.0)[:, None]
-    batches = _rows.Batches(rows, torch.tensor([7, 2, 5]), 2, CPU)
+    batches = Batches(rows, torch.tensor([7, 2, 5]), 2, CPU)
     assert [b.ravel().tolist() for b in batches] == [[7, 2], [5]]
 
 
@@ -111,8 +121,8 @@ def test_batches_without_a_generator_keep_the_order_and_the_index():
 def test_a_rows_result_does_not_depend_on_its_company(n_rows):
     generator = torch.Generator().manual_seed(0)
     rows, weight = (torch.randn(128, 50, generator=generator) for _ in range(2))
-    whole = _rows.in_blocks(lambda x: x @ weight.T, rows, 32)
-    part = _rows.in_blocks(lambda x: x @ weight.T, rows[:n_rows], 32)
+    whole = in_blocks(lambda x: x @ weight.T, rows, 32)
+    part = in_blocks(lambda x: x @ weight.T, rows[:n_rows], 32)
     # Bit for bit with MKL; other libraries make no promise.
     torch.testing.assert_close(part, whole[:n_rows], rtol=1e-6, atol=1e-6)
 
@@ -121,18 +131,14 @@ def test_a_rows_result_does_not_depend_on_its_company(n_rows):
     ("n_rows", "n_held_out"), [(2, 1), (3, 1), (9, 3), (20, 6), (50, 10), (1000, 100)]
 )
 def test_rows_held_out(n_rows, n_held_out):
-    training, held_out = _rows.hold_out(n_rows, 0.1, seed=0)
+    training, held_out = hold_out(n_rows, 0.1, seed=0)
     assert len(held_out) == n_held_out
     assert sorted([*training, *held_out]) == list(range(n_rows))
-    assert (
-        not torch.equal(held_out, _rows.hold_out(n_rows, 0.1, seed=1)[1]) or n_rows < 10
-    )
+    assert not torch.equal(held_out, hold_out(n_rows, 0.1, seed=1)[1]) or n_rows < 10
 
 
 def test_the_same_rows_are_held_out_by_the_same_seed():
-    assert torch.equal(
-        _rows.hold_out(50, 0.2, seed=3)[1], _rows.hold_out(50, 0.2, seed=3)[1]
-    )
+    assert torch.equal(hold_out(50, 0.2, seed=3)[1], hold_out(50, 0.2, seed=3)[1])
 
 
 @pytest.fixture
@@ -144,17 +150,17 @@ def mapped(rng, tmp_path):
 
 @pytest.fixture
 def long_from_one_number(monkeypatch):
-    monkeypatch.setattr(_rows, "KEPT_ELEMENTS", 1)
-    monkeypatch.setattr(_rows, "RUN_ELEMENTS", 10 * 64)
-    monkeypatch.setattr(_rows, "N_RUNS", 4)
+    monkeypatch.setattr("skae._rows.batches.KEPT_ELEMENTS", 1)
+    monkeypatch.setattr("skae._rows.batches.RUN_ELEMENTS", 10 * 64)
+    monkeypatch.setattr("skae._rows.batches.N_RUNS", 4)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
 def test_rows_read_for_a_batch_are_those_kept(rng, dtype, long_from_one_number):
     X = rng.integers(0, 256, (40, 7)).astype(dtype)
-    mean = _rows.column_means(X).astype(np.float32)
-    rows, index = _rows.read_rows(X, mean, 3.0), torch.tensor([7, 2, 39])
-    expected = _rows.standardise(X, mean, 3.0)
+    mean = column_means(X).astype(np.float32)
+    rows, index = read_rows(X, mean, 3.0), torch.tensor([7, 2, 39])
+    expected = standardise(X, mean, 3.0)
     assert torch.equal(rows.index_select(0, index), expected[index])
     assert torch.equal(rows.to(CPU), expected)
     assert rows.nbytes == expected.nbytes
@@ -162,23 +168,23 @@ def test_rows_read_for_a_batch_are_those_kept(rng, dtype, long_from_one_number):
 
 def test_integers_are_not_copied(rng):
     X = rng.integers(0, 256, (40, 7), dtype=np.uint8)
-    assert _rows.read_rows(X, X.mean(0), 1.0).X is X
+    assert read_rows(X, X.mean(0), 1.0).X is X
 
 
 def test_rows_taken_from_a_file_are_those_of_the_array(mapped, rng):
-    index = rng.permutation(500)[: 2 * _rows.N_SCATTERED + 1]
-    np.testing.assert_array_equal(_rows.take(mapped, index), np.array(mapped)[index])
+    index = rng.permutation(500)[: 2 * N_SCATTERED + 1]
+    np.testing.assert_array_equal(take(mapped, index), np.array(mapped)[index])
 
 
 @pytest.mark.parametrize("n_rows", [1, 9, 995])
 def test_rows_shuffled_nearby_are_all_rows(n_rows):
-    order = _rows.shuffle_nearby(n_rows, 10, 5, torch.Generator().manual_seed(0))
+    order = shuffle_nearby(n_rows, 10, 5, torch.Generator().manual_seed(0))
     assert torch.equal(order.sort().values, torch.arange(n_rows))
 
 
 def test_rows_are_shuffled_among_a_few_runs_at_a_time():
     generator = torch.Generator().manual_seed(0)
-    parts = _rows.shuffle_nearby(1000, 10, 5, generator).split(50)
+    parts = shuffle_nearby(1000, 10, 5, generator).split(50)
     assert all(len((part // 10).unique()) == 5 for part in parts)
     # Runs come from anywhere, and within them rows are shuffled.
     assert len({int(part.min()) for part in parts} & set(range(0, 1000, 50))) < 10
@@ -186,9 +192,9 @@ def test_rows_are_shuffled_among_a_few_runs_at_a_time():
 
 
 def test_an_epoch_of_a_long_file_holds_each_row_once(mapped, long_from_one_number):
-    rows = _rows.read_rows(mapped, np.zeros(64, np.float32), 1.0)
+    rows = read_rows(mapped, np.zeros(64, np.float32), 1.0)
     index = torch.arange(3, 500)
-    batches = list(_rows.Batches(rows, index, 40, CPU, torch.Generator()))
+    batches = list(Batches(rows, index, 40, CPU, torch.Generator()))
     seen = torch.cat(batches).numpy()
     np.testing.assert_array_equal(np.sort(seen[:, 0]), np.sort(mapped[3:, 0]))
 
@@ -199,18 +205,18 @@ def test_released_pages_keep_what_was_written(tmp_path, mode):
     X = np.load(tmp_path / "rows.npy", mmap_mode=mode)
     if mode != "r":
         X[7] = 5.0
-    _rows.release(np.asarray(X)[3:])
+    release(np.asarray(X)[3:])
     assert X.sum() == (0.0 if mode == "r" else 20.0)
 
 
 def test_a_copy_of_a_file_has_no_pages_to_release(mapped):
     copied = mapped.copy()
-    _rows.release(copied)
+    release(copied)
     np.testing.assert_array_equal(copied, mapped)
 
 
 def test_smallest_and_largest_value(rng):
     X = rng.normal(size=(50, 3))
     X[4, 1] = np.nan
-    assert _rows.extremes(X) == (np.nanmin(X), np.nanmax(X))
-    assert _rows.extremes(csr_matrix(np.eye(3))) == (0.0, 1.0)
+    assert extremes(X) == (np.nanmin(X), np.nanmax(X))
+    assert extremes(csr_matrix(np.eye(3))) == (0.0, 1.0)

@@ -5,17 +5,16 @@ import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from skae import SparseAE, UndercompleteAE, _sparsity
-from skae._sparsity import (
+from skae import SparseAE, UndercompleteAE
+from skae._networks.sparse import (
     BAND,
-    KL,
     SPARSITIES,
     BatchTopK,
     JumpReLU,
     SparseDense,
     TopK,
-    l1,
 )
+from skae._objectives.sparsity import KL, l1
 
 SHORT = {"max_iter": 10, "random_state": 0}
 
@@ -204,7 +203,7 @@ def test_target_sparsity_rounds_k(digits):
 def test_silent_units_are_revived(digits, monkeypatch):
     options = {"sparsity": "batch_top_k", "k": 2, "max_iter": 100, "random_state": 1}
     revived = SparseAE(128, **options).fit(digits)
-    monkeypatch.setattr(_sparsity, "REVIVAL_WEIGHT", 0.0)
+    monkeypatch.setattr("skae._objectives.sparsity.REVIVAL_WEIGHT", 0.0)
     with pytest.warns(ConvergenceWarning, match="active in no training row"):
         left = SparseAE(128, **options).fit(digits)
     assert len(revived.dead_units_) < 0.2 * len(left.dead_units_)

@@ -1,0 +1,1 @@
+"""Estimators: scikit-learn's shell, and a file for each autoencoder."""

@@ -1,0 +1,146 @@
+"""The contractive autoencoder: its code changes little with the row."""
+
+from typing import Any, ClassVar
+
+import torch
+
+from .._machine.devices import own_settings
+from .._objectives.contraction import (
+    exact,
+    hutchinson,
+    is_closed,
+    is_layered,
+    squared_norms,
+)
+from .._objectives.losses import make_loss
+from .._objectives.objective import Objective
+from .._rows.checks import NONNEGATIVE, names
+from .._rows.chunks import sample
+from .._rows.pca import LinearCode
+from .._rows.standardise import standardise
+from .._training.engine import Engine
+from .._training.solvers import is_full_batch
+from .base import BaseAutoencoder
+from .parameters import SharedParameters, autoencoder
+
+# Rows that tell the mean norm well enough, and where it takes long.
+N_SAMPLE, N_COSTLY = 1000, 200
+
+
+@autoencoder
+class ContractiveAE(BaseAutoencoder):
+    """Autoencoder whose code changes little with the row.
+
+    Minimises ``mean_i loss(x_i, decode(encode(x_i))) + alpha ||d encode(x_i) / d
+    x_i||_F^2`` [1]_, where rows are less ``mean_`` and divided by ``scale_``. The code
+    then follows the directions in which the data vary, and forgets the others.
+
+    Decoder and encoder share their weights by default: else the penalty could be
+    escaped by a small code, which a large decoder blows up again.
+
+    Where the activation has kinks, as "relu" has, the derivative is that of the piece
+    that a row lies in: the penalty shrinks the slopes of the pieces, and does not see
+    where one ends.
+
+    Parameters
+    ----------
+    n_components : int or None, default=2
+        Width of the code, which may be wider than the rows. None is as wide as them.
+
+    alpha : float, default=0.001
+        Weight of the penalty. With 0.0 it is ``UndercompleteAE`` with the same
+        parameters and width.
+
+    jacobian_norm : {"auto", "exact", "hutchinson"}, default="auto"
+        How the norm is found:
+
+        - "exact": in closed form, layer by layer, for networks without a PCA beside
+          them (``init="random"``) and with activations by name; else row by row, which
+          is slow;
+        - "hutchinson": by the derivative along one random direction of the code for
+          each row, which is right in the mean [2]_;
+        - "auto": "exact" where that is cheap, with one layer or with a hidden and a
+          linear one, and for "lbfgs", which needs it; else "hutchinson".
+
+    <network parameters>
+
+    <training parameters>
+
+    Attributes
+    ----------
+    contraction_ : float
+        Mean of ``||d encode(x) / d x||_F`` over the training rows, which are less
+        ``mean_`` and divided by ``scale_``: over 1000 of them at most, or 200 where
+        there is no closed form.
+
+    <shared attributes>
+
+    See Also
+    --------
+    UndercompleteAE : The same without penalty.
+
+    Notes
+    -----
+    With a penalty, held-out rows decide by the unexplained share of their variance plus
+    the penalty in that unit: so training is kept where that is less than PCA's, whose
+    ``||J||_F^2`` is the number of its components.
+
+    References
+    ----------
+    .. [1] S. Rifai, P. Vincent, X. Muller, X. Glorot and Y. Bengio, "Contractive
+       auto-encoders: explicit invariance during feature extraction", ICML 2011.
+    .. [2] M. F. Hutchinson, "A stochastic estimator of the trace of the influence
+       matrix", Communications in Statistics 18, 1989.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import ContractiveAE
+    >>> X = load_digits().data
+    >>> loose = ContractiveAE(8, alpha=0.0, max_iter=20, random_state=0).fit(X)
+    >>> tight = ContractiveAE(8, alpha=0.1, max_iter=20, random_state=0).fit(X)
+    >>> tight.contraction_ < loose.contraction_
+    True
+    """
+
+    tied_weights: bool = True
+    alpha: float = 0.001
+    jacobian_norm: str = "auto"
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **SharedParameters._parameter_constraints,
+        "alpha": [NONNEGATIVE],
+        "jacobian_norm": [names({"auto", "exact", "hutchinson"})],
+    }
+
+    def _train(self, X: Any, partial: bool) -> Any:
+        if is_full_batch(self.solver) and self.jacobian_norm == "hutchinson":
+            raise ValueError(
+                f"solver={self.solver!r} needs an objective without chance, but "
+                "jacobian_norm='hutchinson' draws directions: use 'exact' or 'auto'."
+            )
+        return super()._train(X, partial)
+
+    def _objective(self) -> Objective:
+        loss = make_loss(self.loss, self.mean_, self.scale_)
+        if not self.alpha:
+            return Objective(loss)
+        return Objective(loss, penalty=self._penalty(), alpha=self.alpha)
+
+    def _penalty(self) -> Any:
+        if self.jacobian_norm != "auto":
+            return {"exact": exact, "hutchinson": hutchinson}[self.jacobian_norm]
+        is_exact = is_closed(self._whole_network()) or is_full_batch(self.solver)
+        return exact if is_exact else hutchinson
+
+    def _least_missed(self, pca: LinearCode, rows: Any) -> float:
+        # The penalty of PCA's code.
+        return min(1.0, self.alpha * self._width)
+
+    def _finish(self, engine: Engine, X: Any, keep_optimizer: bool) -> None:
+        super()._finish(engine, X, keep_optimizer)
+        network = self._whole_network()
+        n_rows = N_SAMPLE if is_layered(network) else N_COSTLY
+        x = standardise(sample(X, n_rows), self.mean_, self.scale_)
+        with own_settings(torch.device("cpu"), grad=False):
+            self.contraction_ = squared_norms(network, x)[1].sqrt().mean().item()

@@ -1,0 +1,234 @@
+"""The convolutional autoencoder, for signals, images and volumes."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.utils._param_validation import Options
+from torch import nn
+
+from .._networks.convolutional import Convolutional
+from .._networks.windows import NORMALIZATIONS, UPSAMPLINGS
+from .._objectives.corruption import Corruption, of_images
+from .._rows.checks import POSITIVE_INTEGER, check_layer_sizes, check_sizes, names
+from .._rows.layout import Shape, check_images, find_shape, flatten, said_shape
+from .._training.schedule import Schedule
+from .corrupting import CorruptingAutoencoder
+from .embedding import EmbeddingAutoencoder
+from .parameters import autoencoder
+
+
+@autoencoder
+class ConvAE(EmbeddingAutoencoder, CorruptingAutoencoder):
+    """Convolutional autoencoder of signals, images and volumes.
+
+    Minimises ``mean_i loss(x_i, decode(encode(corrupt(x_i))))`` where ``encode`` is
+    convolutions in 1, 2 or 3 dimensions and dense layers, and ``decode`` their mirror:
+    neighbours are treated alike wherever they are, so that few weights serve [1]_. The
+    code is a vector. Nothing is corrupted by default; with ``noise_level`` it is a
+    denoising autoencoder [2]_. Training starts from PCA, and rows held out decide
+    whether it has improved on it: if not, the answer is PCA.
+
+    ``X`` holds flat rows, of ``image_shape``, or is an array of signals (n, channels,
+    length), images (n, height, width) or (n, channels, height, width), or volumes (n,
+    channels, depth, height, width). ``inverse_transform``, ``reconstruct``,
+    ``jacobian`` and ``tangent_space`` answer in the layout that was fitted, in place of
+    ``n_features``; other methods take either. Missing values, NaN, are seen as the mean
+    and left out of the loss.
+
+    Rows are centred and divided by one number, so that neither the unit of the data
+    nor its origin matters. Computation is in float32.
+
+    Parameters
+    ----------
+    n_components : int or None, default=2
+        Width of the code. None is as wide as the rows.
+
+    image_shape : int or tuple of int, default=None
+        Shape of what a row holds, channels first if there are any: 140 or (3, 140)
+        (with ``spatial_dims=1``) for signals, (28, 28) or (3, 32, 32) for images, (1,
+        16, 16, 16) for volumes. None takes the array's; flat rows then are signals of
+        one channel.
+
+    spatial_dims : {1, 2, 3} or "auto", default="auto"
+        Number of dimensions that are convolved over. "auto" takes a shape of one number
+        for a signal, of two or three for an image, of four for a volume.
+
+    channels : int or sequence of int, default=(32, 64)
+        Channels of the encoder's convolutions, outermost first; the decoder mirrors
+        them.
+
+    kernel_size : int or sequence of int, default=3
+        Width of the kernels, the same along all axes: one number, or one for each
+        convolution.
+
+    stride : int or sequence of int, default=2
+        Step of the kernels, at most their width: how much smaller a convolution makes
+        an image. One number, or one for each convolution. Axes shorter than the kernel
+        are convolved by a shorter one.
+
+    upsampling : {"transpose", "nearest", "linear"}, default="transpose"
+        How the decoder makes images larger: by transposed convolutions, or by
+        interpolation and a convolution, which costs more and leaves no checkerboard
+        [3]_. ``tied_weights`` needs "transpose".
+
+    normalization : {"batch", "layer"}, default=None
+        What follows convolutions, save the decoder's last: batch normalization,
+        normalization over all channels and places of a row, or nothing.
+
+    <embedding parameters>
+
+    <corruption parameters>
+
+    <network parameters>
+
+    <training parameters>
+
+    Attributes
+    ----------
+    image_shape_ : tuple of int
+        Shape of what a row holds: channels, and the sizes.
+
+    <shared attributes>
+
+    See Also
+    --------
+    UndercompleteAE : The same with dense layers, for tables.
+    skae.inspection : Walks through the codes, decoded.
+
+    Notes
+    -----
+    A callable ``noise`` sees images, shape (n, channels, ...), a callable ``loss`` flat
+    rows. ``solver="lbfgs"`` needs ``noise_level=0.0``, for chance would spoil its line
+    search.
+
+    References
+    ----------
+    .. [1] J. Masci, U. Meier, D. Ciresan and J. Schmidhuber, "Stacked convolutional
+       auto-encoders for hierarchical feature extraction", ICANN 2011.
+    .. [2] P. Vincent, H. Larochelle, I. Lajoie, Y. Bengio and P.-A. Manzagol, "Stacked
+       denoising autoencoders", JMLR 11, 2010.
+    .. [3] A. Odena, V. Dumoulin and C. Olah, "Deconvolution and checkerboard
+       artifacts", Distill, 2016.
+    <embedding references>
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import ConvAE
+    >>> images = load_digits().images
+    >>> images.shape
+    (1797, 8, 8)
+    >>> ae = ConvAE(8, max_iter=5, random_state=0).fit(images)
+    >>> ae.transform(images).shape
+    (1797, 8)
+    >>> ae.reconstruct(images).shape
+    (1797, 8, 8)
+    >>> ae.best_score_ > ae.pca_score_
+    True
+    """
+
+    image_shape: int | Sequence[int] | None = None
+    spatial_dims: int | str = "auto"
+    channels: int | Sequence[int] = (32, 64)
+    kernel_size: int | Sequence[int] = 3
+    stride: int | Sequence[int] = 2
+    upsampling: str = "transpose"
+    normalization: str | None = None
+    activation: str | Callable[[], nn.Module] = "silu"
+    learning_rate_init: float = 0.003
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **CorruptingAutoencoder._parameter_constraints,
+        **EmbeddingAutoencoder._parameter_constraints,
+        "image_shape": ["array-like", POSITIVE_INTEGER, None],
+        "spatial_dims": [names({"auto"}), Options(Integral, {1, 2, 3})],
+        "channels": ["array-like", POSITIVE_INTEGER],
+        "kernel_size": ["array-like", POSITIVE_INTEGER],
+        "stride": ["array-like", POSITIVE_INTEGER],
+        "upsampling": [names(UPSAMPLINGS)],
+        "normalization": [names(NORMALIZATIONS), None],
+    }
+
+    _network_class = Convolutional
+
+    def _check_rows(self, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
+        X, given = flatten(X)
+        if not reset:
+            check_images(given, self.image_shape_)
+        X = super()._check_rows(X, reset=reset, min_samples=min_samples)
+        if reset:
+            self.image_shape_: Shape = find_shape(
+                self.image_shape, self.spatial_dims, given, X.shape[1]
+            )
+            self._layout = given or X.shape[1:]
+        return X
+
+    def _in_layout(self, rows: np.ndarray) -> np.ndarray:
+        return rows.reshape(*rows.shape[:-1], *self._layout)
+
+    def _parameters_of_the_fit(self) -> dict[str, Any]:
+        layout = {
+            "image_shape": said_shape(self.image_shape),
+            "spatial_dims": self.spatial_dims,
+        }
+        return super()._parameters_of_the_fit() | layout
+
+    def _network_options(self) -> dict[str, Any]:
+        channels = check_sizes("channels", self.channels, "one for each convolution")
+        kernel_sizes = self._per_layer("kernel_size", len(channels))
+        strides = self._per_layer("stride", len(channels))
+        if any(s > k for s, k in zip(strides, kernel_sizes, strict=True)):
+            raise ValueError(
+                f"stride={self.stride} passes over places between kernels of "
+                f"kernel_size={self.kernel_size}: use a smaller stride or a larger "
+                "kernel."
+            )
+        if self.tied_weights and self.upsampling != "transpose":
+            raise ValueError(
+                f"tied_weights=True needs upsampling='transpose', the transpose of the "
+                f"encoder's convolutions, not {self.upsampling!r}."
+            )
+        hidden = [512]
+        if not isinstance(self.hidden_layer_sizes, str):
+            hidden = check_layer_sizes(self.hidden_layer_sizes)
+        return {
+            "shape": self.image_shape_,
+            "n_components": self._width,
+            "channels": channels,
+            "kernel_sizes": kernel_sizes,
+            "strides": strides,
+            "hidden": hidden,
+            "activation": self.activation,
+            "code_activation": self.code_activation,
+            "upsampling": self.upsampling,
+            "normalization": self.normalization,
+            "tied_weights": self.tied_weights,
+        }
+
+    def _per_layer(self, name: str, n_layers: int) -> list[int]:
+        """Return a parameter as one number for each convolution."""
+        value = getattr(self, name)
+        sizes = check_sizes(name, value, "one number, or one for each convolution")
+        if np.ndim(value) == 0:
+            return sizes * n_layers
+        if len(sizes) != n_layers:
+            raise ValueError(
+                f"{name}={value} has {len(sizes)} entries, but channels="
+                f"{self.channels} make {n_layers} convolutions: give one for each, or "
+                "a single number."
+            )
+        return sizes
+
+    def _schedule(self) -> Schedule:
+        # Steps are dear, small batches take more of them, and so many weights learn a
+        # few rows by heart unless they decay.
+        return Schedule(n_steps=2000, largest_batch=64, decay=80.0, most_decay=0.5)
+
+    def _corruption(self) -> Corruption | None:
+        corrupt = super()._corruption()
+        if corrupt is None:
+            return None
+        return partial(of_images, corrupt=corrupt, shape=self.image_shape_)

@@ -1,0 +1,91 @@
+"""What autoencoders share that see corrupted rows, or rows with gaps."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.utils import Tags
+
+from .._objectives.corruption import NOISES, SHARES, Corruption, make_corruption
+from .._objectives.denoising import DenoisingObjective
+from .._objectives.losses import make_loss
+from .._objectives.objective import Objective
+from .._rows.checks import NONNEGATIVE, SHARE, names
+from .._rows.pca import LinearCode
+from .._rows.standardise import standardise
+from .._rows.statistics import has_gaps
+from .._training.engine import Engine
+from .._training.solvers import is_full_batch
+from .base import BaseAutoencoder
+from .parameters import SharedParameters, autoencoder
+
+
+@autoencoder
+class CorruptingAutoencoder(BaseAutoencoder):
+    """Fills the slot ``corrupt``; NaN are gaps, which the loss leaves out."""
+
+    noise: str | Corruption = "gaussian"
+    noise_level: float = 0.0
+    emphasis: float = 0.0
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **SharedParameters._parameter_constraints,
+        "noise": [names(NOISES), callable],
+        "noise_level": [NONNEGATIVE],
+        "emphasis": [SHARE],
+    }
+
+    def _train(self, X: Any, partial: bool) -> Any:
+        by_name = isinstance(self.noise, str)
+        if by_name and self.noise in SHARES and self.noise_level > 1:
+            raise ValueError(
+                f"noise_level={self.noise_level} must be a share from 0 to 1 with "
+                f"noise={self.noise!r}."
+            )
+        if self.emphasis == 1 and not self._corrupts():
+            raise ValueError(
+                f"emphasis={self.emphasis} learns from corrupted entries alone, and "
+                f"noise_level={self.noise_level} makes none: raise it, or lower "
+                "emphasis."
+            )
+        if is_full_batch(self.solver) and self._corrupts():
+            raise ValueError(
+                f"solver={self.solver!r} needs an objective without chance, but noise="
+                f"{self.noise!r} is drawn anew at each step: use solver='adamw', or "
+                "noise_level=0.0."
+            )
+        return super()._train(X, partial)
+
+    def _engine(
+        self, X: Any, device: torch.device, partial: bool, validate: bool
+    ) -> Engine:
+        self._has_gaps = has_gaps(X)
+        return super()._engine(X, device, partial, validate)
+
+    def _corrupts(self) -> bool:
+        return not isinstance(self.noise, str) or self.noise_level > 0
+
+    def _corruption(self) -> Corruption | None:
+        return make_corruption(self.noise, self.noise_level)
+
+    def _objective(self) -> Objective:
+        loss = make_loss(self.loss, self.mean_, self.scale_)
+        corrupt = self._corruption()
+        return DenoisingObjective(loss, corrupt, self.emphasis, self._has_gaps)
+
+    def _least_missed(self, pca: LinearCode, rows: Any) -> float:
+        corrupt = self._corruption()
+        if corrupt is None and not has_gaps(rows):
+            return 0.0
+        generator = torch.Generator("cpu").manual_seed(self._state["split_seed"])
+        x = standardise(rows, self.mean_, self.scale_)
+        seen = x.nan_to_num()
+        seen = seen if corrupt is None else corrupt(seen, generator)
+        deviations = seen.double().numpy() - pca.centre
+        answer = deviations @ pca.axes.T @ pca.axes + pca.centre
+        return float(np.nanmean(np.square(answer - x.numpy())))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags

@@ -1,0 +1,70 @@
+"""The denoising autoencoder: it sees corrupted rows, and answers with clean ones."""
+
+from .corrupting import CorruptingAutoencoder
+from .parameters import autoencoder
+
+
+@autoencoder
+class DenoisingAE(CorruptingAutoencoder):
+    """Autoencoder trained to undo a corruption of its input.
+
+    Minimises ``mean_i loss(x_i, decode(encode(corrupt(x_i))))`` with a new corruption
+    in every batch [1]_. ``transform`` and ``reconstruct`` corrupt nothing:
+    ``reconstruct(X)`` is ``X`` denoised, and ``reconstruct(X) - X`` points to where
+    rows are dense [3]_. Training starts from PCA, and held-out rows, corrupted too,
+    decide whether it has improved on it.
+
+    Missing values, NaN in ``X``, are masked: the network sees the mean of the feature
+    there, and the loss leaves them out. ``reconstruct`` has a value for them.
+
+    Rows are centred and divided by one number, so that neither the unit of the data
+    nor its origin matters. Computation is in float32.
+
+    Parameters
+    ----------
+    n_components : int or None, default=2
+        Width of the code, which may be wider than the rows. None is as wide as them.
+
+    <corruption parameters>
+
+    <network parameters>
+
+    <training parameters>
+
+    Attributes
+    ----------
+    <shared attributes>
+
+    See Also
+    --------
+    UndercompleteAE : The same without corruption.
+    sklearn.impute.KNNImputer : Fills in missing values by similar rows.
+
+    Notes
+    -----
+    ``score`` and ``score_samples`` leave missing values out. ``solver="lbfgs"`` needs
+    ``noise_level=0.0``, for chance would spoil its line search. Sparse matrices cannot
+    have missing values.
+
+    References
+    ----------
+    .. [1] P. Vincent, H. Larochelle, Y. Bengio and P.-A. Manzagol, "Extracting and
+       composing robust features with denoising autoencoders", ICML 2008.
+    .. [2] P. Vincent, H. Larochelle, I. Lajoie, Y. Bengio and P.-A. Manzagol, "Stacked
+       denoising autoencoders", JMLR 11, 2010.
+    .. [3] G. Alain and Y. Bengio, "What regularized auto-encoders learn from the
+       data-generating distribution", JMLR 15, 2014.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from skae import DenoisingAE
+    >>> X = load_digits().data
+    >>> noisy = X + np.random.default_rng(0).normal(scale=4, size=X.shape)
+    >>> ae = DenoisingAE(16, noise_level=0.8, max_iter=20, random_state=0).fit(X)
+    >>> bool(np.square(ae.reconstruct(noisy) - X).mean() < np.square(noisy - X).mean())
+    True
+    """
+
+    noise_level: float = 0.1

@@ -1,0 +1,235 @@
+"""Documentation that the estimators share."""
+
+DOCUMENTATION = {
+    "<embedding parameters>": """
+    neighbor_weight : float, default=0.0
+        Weight of the cross-entropy of UMAP, ``mean_ij log(1 + d_ij^2) + 5 mean_ik
+        log((1 + d_ik^2) / (0.001 + d_ik^2))``, where ``d`` are distances of codes,
+        ``j`` is one of the neighbours of row ``i``, and ``k`` any other [5]_: codes of
+        neighbours keep together, and groups show in pictures; 1.0 is a good start.
+        Held-out errors do not see what it gains: the last weights are kept, unless PCA
+        reconstructs better. It adds a pass of the network for each row.
+
+    n_neighbors : int, default=15
+        Rows near a row in the data, by Euclidean distance along the 50 widest axes,
+        among 65,536 rows at most. Not used without ``neighbor_weight``.
+
+    transform_max_iter : int, default=0
+        Gradient steps by which ``transform`` improves each code: towards the minimum of
+        ``||x - decode(z)||^2``, which the encoder only guesses [4]_. ``reconstruct``,
+        ``score`` and ``score_samples`` see the better codes; ``jacobian``, held-out
+        scores and training the encoder's. A step costs as much as three times decoding.
+        It fits noise too, and of rows with NaN what is known: it is not for taking
+        noise off or filling gaps in, which many steps make worse. Codes may leave the
+        range of ``code_activation``.
+""",
+    "<corruption parameters>": """
+    noise : str or callable, default="gaussian"
+        Corruption of rows less ``mean_`` and divided by ``scale_``:
+
+        - "gaussian": adds normal noise of the deviation ``noise_level``;
+        - "uniform": adds noise drawn evenly from ``-noise_level`` to ``noise_level``;
+        - "masking": sets entries to the mean, with the chance ``noise_level``;
+        - "salt_and_pepper": sets them to the least or largest value in the batch;
+        - "block": sets a share ``noise_level`` of neighbouring features, one at least,
+          to the mean, in images a box;
+        - "swap": replaces entries by the feature's value in another row, with the
+          chance ``noise_level``: for tables;
+        - a function ``(x, generator) -> x`` of a tensor of rows, which should draw
+          from the ``torch.Generator`` alone. It may change ``x``.
+
+    noise_level : float, default=0.1
+        How much: in units of ``scale_`` for "gaussian" and "uniform", else a share in
+        [0, 1]. With 0.0 nothing is corrupted. Not used by a function.
+
+    emphasis : float, default=0.0
+        By how much less entries count in the loss that were not corrupted [2]_: 0.0
+        counts all alike, 1.0 the corrupted ones alone. It makes no difference with
+        "gaussian" and "uniform", which corrupt every entry.
+""",
+    "<embedding references>": """
+    .. [4] Y. Kim, S. Wiseman, A. Miller, D. Sontag and A. Rush, "Semi-amortized
+       variational autoencoders", ICML 2018.
+    .. [5] T. Sainburg, L. McInnes and T. Gentner, "Parametric UMAP embeddings for
+       representation and semisupervised learning", Neural Computation 33, 2021.
+""",
+    "<network parameters>": """
+    hidden_layer_sizes : int, array-like of int or "auto", default="auto"
+        Widths of the encoder's hidden layers, outermost first; the decoder mirrors
+        them. ``()`` makes encoder and decoder one linear map each; "auto" is one layer
+        of four times the features, but from 128 to 512. In ``UndercompleteAE`` a second
+        one follows, half as wide, for 300 rows or more of less than 512 features, and
+        for ordered codes. Those of ``ConvAE`` follow its convolutions, and "auto" is
+        one of 512.
+
+    activation : str or callable, default="gelu"
+        Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
+        "leaky_relu", "elu", "gelu", "silu", "softplus", or a class such as
+        ``torch.nn.Mish``.
+
+    code_activation : str or callable, default="identity"
+        Activation of the code, from the same list.
+
+    loss : str or callable, default="squared_error"
+        Distance between a row ``x`` and its reconstruction ``x^``, a mean over
+        features:
+
+        - "squared_error": ``(x - x^)^2``;
+        - "absolute_error": ``|x - x^|``;
+        - "gaussian": ``((x - x^)^2 / v + log v) / 2`` with a learnt variance ``v``,
+          ``noise_variance_``;
+        - "bernoulli": ``-x log x^ - (1 - x) log(1 - x^)`` for data in [0, 1];
+        - "poisson": ``x^ - x log x^`` for counts and other values from 0 up;
+        - a function ``(reconstruction, rows) -> Tensor`` such as
+          ``torch.nn.functional.huber_loss``, of which the mean is taken.
+
+        The first three and functions compare rows less ``mean_`` and divided by
+        ``scale_``, "bernoulli" rows as they are; "poisson" leaves a constant out.
+
+    tied_weights : bool, default=False
+        Whether the decoder's weights are the encoder's, transposed. Biases are not.
+
+    init : {"pca", "random"}, default="pca"
+        How training starts:
+
+        - "pca": encoder and decoder are a linear map, which is PCA's and stays so, plus
+          a network, whose answers start at zero; other weights and biases are drawn as
+          torch's are, those of ``ConvAE`` as by "random". Before the first step the
+          autoencoder is PCA.
+          With ``early_stopping`` what is trained is kept only if it explains more of
+          the held-out rows than PCA, by a paired t test at the level 0.025; if not, the
+          weights are PCA's of all rows. So on few rows, where a gain may be luck, PCA
+          mostly stays. Other losses than the squared error see PCA's answer clipped to
+          their domain. ``code_activation`` must be "identity".
+        - "random": networks alone, their weights Glorot-uniform with biases of zero,
+          save the last, with which the first reconstruction lies about the mean.
+""",
+    "<training parameters>": """
+    solver : str or callable, default="adamw"
+        "adam", "adamw", "sgd" (Nesterov momentum 0.9), "rmsprop", "lbfgs" (all rows at
+        once, with a line search, in one thread), or a ``torch.optim`` class.
+
+    learning_rate_init : float, default=0.01
+        Step size at the start. Not used by "lbfgs".
+
+    learning_rate : {"cosine", "constant"}, default="cosine"
+        Whether the step size falls along half a cosine to zero at the end of
+        ``max_iter`` epochs. Callbacks that set it need "constant", which
+        ``partial_fit`` always uses.
+
+    weight_decay : float or "auto", default="auto"
+        Weight of the L2 penalty, half the sum of all squared weights, biases left out;
+        "adamw" decays weights apart from the loss instead. "auto" is 2.0, or 8.0 of
+        ordered codes, over the number of batches in an epoch (in ``partial_fit`` over
+        100) for "adamw", else 0.0; of ``ConvAE`` it is 80.0 over that number, at most
+        0.5. With a class as solver, 0.0 leaves that class's own default.
+
+    batch_size : int or "auto", default="auto"
+        Rows in a minibatch; "auto" makes ten equal ones, or five of ordered codes,
+        but of 32 to 256 rows, 64 of ``ConvAE``: few rows then still make many steps.
+        Not used by "lbfgs".
+
+    max_iter : int or "auto", default="auto"
+        Number of epochs at most; to reach it gives no warning. For "lbfgs" an epoch is
+        an iteration. "auto" makes about 4000 steps, 6000 of ordered codes or 2000 of
+        ``ConvAE``, in 10 to 800 epochs.
+
+    tol : float, default=0.0001
+        Training stops when the loss, or with ``early_stopping`` the unexplained
+        variance, has not fallen by this share of itself in ``n_iter_no_change``
+        epochs.
+
+    n_iter_no_change : int or "auto", default="auto"
+        See ``tol``. "auto" is a quarter of ``max_iter``, at least 10: a curved code
+        often takes long to unfold.
+
+    early_stopping : bool, default=True
+        Whether to hold out a random ``validation_fraction`` of the rows, stop by their
+        explained variance, whatever the loss, less a penalty if there is one, and go
+        back to the weights that were best there. Not used by ``partial_fit``.
+
+    validation_fraction : float, default=0.1
+        Share of the rows to hold out; at least ten rows, or a third where there are
+        fewer than 30.
+
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the weights, ``mean_`` and ``scale_`` of the fit
+        before. Rows that it saw then are no test of it when they are held out now: pass
+        new rows, or the same to a fit with the same ``early_stopping``.
+
+    callbacks : list of skorch callbacks, default=None
+        They may read and change ``net.module_``, ``net.optimizer_``, ``net.history``;
+        ``valid_loss`` there is the unexplained variance. Scoring ones such as
+        ``EpochScoring`` need labels and do not work. Callbacks keep what they learn,
+        and are pickled with the estimator.
+
+    device : str, default="cpu"
+        Where to compute: "cpu", "cuda", "cuda:1", "mps", or "auto" for the first there
+        is of CUDA, MPS and CPU. A fitted model whose device is absent computes on the
+        CPU.
+
+    verbose : bool or int, default=False
+        Whether to print the losses of each epoch.
+
+    random_state : int, RandomState instance or None, default=None
+        Determines weights, held-out rows and the order of the batches. The same number
+        gives the same bits, in any worker of a search too; but steps of more than 5e7
+        operations use all threads, and their number may then change last bits.
+""",
+    "<shared attributes>": """
+    n_components_ : int
+        Width of the code.
+
+    n_iter_ : int
+        Number of epochs trained, those of earlier ``partial_fit`` and warm starts
+        included.
+
+    loss_curve_ : list of float
+        Objective on the training rows, a mean for each epoch, weight decay left out;
+        for "lbfgs" before the step.
+
+    validation_scores_ : list of float or None
+        Explained variance of the held-out rows after each epoch of the last ``fit``,
+        about ``mean_``, corrupted rows where training corrupts; None without
+        ``early_stopping``, and after ``partial_fit``.
+
+    best_score_ : float or None
+        Explained variance of the held-out rows by the weights that are kept: the best
+        of ``validation_scores_`` (where a penalty counts too, or adapts, not always the
+        largest), that of the weights before, or ``pca_score_``. Of an ordered code it
+        is that of the components kept.
+
+    pca_score_ : float or None
+        Explained variance of the held-out rows by PCA of the training rows, at the same
+        width: the PCA that training started from, in an earlier fit maybe. None without
+        ``early_stopping``, after ``partial_fit``, and with ``init="random"``.
+
+    network_ : torch.nn.Module
+        The trained network, on the CPU, with ``encode`` and ``decode``.
+
+    mean_ : ndarray of shape (n_features,)
+        What is subtracted from rows, in their unit.
+
+    scale_ : float
+        What they are divided by then: the root mean squared deviation over all
+        features, in their unit.
+
+    interrupted_ : bool
+        Whether Ctrl-C ended the last training.
+
+    noise_variance_ : float
+        Learnt variance of features about their reconstruction, in the squared unit of
+        the data; of ordered codes that of the rows behind
+        ``explained_variance_ratio_``. Only with ``loss="gaussian"``.
+
+    device_ : str
+        Where the network was trained.
+
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen in ``fit``. Only if ``X`` has feature names that are all
+        strings.
+""",
+}

@@ -1,0 +1,55 @@
+"""What autoencoders share whose codes may keep neighbours, and may be refined."""
+
+from typing import Any, ClassVar
+
+from sklearn.utils._param_validation import validate_parameter_constraints
+
+from .._objectives.objective import Objective
+from .._rows.checks import COUNT, NONNEGATIVE, POSITIVE_INTEGER
+from .._training.solvers import is_full_batch
+from .base import BaseAutoencoder
+from .parameters import SharedParameters, autoencoder
+
+
+@autoencoder
+class EmbeddingAutoencoder(BaseAutoencoder):
+    """Adds an attraction of neighbours to any objective."""
+
+    neighbor_weight: float = 0.0
+    n_neighbors: int = 15
+    transform_max_iter: int = 0
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **SharedParameters._parameter_constraints,
+        "neighbor_weight": [NONNEGATIVE],
+        "n_neighbors": [POSITIVE_INTEGER],
+        "transform_max_iter": [COUNT],
+    }
+
+    def _train(self, X: Any, partial: bool) -> Any:
+        if is_full_batch(self.solver) and self.neighbor_weight:
+            raise ValueError(
+                f"solver={self.solver!r} needs an objective without chance, but "
+                f"neighbor_weight={self.neighbor_weight} draws neighbours anew at each "
+                "step: use solver='adamw', or neighbor_weight=0.0."
+            )
+        return super()._train(X, partial)
+
+    def _objective(self) -> Objective:
+        return self._attracting(super()._objective())
+
+    def _attracting(self, objective: Objective) -> Objective:
+        objective.neighbor_weight = self.neighbor_weight
+        # The error of the reconstruction does not tell what neighbours gain.
+        objective.is_moving = bool(self.neighbor_weight)
+        return objective
+
+    def _n_neighbors(self) -> int:
+        return self.n_neighbors if self.neighbor_weight else 0
+
+    def _n_refinements(self) -> int:
+        # It may be set after fit, which checks parameters.
+        given = {"transform_max_iter": self.transform_max_iter}
+        name = type(self).__name__
+        validate_parameter_constraints({n: [COUNT] for n in given}, given, name)
+        return int(self.transform_max_iter)

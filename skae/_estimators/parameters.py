@@ -1,0 +1,91 @@
+"""The parameters that all autoencoders share: fields, constraints, documentation."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, fields
+from typing import Any, ClassVar, TypeVar, dataclass_transform
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+
+from .._networks.activations import ACTIVATIONS
+from .._objectives.losses import LOSSES
+from .._rows.checks import FRACTION, NONNEGATIVE, POSITIVE, POSITIVE_INTEGER, names
+from .._training.solvers import SOLVERS
+from .documentation import DOCUMENTATION
+
+T = TypeVar("T", bound=type)
+
+
+@dataclass(eq=False, repr=False)
+class SharedParameters(BaseEstimator):
+    """Fields here are parameters of every autoencoder."""
+
+    n_components: int | float | None = 2
+    _: KW_ONLY
+    hidden_layer_sizes: int | Sequence[int] | str = "auto"
+    activation: str | Callable[[], nn.Module] = "gelu"
+    code_activation: str | Callable[[], nn.Module] = "identity"
+    loss: str | Callable[[Tensor, Tensor], Tensor] = "squared_error"
+    tied_weights: bool = False
+    init: str = "pca"
+    solver: str | Callable[..., torch.optim.Optimizer] = "adamw"
+    learning_rate_init: float = 0.01
+    learning_rate: str = "cosine"
+    weight_decay: float | str = "auto"
+    batch_size: int | str = "auto"
+    max_iter: int | str = "auto"
+    tol: float = 1e-4
+    n_iter_no_change: int | str = "auto"
+    early_stopping: bool = True
+    validation_fraction: float = 0.1
+    warm_start: bool = False
+    callbacks: list[Any] | None = None
+    device: str = "cpu"
+    verbose: bool | int = False
+    random_state: int | np.random.RandomState | None = None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "n_components": [POSITIVE_INTEGER, None],
+        "hidden_layer_sizes": [names({"auto"}), "array-like", POSITIVE_INTEGER],
+        "activation": [names(ACTIVATIONS), callable],
+        "code_activation": [names(ACTIVATIONS), callable],
+        "loss": [names(LOSSES), callable],
+        "tied_weights": ["boolean"],
+        "init": [names({"pca", "random"})],
+        "solver": [names(SOLVERS), callable],
+        "learning_rate_init": [POSITIVE],
+        "learning_rate": [names({"constant", "cosine"})],
+        "weight_decay": [names({"auto"}), NONNEGATIVE],
+        "batch_size": [names({"auto"}), POSITIVE_INTEGER],
+        "max_iter": [names({"auto"}), POSITIVE_INTEGER],
+        "tol": [NONNEGATIVE],
+        "n_iter_no_change": [names({"auto"}), POSITIVE_INTEGER],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [FRACTION],
+        "warm_start": ["boolean"],
+        "callbacks": [list, None],
+        "device": [str],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+
+@dataclass_transform(kw_only_default=True)
+def autoencoder(cls: T) -> T:
+    """Make fields parameters, and put the shared documentation where it is marked."""
+    make: Callable[[T], Any] = dataclass(eq=False, repr=False, kw_only=True)
+    cls, doc = make(cls), cls.__doc__ or ""
+    for marker, text in DOCUMENTATION.items():
+        doc = doc.replace(marker, text.strip())
+    for field in fields(cls):
+        shown = (
+            f'"{field.default}"' if isinstance(field.default, str) else field.default
+        )
+        doc = re.sub(rf"(\n    {field.name} : .*, default=).*", rf"\g<1>{shown}", doc)
+    cls.__doc__ = doc
+    # Pickles and reprs name the public path, which stays when files move.
+    cls.__module__ = __name__.partition(".")[0]
+    return cls

@@ -1,0 +1,1 @@
+"""Where and how torch computes: devices, threads, and who called."""

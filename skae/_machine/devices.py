@@ -1,0 +1,81 @@
+"""Where and how torch computes: devices, settings, generators."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .threads import available_threads, limited_threads
+
+
+def resolve_device(device: str) -> torch.device:
+    """Turn a device's name into a device that this machine has."""
+    available = ["cpu"]
+    if torch.backends.mps.is_available():
+        available.insert(0, "mps")
+    available[:0] = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if device == "auto":
+        return torch.device(available[0])
+    name = "cuda:0" if device == "cuda" else device
+    if name not in available:
+        raise ValueError(
+            f"device={device!r} is not available: this machine has {available}; "
+            "device='auto' takes the first."
+        )
+    return torch.device(name)
+
+
+def place(rows: Any, device: torch.device) -> Any:
+    """Move rows to the device for good, if they take at most half its free memory.
+
+    What stays behind is sent batch by batch.
+    """
+    if device.type == "cpu":
+        return rows
+    if device.type != "cuda":
+        return rows.to(device) if isinstance(rows, Tensor) else rows
+    fits = rows.nbytes <= torch.cuda.mem_get_info(device)[0] / 2
+    return rows.to(device) if fits else rows
+
+
+def to_arrays(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn named tensors into arrays; what is no tensor stays as it is."""
+    return {
+        name: value.cpu().numpy().copy() if isinstance(value, Tensor) else value
+        for name, value in tensors.items()
+    }
+
+
+def to_tensors(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Undo ``to_arrays``."""
+    return {
+        name: torch.tensor(value, device="cpu")
+        if isinstance(value, np.ndarray)
+        else value
+        for name, value in arrays.items()
+    }
+
+
+@contextmanager
+def own_settings(device: torch.device, *, grad: bool) -> Iterator[None]:
+    """Compute in float32, with gradients or without, whatever surrounds the call."""
+    with (
+        limited_threads(available_threads()),
+        torch.inference_mode(False),
+        torch.set_grad_enabled(grad),
+        torch.autocast(device.type, enabled=False),
+    ):
+        yield
+
+
+@contextmanager
+def seeded(generator: torch.Generator, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators from ours, and put them back."""
+    devices = [device] if device.type == "cuda" else []
+    seed = torch.randint(2**62, (), generator=generator, device="cpu")
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(int(seed))
+        yield

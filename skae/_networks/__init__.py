@@ -1,0 +1,1 @@
+"""Networks, the terms ``encode`` and ``decode`` of the objective."""

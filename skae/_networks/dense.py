@@ -1,0 +1,120 @@
+"""Fully connected networks."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .activations import make_activation
+from .network import Network
+from .prefix import prefix_widths
+from .weights import draw_weights, linear
+
+
+def draw_evenly(module: nn.Module, generator: torch.Generator) -> None:
+    """Draw weights and biases evenly up to ``1 / sqrt(n_inputs)``, as torch does."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | TiedLinear):
+            bound = layer.weight.shape[1] ** -0.5
+            if isinstance(layer, nn.Linear):
+                layer.weight.uniform_(-bound, bound, generator=generator)
+            layer.bias.uniform_(-bound, bound, generator=generator)
+
+
+class TiedLinear(nn.Module):
+    """Linear map ``x W + b`` that borrows ``W`` from the map ``x W.T + c``.
+
+    Of shorter rows ``x`` the first rows of ``W`` are used.
+    """
+
+    def __init__(self, source: nn.Linear) -> None:
+        super().__init__()
+        # A list keeps the borrowed map out of parameters() and state_dict().
+        self._source = [source]
+        self.bias = nn.Parameter(torch.empty(source.in_features, device="cpu"))
+
+    @property
+    def weight(self) -> Tensor:
+        return self._source[0].weight.T
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight[:, : x.shape[1]], self.bias)
+
+
+class Dense(Network):
+    """Fully connected encoder, and a decoder that mirrors it.
+
+    ``sizes`` are the widths from the input to the code, both included. An ``ordered``
+    code has a decoder for each of the :func:`prefix_widths`: one for all of them would
+    answer with whatever it makes of missing components.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activation: str | Callable[[], nn.Module] = "relu",
+        code_activation: str | Callable[[], nn.Module] = "identity",
+        tied_weights: bool = False,
+        ordered: bool = False,
+    ) -> None:
+        super().__init__()
+        self.n_values = max(sizes[0], 2 * max(sizes[1:]))
+        maps = [linear(a, b) for a, b in pairwise(sizes)]
+        self.encoder = _alternate(maps, activation)
+        if code_activation != "identity":
+            self.encoder.append(make_activation(code_activation))
+        self.widths = prefix_widths(sizes[-1]) if ordered else [sizes[-1]]
+        self.decoders = nn.ModuleList()
+        for width in self.widths:
+            mirrored = [
+                TiedLinear(m) if tied_weights else linear(m.out_features, m.in_features)
+                for m in reversed(maps)
+            ]
+            if not tied_weights:
+                mirrored[0] = linear(width, maps[-1].in_features)
+            self.decoders.append(_alternate(mirrored, activation))
+        # Whatever torch's default is, and activations may have weights too.
+        self.to("cpu", torch.float32)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.encoder(x)
+
+    def decode(self, code: Tensor) -> Tensor:
+        return self.decoders[self.widths.index(code.shape[1])](code)
+
+    def decoder_weights(self) -> list[Tensor]:
+        """Return the matrices of the whole code's decoder, the code's own first."""
+        maps = cast(nn.Sequential, self.decoders[-1])
+        return [m.weight for m in maps if isinstance(m, nn.Linear | TiedLinear)]
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
+        """Draw Glorot-uniform weights; biases are zero, save the last."""
+        draw_weights(self, generator)
+        for decoder in self.decoders:
+            cast(Tensor, cast(nn.Sequential, decoder)[-1].bias).copy_(output)
+
+    @torch.no_grad()
+    def silence(self) -> None:
+        for half in (self.encoder, *self.decoders):
+            maps = [m for m in half if isinstance(m, nn.Linear | TiedLinear)]
+            cast(Tensor, maps[-1].bias).zero_()
+            if isinstance(maps[-1], nn.Linear):
+                maps[-1].weight.zero_()
+        # A tied decoder ignores its code too, but may answer a constant.
+        for width, decoder in zip(self.widths, self.decoders, strict=True):
+            last = cast(Tensor, cast(nn.Sequential, decoder)[-1].bias)
+            last.sub_(self.decode(last.new_zeros(1, width))[0])
+
+
+def _alternate(
+    maps: Sequence[nn.Module], activation: str | Callable[[], nn.Module]
+) -> nn.Sequential:
+    """Chain maps with an activation between each two."""
+    layers: list[nn.Module] = [maps[0]]
+    for following in maps[1:]:
+        layers += [make_activation(activation), following]
+    return nn.Sequential(*layers)

@@ -1,0 +1,183 @@
+"""Sparse codes: layers that keep few entries."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from .activations import make_activation
+from .dense import Dense
+
+# Entries that top-k trains at first beyond its own number, as a share of that.
+ANNEALING = 3.0
+# Share of the way that a threshold goes in a step to what the batch shows.
+MOMENTUM = 0.05
+# Thresholds of jump ReLUs at the start: what a unit of no use would add, and no more.
+THRESHOLD = 0.1
+# Width of the band above a threshold that tells how many entries it would cut off, on
+# the logarithmic scale on which the threshold moves.
+BAND = 0.5
+#: Sparsities, and the activation that each has by default.
+SPARSITIES = {
+    "l1": "relu",
+    "kl": "logistic",
+    "top_k": "identity",
+    "batch_top_k": "relu",
+    "jump_relu": "identity",
+}
+#: Those that keep ``k`` entries, and have no penalty.
+COUNTED = ("top_k", "batch_top_k")
+
+
+def _filled(shape: tuple[int, ...], value: float) -> Tensor:
+    """Return a tensor of one value, whatever torch's defaults are."""
+    return torch.full(shape, value, dtype=torch.float32, device="cpu")
+
+
+class TopK(nn.Module):
+    """Keep the ``k`` largest entries of a row, and to encode ``support`` times as many.
+
+    In the first half of training their number falls to ``k``, so that all units get to
+    learn (Makhzani and Frey, 2013).
+    """
+
+    def __init__(self, n_components: int, k: int, support: float) -> None:
+        super().__init__()
+        self.n_components, self.k, self.n_trained = n_components, k, k
+        self.support(support)
+
+    def support(self, factor: float) -> None:
+        """Keep so many times ``k`` entries to encode."""
+        self.n_kept = min(self.n_components, round(factor * self.k))
+
+    def advance(self, share: float) -> None:
+        """Choose how many to train by the share of training that is done."""
+        surplus = ANNEALING * max(0.0, 1 - 2 * share)
+        self.n_trained = min(self.n_components, round((1 + surplus) * self.k))
+
+    def forward(self, x: Tensor) -> Tensor:
+        n_kept = self.n_trained if self.training else self.n_kept
+        values, index = x.topk(n_kept, dim=1, sorted=False)
+        return torch.zeros_like(x).scatter(1, index, values)
+
+
+class BatchTopK(nn.Module):
+    """Keep the largest entries of a batch, ``k`` a row in the mean.
+
+    To encode, keep what exceeds ``threshold``, the running mean of the least entry that
+    was kept (Bussmann, Leask and Nanda, 2024).
+    """
+
+    threshold: Tensor
+
+    def __init__(self, n_components: int, k: int) -> None:
+        super().__init__()
+        self.k = k
+        self.register_buffer("threshold", _filled((), 0.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x * (x >= self.threshold)
+        values, index = x.flatten().topk(self.k * len(x), sorted=False)
+        with torch.no_grad():
+            share = torch.where(self.threshold > 0, MOMENTUM, 1.0)
+            self.threshold.lerp_(values.min(), share)
+        return torch.zeros_like(x).flatten().scatter(0, index, values).view_as(x)
+
+
+class Step(torch.autograd.Function):
+    """Whether entries exceed ``exp(log_threshold)``, which has a slope.
+
+    It is estimated from the entries in the band from ``low`` to ``high`` about the
+    threshold, on the logarithmic scale.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, log_threshold: Tensor, low: float, high: float
+    ) -> Tensor:
+        near = (x > (log_threshold + low).exp()) & (x < (log_threshold + high).exp())
+        ctx.save_for_backward(near / (high - low))
+        return (x > log_threshold.exp()).to(x)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        (density,) = ctx.saved_tensors
+        return torch.zeros_like(density), -(slopes[0] * density).sum(0), None, None
+
+
+step = cast(Callable[[Tensor, Tensor, float, float], Tensor], Step.apply)
+
+
+class JumpReLU(nn.Module):
+    """Keep entries above a learnt threshold of their unit, as they are.
+
+    Rajamanoharan et al. (2024).
+    """
+
+    def __init__(self, n_components: int) -> None:
+        super().__init__()
+        start = _filled((n_components,), math.log(THRESHOLD))
+        self.log_threshold = nn.Parameter(start)
+
+    def active(self, code: Tensor) -> Tensor:
+        """Return which entries are active; a code has none below the threshold."""
+        return step(code, self.log_threshold, 0.0, BAND)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Entries just below tell what a lower threshold would gain.
+        return x.relu() * step(x, self.log_threshold, -BAND, BAND)
+
+
+class SparseDense(Dense):
+    """Fully connected autoencoder with a layer that makes its code sparse."""
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        code_activation: Any,
+        sparsity: str,
+        k: int,
+        support: float,
+        **options: Any,
+    ) -> None:
+        super().__init__(sizes, **options)
+        layers: dict[str, Callable[[], nn.Module]] = {
+            "top_k": lambda: TopK(sizes[-1], k, support),
+            "batch_top_k": lambda: BatchTopK(sizes[-1], k),
+            "jump_relu": lambda: JumpReLU(sizes[-1]),
+        }
+        self.sparsify = nn.Sequential(make_activation(code_activation))
+        if sparsity in layers:
+            self.sparsify.append(layers[sparsity]())
+        self.to("cpu", torch.float32)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.sparsify(self.encoder(x))
+
+    def support(self, factor: float) -> None:
+        """Let a top-k code have so many times the entries that are trained."""
+        if isinstance(layer := self.sparsify[-1], TopK):
+            layer.support(factor)
+
+    def column_norms(self) -> Tensor:
+        """Return how far a unit's entry moves the output, for each unit.
+
+        It is the norm of a column of the decoder's first map. Later maps stretch it by
+        their norm, so that no part of the decoder can make up for a small code.
+        """
+        first, *later = self.decoder_weights()
+        stretch = math.prod(w.norm() / w.shape[1] ** 0.5 for w in later)
+        return first.norm(dim=0) * stretch
+
+    @torch.no_grad()
+    def normalise(self) -> None:
+        """Give the decoder's columns unit norm, and the code what they had."""
+        first = self.decoder_weights()[0]
+        norms = first.norm(dim=0).clamp(min=1e-12)
+        last = cast(nn.Linear, self.encoder[-1])
+        last.weight.mul_(norms[:, None])
+        last.bias.mul_(norms)
+        first.div_(norms)

@@ -1,0 +1,27 @@
+"""Weights: built without a draw, and drawn from a generator."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def without_weights(module: Callable[..., nn.Module], *args: Any, **kwargs: Any) -> Any:
+    """Build a module without drawing from torch's global generator."""
+    skip_init: Callable[..., Any] = nn.utils.skip_init
+    return skip_init(module, *args, device="cpu", **kwargs)
+
+
+def linear(n_inputs: int, n_outputs: int) -> nn.Linear:
+    """Build a linear map, its weights not yet set."""
+    return without_weights(nn.Linear, n_inputs, n_outputs)
+
+
+def draw_weights(module: nn.Module, generator: torch.Generator) -> None:
+    """Draw Glorot-uniform weights, and set biases to zero."""
+    for name, parameter in module.named_parameters():
+        if name.endswith("weight") and parameter.ndim > 1:
+            nn.init.xavier_uniform_(parameter, generator=generator)
+        elif name.endswith("bias"):
+            parameter.zero_()

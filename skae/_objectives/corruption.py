@@ -1,0 +1,152 @@
+"""Corruptions ``(x, generator) -> x``: all chance comes from the generator.
+
+Rows are standardised: zero is the mean of a feature, one the root mean squared
+deviation over all features.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+# Rows that one row gets values from: to draw one for each of many features takes long.
+N_DONORS = 32
+Corruption = Callable[[Tensor, torch.Generator], Tensor]
+
+
+def gaussian(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
+    """Add normal noise of standard deviation ``level``."""
+    noise = torch.randn(x.shape, generator=generator, device=generator.device)
+    return torch.add(x, noise.to(x), alpha=level)
+
+
+def uniform(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
+    """Add noise drawn evenly from ``-level`` to ``level``."""
+    noise = torch.rand(x.shape, generator=generator, device=generator.device)
+    return torch.add(x, noise.mul_(2).sub_(1).to(x), alpha=level)
+
+
+def masking(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
+    """Set each entry to zero, the mean of centred data, with chance ``level``."""
+    (hits,) = _hits(x, generator, level)
+    return _replace(x, hits, 0.0)
+
+
+def salt_and_pepper(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
+    """Set each entry, with chance ``level``, to the batch's least or largest value."""
+    hits, half = _hits(x, generator, level, level / 2)
+    least, largest = x.aminmax()
+    return _replace(x, hits, largest).add_(half * (least - largest))
+
+
+def block(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
+    """Set a share ``level`` of neighbours to zero, anywhere in a row.
+
+    The features of flat rows are a ring, so that each is hit with the same chance. Of
+    images (n, channels, ...sizes) it is a box inside, in all channels.
+    """
+    is_flat = x.ndim == 2
+    sizes = x.shape[1:] if is_flat else x.shape[2:]
+    hits = torch.ones((), dtype=torch.bool, device=x.device)
+    for axis, size in enumerate(sizes):
+        length = max(1, round(level ** (1 / len(sizes)) * size)) if level else 0
+        n_starts = size if is_flat else size - length + 1
+        first = _draw(n_starts, (len(x), 1), generator).to(x.device)
+        place, last = torch.arange(size, device=x.device), first + length
+        along = (place >= first) & (place < last) | (place < last - size)
+        shape = [len(x), *(1 for _ in x.shape[1:])]
+        shape[x.ndim - len(sizes) + axis] = size
+        hits = hits & along.view(shape)
+    return _replace(x, hits, 0.0)
+
+
+def swap(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
+    """Replace entries, with chance ``level``, by the feature's value in another row.
+
+    The other row is so many rows on, by a number drawn for each feature or, of more
+    features than 32, for so many groups of neighbours: batches are shuffled.
+    """
+    n_rows, twice = len(x), torch.cat([x, x]).flatten(1)
+    groups = twice.tensor_split(min(N_DONORS, twice.shape[1]), dim=1)
+    ahead = _draw(n_rows, (len(groups),), generator).tolist()
+    other = [group[n : n + n_rows] for n, group in zip(ahead, groups, strict=True)]
+    (hits,) = _hits(x, generator, level)
+    return _replace(x, hits, torch.cat(other, dim=1).view_as(x))
+
+
+def _replace(x: Tensor, hits: Tensor, values: Tensor | float) -> Tensor:
+    """Do what ``torch.where`` does, in half of its time."""
+    kept = x * ~hits
+    return kept if isinstance(values, float) and not values else kept + hits * values
+
+
+def _draw(n: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    return torch.randint(n, shape, generator=generator, device=generator.device)
+
+
+def _hits(x: Tensor, generator: torch.Generator, *chances: float) -> list[Tensor]:
+    """Return which entries are hit with each chance; a lesser one hits a part of them.
+
+    Sixteen random bits an entry take a third of the time of a random number.
+    """
+    n_words = -(-x.numel() // 4)
+    words = torch.empty(n_words, dtype=torch.int64, device=generator.device)
+    words.random_(torch.iinfo(torch.int64).min, None, generator=generator)
+    bits = words.view(torch.int16)[: x.numel()].view(x.shape).to(x.device, torch.int32)
+    return [bits < round(chance * 2**16) - 2**15 for chance in chances]
+
+
+NOISES: dict[str, Callable[..., Tensor]] = {
+    "gaussian": gaussian,
+    "uniform": uniform,
+    "masking": masking,
+    "salt_and_pepper": salt_and_pepper,
+    "block": block,
+    "swap": swap,
+}
+#: Those whose level is a chance or a share.
+SHARES = {"masking", "salt_and_pepper", "block", "swap"}
+
+
+def make_corruption(noise: str | Corruption, level: float) -> Corruption | None:
+    """Return a corruption by name, or the user's own; None if it does nothing."""
+    if not isinstance(noise, str):
+        return partial(_checked, noise=noise)
+    return partial(NOISES[noise], level=level) if level else None
+
+
+def of_images(
+    x: Tensor,
+    generator: torch.Generator,
+    *,
+    corrupt: Corruption,
+    shape: tuple[int, ...],
+) -> Tensor:
+    """Corrupt flat rows as the images (channels, ...sizes) that they are."""
+    return corrupt(x.view(-1, *shape), generator).flatten(1)
+
+
+def _checked(x: Tensor, generator: torch.Generator, *, noise: Corruption) -> Tensor:
+    """Return what the user's function makes of a copy of the rows."""
+    try:
+        seen, reason = noise(x.clone(), generator), ""
+    except Exception as error:
+        raise TypeError(_what_noise_is(noise, f"it raised {error!r}")) from error
+    if not isinstance(seen, Tensor):
+        reason = f"it gave {seen!r}"
+    elif seen.shape != x.shape:
+        reason = f"it gave the shape {tuple(seen.shape)} for {tuple(x.shape)}"
+    elif not seen.isfinite().all():
+        reason = "it gave NaN or infinite values"
+    if reason:
+        raise TypeError(_what_noise_is(noise, reason))
+    return seen.to(x)
+
+
+def _what_noise_is(noise: Corruption, reason: str) -> str:
+    return (
+        f"noise={noise!r} must make, of a tensor of rows and a torch.Generator, finite "
+        f"rows of the same shape; {reason}. Use one of {sorted(NOISES)} or a function "
+        "such as lambda x, generator: x + torch.randn(x.shape, generator=generator)."
+    )

@@ -1,0 +1,41 @@
+"""The objective of corrupted rows, and of rows with gaps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .losses import Loss
+from .objective import Objective
+
+
+class DenoisingObjective(Objective):
+    """The loss of corrupted rows, whose entries need not count alike.
+
+    Entries that the corruption left as they were count ``1 - emphasis`` (Vincent et
+    al., 2010), missing ones nothing: the network sees zero there, the mean.
+    """
+
+    def __init__(
+        self,
+        loss: Loss,
+        corrupt: Callable[[Tensor, torch.Generator], Tensor] | None,
+        emphasis: float = 0.0,
+        has_gaps: bool = False,
+    ) -> None:
+        super().__init__(loss, corrupt=corrupt)
+        self.emphasis, self.has_gaps = emphasis, has_gaps
+
+    def see(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        return super().see(x.nan_to_num() if self.has_gaps else x, generator)
+
+    def entry_weights(self, x: Tensor, seen: Tensor) -> Tensor | None:
+        if not (self.emphasis or self.has_gaps):
+            return None
+        weights = torch.where(seen == x, 1 - self.emphasis, 1.0)
+        return torch.where(x.isnan(), 0.0, weights)
+
+    def compare(self, network: Any, code: Tensor, x: Tensor, seen: Tensor) -> Tensor:
+        x, weights = x.nan_to_num() if self.has_gaps else x, self.entry_weights(x, seen)
+        return self.loss(network.decode(code), x, weights)

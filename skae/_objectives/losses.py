@@ -1,0 +1,177 @@
+"""Losses: ``loss(x_i, decode(z_i))``."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .._networks.links import Link, Log, Logit, excess, log_ratio
+
+
+class Loss(nn.Module):
+    """Mean over rows and features of a distance between ``output`` and ``x``.
+
+    Averaging over features too keeps the loss, and so the meaning of a penalty's
+    weight, the same at any width. Rows ``x`` are standardised: less ``mean``, and
+    divided by ``scale``. ``output`` is the decoder's answer, which ``link`` leads to
+    from the reconstruction of ``x``. With ``weights``, one for each entry, the mean is
+    weighted.
+    """
+
+    link_class: ClassVar[type[Link]] = Link
+
+    def __init__(self, mean: np.ndarray, scale: float) -> None:
+        super().__init__()
+        self.link = self.link_class(mean, scale)
+
+    def forward(
+        self, output: Tensor, x: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
+        if weights is None:
+            return self.distance(output, x, "mean")
+        distances = self.distance(output, x, "none")
+        return (weights * distances).sum() / weights.sum().clamp(min=1e-6)
+
+    def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
+        """Return the distance of each entry ("none"), or their mean ("mean")."""
+        raise NotImplementedError
+
+    def first_output(self) -> Tensor:
+        """Return the output whose reconstruction is the mean."""
+        return self.link(torch.zeros_like(self.link.mean))
+
+
+class SquaredError(Loss):
+    """``(x - output)^2``."""
+
+    def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
+        return F.mse_loss(output, x, reduction=reduction)
+
+
+class AbsoluteError(Loss):
+    """``|x - output|``."""
+
+    def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
+        return F.l1_loss(output, x, reduction=reduction)
+
+
+class Gaussian(Loss):
+    """Negative log-likelihood, less a constant, with one learned variance ``v``.
+
+    ``((x - output)^2 / v + log v) / 2`` (Rybkin, Daniilidis and Levine, 2021). A
+    variance for each feature would reward the exact copy of a few features above all
+    else. ``v`` is above 1e-6, or a perfect fit would send the loss to minus infinity.
+    """
+
+    def __init__(self, mean: np.ndarray, scale: float) -> None:
+        super().__init__(mean, scale)
+        log_variance = torch.zeros((), dtype=torch.float32, device="cpu")
+        self.log_variance = nn.Parameter(log_variance)
+
+    def variance(self) -> Tensor:
+        return torch.exp(self.log_variance) + 1e-6
+
+    def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
+        variance = self.variance()
+        squares = F.mse_loss(output, x, reduction=reduction)
+        return (squares / variance + variance.log()) / 2
+
+
+class Bernoulli(Loss):
+    """Log-loss of probabilities: ``-t log p - (1 - t) log(1 - p)``, output logit p.
+
+    ``t`` is ``x`` in the data's own units.
+    """
+
+    link_class = Logit
+
+    def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
+        target = x * self.link.scale + self.link.mean
+        return F.binary_cross_entropy_with_logits(output, target, reduction=reduction)
+
+
+class Poisson(Loss):
+    """Negative log-likelihood of counts: ``rate - t log rate``, less a constant.
+
+    ``t`` is the count over the mean of all counts, and ``rate = mean exp(s output)``,
+    where ``s`` is the spread of ``t``: so neither the unit of the counts nor a large
+    level matters. The loss is divided by ``s^2``, and zero at the mean.
+    """
+
+    link_class = Log
+
+    def __init__(self, mean: np.ndarray, scale: float) -> None:
+        level = mean.mean() or 1.0
+        super().__init__(mean / level, float(scale / level))
+
+    def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
+        value = self.link.scale * output
+        target = x * self.link.scale + self.link.mean
+        deviance = self.link.mean * excess(value) - target * log_ratio(value)
+        deviance = deviance if reduction == "none" else deviance.mean()
+        return deviance / self.link.scale**2
+
+
+class CallableLoss(Loss):
+    """Mean of a function of reconstruction and rows."""
+
+    def __init__(
+        self,
+        mean: np.ndarray,
+        scale: float,
+        function: Callable[[Tensor, Tensor], Tensor],
+    ) -> None:
+        super().__init__(mean, scale)
+        self.function = function
+
+    def forward(
+        self, output: Tensor, x: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
+        if weights is None:
+            return self.function(output, x).mean()
+        # The function may take a mean: it is asked about entries that count alike.
+        groups = [(w, weights == w) for w in set(weights.flatten().tolist()) if w > 0]
+        total = sum(
+            w * hits.sum() * self.function(output[hits], x[hits]).mean()
+            for w, hits in groups
+        )
+        return total / weights.sum().clamp(min=1e-6)
+
+
+LOSSES: dict[str, type[Loss]] = {
+    "squared_error": SquaredError,
+    "absolute_error": AbsoluteError,
+    "gaussian": Gaussian,
+    "bernoulli": Bernoulli,
+    "poisson": Poisson,
+}
+
+
+def make_loss(
+    loss: str | Callable[[Tensor, Tensor], Tensor], mean: np.ndarray, scale: float
+) -> Loss:
+    """Build a loss from its name or from ``function(reconstruction, rows)``."""
+    if isinstance(loss, str):
+        return LOSSES[loss](mean, scale)
+    return CallableLoss(mean, scale, loss)
+
+
+def try_out(loss: str | Callable[[Tensor, Tensor], Tensor], n_features: int) -> None:
+    """Raise if a function is no loss of two tensors."""
+    if isinstance(loss, str):
+        return
+    rows = torch.ones(2, n_features, dtype=torch.float32, device="cpu")
+    value, reason = None, ""
+    try:
+        value = loss(rows.clone().requires_grad_(), rows)
+    except Exception as error:
+        reason = f" ({error})"
+    if not (isinstance(value, Tensor) and value.requires_grad):
+        raise TypeError(
+            f"loss={loss!r} must make a differentiable tensor of two tensors, "
+            f"reconstruction and rows; it gave {value!r}{reason}. Use a function such "
+            f"as torch.nn.functional.huber_loss or one of {sorted(LOSSES)}."
+        )

@@ -1,0 +1,74 @@
+"""Objectives: ``mean_i loss(x_i, decode(encode(corrupt(x_i)))) + alpha * penalty``."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .losses import Loss
+from .neighbors import attraction
+
+#: ``(network, rows as the network sees them, generator) -> (code, price)``.
+Penalty = Callable[[Any, Tensor, torch.Generator], tuple[Tensor, Tensor]]
+
+
+class Objective(nn.Module):
+    """What is minimised: a loss, and what a regularised autoencoder adds to it."""
+
+    #: Whether it changes as it is minimised, so that the last weights are the best.
+    is_moving = False
+    #: Weight of what keeps neighbours together, in batches of pairs.
+    neighbor_weight = 0.0
+
+    def __init__(
+        self,
+        loss: Loss,
+        corrupt: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+        penalty: Penalty | None = None,
+        alpha: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.loss = loss
+        self.corrupt = corrupt
+        self.penalty = penalty
+        self.alpha = alpha
+
+    def forward(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
+        seen = self.see(x, generator)
+        code, price = self.encode(network, seen, generator)
+        loss = self.compare(network, code, x, seen)
+        # A kernel for adding nothing would show in the time of a small network.
+        if self.penalty is not None:
+            loss = loss + price
+        if self.neighbor_weight:
+            loss = loss + self.neighbor_weight * attraction(code)
+        return loss
+
+    def see(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Return rows as the network sees them."""
+        return x if self.corrupt is None else self.corrupt(x, generator)
+
+    def encode(
+        self, network: Any, seen: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Any]:
+        """Return codes, and the penalty with its weight."""
+        if self.penalty is None:
+            return network.encode(seen), 0.0
+        code, price = self.penalty(network, seen, generator)
+        return code, self.penalty_weight() * price
+
+    def penalty_weight(self) -> Any:
+        """Return the penalty's weight."""
+        return self.alpha
+
+    def advance(self, network: Any, share: float) -> None:
+        """Do what is due when a share of the training is done."""
+
+    def entry_weights(self, x: Tensor, seen: Tensor) -> Tensor | None:
+        """Return what each entry counts; None if all count alike."""
+        return None
+
+    def compare(self, network: Any, code: Tensor, x: Tensor, seen: Tensor) -> Tensor:
+        """Return the loss of the decoded code."""
+        return self.loss.forward(network.decode(code), x)

@@ -1,0 +1,133 @@
+"""Sparse codes: penalties, and units that stay silent."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .._networks.sparse import TopK, _filled
+from .losses import Loss
+from .objective import Objective, Penalty
+
+# Steps without being active after which a unit is helped.
+N_SILENT_STEPS = 100
+# What reviving counts beside the loss (Gao et al., 2024).
+REVIVAL_WEIGHT = 1 / 32
+# Rows over which a mean activation is followed: a batch's own is biased.
+KL_WINDOW = 1024
+# Growth of alpha in a step where twice as many entries are active as wanted.
+ADAPTATION = 0.005
+
+
+def l1(network: Any, seen: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Price codes by their L1 norm, in the scale of a standardised row.
+
+    An entry counts as much as it moves the output: a small code with large weights in
+    the decoder is no cheaper.
+    """
+    code = network.encode(seen)
+    price = (code.abs() @ network.column_norms()).mean()
+    return code, price / seen[0].numel() ** 0.5
+
+
+def active_share(
+    network: Any, seen: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Price codes of jump ReLUs by the share of entries that are not zero."""
+    code = network.encode(seen)
+    return code, network.sparsify[-1].active(code).mean()
+
+
+class KL(nn.Module):
+    """Price codes by the divergence of the units' mean activations from a target.
+
+    ``mean_j t log(t / r_j) + (1 - t) log((1 - t) / (1 - r_j))`` (Ng, 2011), where the
+    mean ``r_j`` runs over the last ``window`` rows; 0 is the batch alone.
+    """
+
+    means: Tensor
+
+    def __init__(self, n_components: int, target: float, window: int) -> None:
+        super().__init__()
+        self.target, self.window = target, window
+        self.register_buffer("means", _filled((n_components,), -1.0))
+
+    def forward(
+        self, network: Any, seen: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        code = network.encode(seen)
+        return code, self.divergence(self._rates(code))
+
+    def divergence(self, rates: Tensor) -> Tensor:
+        rates = rates.clamp(1e-6, 1 - 1e-6)
+        on = self.target * (self.target / rates).log()
+        off = (1 - self.target) * ((1 - self.target) / (1 - rates)).log()
+        return (on + off).mean()
+
+    def _rates(self, code: Tensor) -> Tensor:
+        rates = code.mean(0)
+        if not (self.training and self.window):
+            return rates
+        share = min(1.0, len(code) / self.window)
+        weight = torch.where(self.means < 0, 1.0, share)
+        self.means.lerp_(rates.detach(), weight)
+        # The value of the running mean, with the slope of the batch's.
+        return rates + (self.means - rates).detach()
+
+
+class SparseObjective(Objective):
+    """Loss and penalty; helps silent units, and may adapt ``alpha`` to a target.
+
+    Silent units are asked to reconstruct what the others miss: beside the loss of the
+    code counts that of the code with those of them switched on that say most.
+    """
+
+    n_silent: Tensor
+    factor: Tensor
+
+    def __init__(
+        self,
+        loss: Loss,
+        penalty: Penalty | None,
+        alpha: float,
+        n_components: int,
+        target: float | None,
+        revives: bool,
+    ) -> None:
+        super().__init__(loss, None, penalty, alpha)
+        self.target, self.revives = target, revives
+        self.is_moving = self.adapts = target is not None
+        self.register_buffer("n_silent", _filled((n_components,), 0.0))
+        self.register_buffer("factor", _filled((), 1.0))
+
+    def penalty_weight(self) -> Any:
+        return self.alpha * self.factor if self.adapts else self.alpha
+
+    def forward(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
+        code, price = self.encode(network, x, generator)
+        value = self.compare(network, code, x, x) + price
+        if self.target is not None:
+            self._adapt((code != 0).float().mean() / self.target)
+        return value + self._revive(network, code, x) if self.revives else value
+
+    def advance(self, network: Any, share: float) -> None:
+        if isinstance(layer := network.sparsify[-1], TopK):
+            layer.advance(share)
+            self.is_moving = layer.n_trained > layer.k
+
+    def _adapt(self, ratio: Tensor) -> None:
+        self.factor.mul_(torch.exp(ADAPTATION * (ratio - 1).clamp(-1, 1)))
+
+    def _revive(self, network: Any, code: Tensor, x: Tensor) -> Tensor | float:
+        self.n_silent.add_(1).mul_((code == 0).all(0))
+        silent = (self.n_silent >= N_SILENT_STEPS).nonzero()[:, 0]
+        if not len(silent):
+            return 0.0
+        raw = network.encoder(x)[:, silent]
+        # However far below zero a unit is, it shall speak where it is at its highest.
+        raw = F.softplus(raw - raw.mean(0).detach())
+        n_helpers = min(len(silent), max(1, x[0].numel() // 2))
+        values, index = raw.topk(n_helpers, dim=1, sorted=False)
+        helped = code.detach().scatter(1, silent[index], values)
+        return REVIVAL_WEIGHT * self.loss(network.decode(helped), x)

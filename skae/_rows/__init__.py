@@ -1,0 +1,1 @@
+"""Rows in: checked, measured, standardised, held out, in minibatches; and their PCA."""

@@ -1,0 +1,128 @@
+"""Minibatches of standardised rows, in memory or read from a file."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import issparse
+from sklearn.utils import gen_batches
+from torch import Tensor
+
+from .chunks import chunks, take
+from .standardise import standardise
+
+# Numbers that are standardised once and kept, half a gigabyte of them; rows of more are
+# read for each batch, from nearby places.
+KEPT_ELEMENTS = 2**27
+# Numbers in rows that lie together, and how many such runs are shuffled together.
+RUN_ELEMENTS, N_RUNS = 2**16, 128
+
+
+class RawRows:
+    """Rows that are standardised when they are selected."""
+
+    def __init__(self, X: Any, mean: np.ndarray, scale: float) -> None:
+        self.X, self.mean, self.scale = X, mean, scale
+        self.is_long = not issparse(X) and X.size > KEPT_ELEMENTS
+
+    def __len__(self) -> int:
+        return self.X.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Return what they take once standardised."""
+        return 4 * int(np.prod(self.X.shape))
+
+    def to(self, device: torch.device) -> Tensor:
+        """Standardise all rows, on the device."""
+        parts = (standardise(self.X[s], self.mean, self.scale) for s in chunks(self.X))
+        return torch.cat([part.to(device) for part in parts])
+
+    def index_select(self, dim: int, index: Tensor) -> Tensor:
+        return standardise(take(self.X, index.numpy()), self.mean, self.scale)
+
+    def read_ahead(self, indices: Iterator[Tensor]) -> Iterator[Tensor]:
+        """Select batch after batch, many of them in one pass through the file."""
+        for first in indices:
+            n_batches = N_RUNS * RUN_ELEMENTS // (self.X.shape[1] * len(first))
+            ahead = [first, *islice(indices, max(0, n_batches - 1))]
+            index, places = torch.cat(ahead).sort()
+            rows = torch.empty(len(index), self.X.shape[1], device="cpu")
+            for s in chunks(rows):
+                rows[places[s]] = self.index_select(0, index[s])
+            yield from torch.split(rows, [len(index) for index in ahead])
+
+
+def read_rows(X: Any, mean: np.ndarray, scale: float) -> Tensor | RawRows:
+    """Return rows that are standardised once, or if that takes memory in each batch."""
+    if issparse(X) or X.dtype == np.uint8 or X.size > KEPT_ELEMENTS:
+        return RawRows(X, mean, scale)
+    rows = torch.empty(X.shape, dtype=torch.float32, device="cpu")
+    for s in chunks(X):
+        rows[s] = standardise(X[s], mean, scale)
+    return rows
+
+
+def shuffle_nearby(
+    n_rows: int, n_run: int, n_together: int, generator: torch.Generator
+) -> Tensor:
+    """Return a random order in which rows come from a few random runs at a time.
+
+    Of ``n_together`` runs of ``n_run`` rows all come before those of others: files are
+    read a page at a time, and each page should be read once.
+    """
+    runs = torch.split(torch.arange(n_rows, device="cpu"), n_run)
+    order = torch.randperm(len(runs), generator=generator, device="cpu").tolist()
+    shuffled = []
+    for together in gen_batches(len(runs), n_together):
+        rows = torch.cat([runs[i] for i in order[together]])
+        new = torch.randperm(len(rows), generator=generator, device="cpu")
+        shuffled.append(rows[new])
+    return torch.cat(shuffled)
+
+
+class Batches:
+    """Minibatches of the rows named by ``index``; shuffled if there is a generator."""
+
+    def __init__(
+        self,
+        rows: Any,
+        index: Tensor,
+        batch_size: int,
+        device: torch.device,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        self.rows, self.index, self.batch_size = rows, index, batch_size
+        self.device, self.generator = device, generator
+        self.is_long = isinstance(rows, RawRows) and rows.is_long
+
+    def __iter__(self) -> Iterator[Tensor]:
+        home = getattr(self.rows, "device", torch.device("cpu"))
+        indices = self._choose()
+        if self.is_long:
+            batches = self.rows.read_ahead(indices)
+        else:
+            batches = (self.rows.index_select(0, i.to(home)) for i in indices)
+        for batch in batches:
+            yield batch if home == self.device else self._send(batch)
+
+    def _choose(self) -> Iterator[Tensor]:
+        """Return the rows of each batch."""
+        return iter(torch.split(self._shuffled(self.index), self.batch_size))
+
+    def _shuffled(self, index: Tensor) -> Tensor:
+        if self.generator is None:
+            return index
+        if self.is_long:
+            n_run = max(1, RUN_ELEMENTS // self.rows.X.shape[1])
+            order = shuffle_nearby(len(index), n_run, N_RUNS, self.generator)
+        else:
+            order = torch.randperm(len(index), generator=self.generator, device="cpu")
+        return index[order]
+
+    def _send(self, batch: Tensor) -> Tensor:
+        if self.device.type == "cuda":
+            batch = batch.pin_memory()
+        return batch.to(self.device, non_blocking=True)

@@ -1,0 +1,107 @@
+"""Rows of a matrix in bounded memory: arrays, sparse matrices and files."""
+
+import mmap
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import issparse
+from sklearn.utils import gen_batches
+from torch import Tensor
+
+# Large enough to hide the cost of a call, small enough to stay in the cache.
+CHUNK_ELEMENTS = 2**20
+# Rows here and there of a file that are read at once: each may map megabytes of it.
+N_SCATTERED = 128
+# BLAS sums products of few rows in another order than those of many.
+BLOCK = 16
+#: What picks rows of an array or of a sparse matrix.
+Rows = slice | np.ndarray
+
+
+def n_at_once(width: int) -> int:
+    """Return how many rows that take ``width`` numbers each fit in bounded memory."""
+    return BLOCK * max(1, CHUNK_ELEMENTS // width // BLOCK)
+
+
+def chunks(X: Any, n_rows: int | None = None) -> Iterator[slice]:
+    """Cut rows into slices of so many, or of bounded memory."""
+    for s in gen_batches(X.shape[0], n_rows or n_at_once(int(np.prod(X.shape[1:])))):
+        yield s
+        release(X)
+
+
+def parts(X: Any, chosen: Rows) -> Iterator[np.ndarray]:
+    """Yield some rows, or all, as arrays of bounded memory."""
+    if isinstance(chosen, slice):
+        yield from (dense(X[s]) for s in chunks(X[chosen]))
+        return
+    n_rows = n_at_once(X.shape[1])
+    yield from (dense(take(X, chosen[s])) for s in chunks(chosen, n_rows))
+
+
+def take(X: Any, index: np.ndarray) -> Any:
+    """Return copies of rows, of a file a few at a time."""
+    if _file_of(X) is None:
+        return X[index]
+    rows = np.empty((len(index), *X.shape[1:]), X.dtype)
+    for s in gen_batches(len(index), N_SCATTERED):
+        rows[s] = X[index[s]]
+        release(X)
+    return rows
+
+
+def release(X: Any) -> None:
+    """Let go of pages of a file that were read: while mapped they count as memory."""
+    if (file := _file_of(X)) is not None:
+        vars(file)["_mmap"].madvise(mmap.MADV_DONTNEED)
+
+
+def _file_of(X: Any) -> np.memmap | None:
+    """Return what maps the file that rows lie in, if its pages can be let go."""
+    while isinstance(X, np.ndarray) and not isinstance(X, np.memmap):
+        X = X.base
+    # Pages of a private copy are the only place that holds what was written there; a
+    # copy in memory has no mode.
+    is_kept = not isinstance(X, np.memmap) or X.mode in ("c", None)
+    return None if is_kept or not hasattr(mmap, "MADV_DONTNEED") else X
+
+
+def sample(X: Any, n_rows: int) -> Any:
+    """Return evenly spaced rows, so many at most."""
+    return X[:: -(-X.shape[0] // n_rows)]
+
+
+def map_rows(
+    function: Callable[[np.ndarray], np.ndarray], X: Any, n_rows: int
+) -> np.ndarray:
+    """Stack what ``function`` makes of so many dense rows at a time."""
+    slices = chunks(X, n_rows)
+    first = next(slices)
+    part = function(dense(X[first]))
+    out = np.empty((X.shape[0], *part.shape[1:]), part.dtype)
+    out[first] = part
+    for s in slices:
+        out[s] = function(dense(X[s]))
+    return out
+
+
+def dense(X: Any) -> np.ndarray:
+    """Return the rows as an array."""
+    return X.toarray() if issparse(X) else X
+
+
+def in_blocks(
+    function: Callable[[Tensor], Tensor], rows: Tensor, n_rows: int
+) -> Tensor:
+    """Apply a function to so many rows at a time.
+
+    Rows of zeros fill the last block: a row's result hardly depends on its company.
+    """
+    *full, last = torch.split(rows, n_rows)
+    if missing := -len(last) % BLOCK:
+        last = torch.cat([last, last.new_zeros(missing, *last.shape[1:])])
+    if not full:
+        return function(last)[: len(rows)]
+    return torch.cat([function(part) for part in (*full, last)])[: len(rows)]

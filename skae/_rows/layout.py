@@ -1,0 +1,103 @@
+"""Layouts: flat rows, and the signals, images or volumes that they hold."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+
+from .._machine.callers import warn_caller
+from .checks import check_sizes
+
+Shape = tuple[int, ...]
+#: Spatial dimensions of a shape of so many numbers, where nothing is said: a length; a
+#: height and a width; channels before those; channels of a volume.
+SPATIAL_DIMS = {1: 1, 2: 2, 3: 2, 4: 3}
+
+
+def flatten(X: Any) -> tuple[Any, Shape]:
+    """Return flat rows of an array of images, and the shape of each; () if flat."""
+    n_axes = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
+    if n_axes < 3:
+        return X, ()
+    if issparse(X):
+        raise ValueError(
+            f"X is sparse and of shape {X.shape}: images that are sparse must be flat "
+            "rows, X.reshape(n, -1).tocsr(), with their image_shape."
+        )
+    X = np.asarray(X)
+    return X.reshape(len(X), math.prod(X.shape[1:])), X.shape[1:]
+
+
+def find_shape(
+    image_shape: Any, spatial_dims: int | str, given: Shape, n_features: int
+) -> Shape:
+    """Return (channels, ...sizes) of rows, by what is said, and what they look like."""
+    said = said_shape(image_shape)
+    shape = said or given or (n_features,)
+    if math.prod(shape) != n_features:
+        raise ValueError(
+            f"image_shape={said} has {math.prod(shape)} values, but X has {n_features} "
+            f"features: {_any_of(shapes_of(n_features))} would do."
+        )
+    found = _with_channels(shape, spatial_dims)
+    check_images(given, found)
+    return found
+
+
+def said_shape(image_shape: Any) -> Shape | None:
+    """Return the parameter as a tuple, or None."""
+    if image_shape is None:
+        return None
+    advice = "such as (28, 28), (3, 32, 32) with the channels first, or 140"
+    return tuple(check_sizes("image_shape", image_shape, advice))
+
+
+def check_images(given: Shape, image_shape: Shape) -> None:
+    """Raise if an array holds images of another shape; () are flat rows."""
+    shapes = [image_shape, image_shape[1:]] if image_shape[0] == 1 else [image_shape]
+    if given and given not in shapes:
+        raise ValueError(
+            f"X holds images of shape {given}, but they are to be of "
+            f"{_any_of(shapes)}; flat rows of {math.prod(image_shape)} features would "
+            "do too."
+        )
+
+
+def _with_channels(shape: Shape, spatial_dims: int | str) -> Shape:
+    """Put one channel before a shape that has none."""
+    auto = SPATIAL_DIMS.get(len(shape), 3)
+    dims = auto if isinstance(spatial_dims, str) else int(spatial_dims)
+    if len(shape) not in (dims, dims + 1):
+        raise ValueError(
+            f"Images of shape {shape} do not have spatial_dims={spatial_dims!r}: with "
+            f"{dims} of them image_shape is {dims} sizes, or {dims + 1} with the "
+            "channels first."
+        )
+    if len(shape) == dims:
+        return (1, *shape)
+    if shape[-1] in (1, 3, 4) and min(shape[:-1]) > shape[-1]:
+        warn_caller(
+            f"The shape {shape} is read as {shape[0]} channels of "
+            f"{' x '.join(map(str, shape[1:]))}. If channels come last, move them: "
+            "np.moveaxis(X, -1, 1)."
+        )
+    return shape
+
+
+def shapes_of(n_features: int) -> list[Shape]:
+    """Return shapes of so many values: a signal, and the squarest images."""
+    shapes = [(n_features,), _squarest(n_features)]
+    if n_features % 3 == 0:
+        shapes.append((3, *_squarest(n_features // 3)))
+    return shapes
+
+
+def _squarest(n: int) -> Shape:
+    side = next(k for k in range(math.isqrt(n), 0, -1) if n % k == 0)
+    return side, n // side
+
+
+def _any_of(shapes: Iterable[Shape]) -> str:
+    return " or ".join(map(str, shapes))

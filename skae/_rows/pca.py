@@ -1,0 +1,181 @@
+"""PCA of rows as an autoencoder starts from it: standardised, with its scales."""
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.decomposition import PCA
+from sklearn.utils.extmath import svd_flip
+from sklearn.utils.sparsefuncs import mean_variance_axis
+from threadpoolctl import threadpool_limits
+
+from .chunks import Rows, parts, sample, take
+
+_limits_lock = threading.Lock()
+# Share of the variance.
+LEAST_REST = 0.01
+# Of standardised rows: rounding of what never varies.
+NO_SPREAD = 1e-6
+# So many numbers at most are copied in float64, half a gigabyte of them.
+COPIED_ELEMENTS = 2**26
+
+
+@dataclass
+class LinearCode:
+    """PCA's code of standardised rows: ``axes (x - centre)``, widest axis first."""
+
+    axes: np.ndarray
+    centre: np.ndarray
+    #: Standard deviation of each feature.
+    deviation: np.ndarray
+    #: Of each component.
+    variances: np.ndarray
+    #: Mean over features of the variance that the first 1, 2, ... components leave.
+    unexplained: np.ndarray
+
+    def first(self, n_components: int) -> Self:
+        """Return the code of the first components; missing ones are zero."""
+        missing = (0, max(0, n_components - len(self.variances)))
+        return type(self)(
+            np.pad(self.axes[:n_components], (missing, (0, 0))),
+            self.centre,
+            self.deviation,
+            np.pad(self.variances[:n_components], missing),
+            np.pad(self.unexplained[:n_components], missing, mode="edge"),
+        )
+
+    def for_rows_to_come(self) -> Self:
+        """Return the same code, but with room to learn what these rows do not show."""
+        if self.deviation.max() < NO_SPREAD:
+            raise ValueError(
+                "The first rows of partial_fit are all alike, and tell neither a scale "
+                "nor PCA's axes: start with rows that vary, or with init='random'."
+            )
+        return replace(
+            self,
+            deviation=np.where(self.deviation < NO_SPREAD, 1.0, self.deviation),
+            unexplained=np.maximum(self.unexplained, LEAST_REST),
+        )
+
+    def explained(self, parts: Iterable[np.ndarray]) -> np.ndarray:
+        """Share of the rows' mean square that the code of each width explains."""
+        squares, missed, total = np.zeros(len(self.axes)), 0.0, 0.0
+        for rows in parts:
+            deviations = rows - self.centre
+            squares += np.square(deviations @ self.axes.T).sum(axis=0)
+            missed += np.square(deviations).sum()
+            total += np.square(rows).sum()
+        return 1 - (missed - np.cumsum(squares)) / (total or 1.0)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: their number changes bits, and a search has fewer.
+
+    It belongs to the process: two fits at once would put back each other's.
+    """
+    with _limits_lock, threadpool_limits(limits=1):
+        yield
+
+
+def fit_pca(
+    X: Any,
+    mean: np.ndarray,
+    scale: float,
+    n_components: int | None,
+    seed: int,
+    chosen: Rows = slice(None),
+) -> LinearCode:
+    """Fit PCA to ``(X - mean) / scale``, to all rows or some.
+
+    Of more numbers than are copied, in more features than a covariance matrix is worth,
+    evenly spaced rows stand for all.
+    """
+    index = np.arange(X.shape[0])[chosen]
+    n_rows, n_features = len(index), X.shape[1]
+    largest = min(n_rows, n_features)
+    wanted = largest if n_components is None else min(n_components, largest)
+    # Where scikit-learn's PCA would take this road; it would copy all rows.
+    if not issparse(X) and n_features <= 1000 and n_rows >= 10 * n_features:
+        fitted = _of_covariance(_standardised(X, mean, scale, chosen), wanted)
+    else:
+        if not issparse(X):
+            index = sample(index, max(wanted, COPIED_ELEMENTS // n_features))
+        fitted = _of_rows(take(X, index), mean, scale, wanted, seed)
+    centre, deviation, axes, variances, rest = fitted
+    if deviation.max() < NO_SPREAD:
+        axes, zeros = np.eye(1, n_features), np.zeros(1)
+        return LinearCode(axes, centre, deviation, zeros, zeros)
+    if wanted >= n_rows - 1:
+        # So few rows hide what others will miss.
+        rest = max(rest, LEAST_REST * variances.sum())
+    unexplained = np.cumsum([rest, *variances[:0:-1]])[::-1] / n_features
+    return LinearCode(axes, centre, deviation, variances, unexplained)
+
+
+#: Mean, deviation of each feature, axes, their variances, and that of the rest.
+Fitted = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]
+
+
+def _standardised(
+    X: Any, mean: np.ndarray, scale: float, chosen: Rows
+) -> Iterator[np.ndarray]:
+    """Yield ``(X - mean) / scale`` in float64, with the mean where values miss."""
+    for part in parts(X, chosen):
+        rows = part - mean.astype(np.float64)
+        rows /= scale
+        yield np.nan_to_num(rows) if np.isnan(rows.min()) else rows
+
+
+def _of_covariance(rows: Iterable[np.ndarray], n_components: int) -> Fitted:
+    """Fit by the eigenvectors of a covariance matrix, which parts of rows add up to."""
+    origin, n_rows = np.zeros(()), 0
+    products, sums = np.zeros(()), np.zeros(())
+    with one_thread():
+        for part in rows:
+            # Far from zero the squares would hide how the rows vary.
+            origin = origin if n_rows else part.mean(axis=0)
+            part -= origin
+            n_rows += len(part)
+            sums, products = sums + part.sum(axis=0), products + part.T @ part
+        products -= np.outer(sums, sums / n_rows)
+        variances, axes = np.linalg.eigh(products / (n_rows - 1))
+    # The smallest may be less than zero by rounding.
+    variances = np.maximum(variances[::-1], 0.0)
+    axes = axes.T[::-1][:n_components]
+    _, axes = svd_flip(None, axes, u_based_decision=False)
+    deviation = np.sqrt(np.maximum(products.diagonal(), 0.0) / n_rows)
+    rest = float(variances[n_components:].sum())
+    return origin + sums / n_rows, deviation, axes, variances[:n_components], rest
+
+
+def _of_rows(
+    X: Any, mean: np.ndarray, scale: float, n_components: int, seed: int
+) -> Fitted:
+    """Fit by the solver that scikit-learn would choose, on rows in memory."""
+    largest, solver, shift = min(X.shape), "auto", np.zeros_like(mean)
+    if issparse(X):
+        rows, shift = X / scale, mean / scale
+        # The usual solver for sparse rows finds all axes but one.
+        if n_components == X.shape[1]:
+            solver = "covariance_eigh"
+        # Centred rows have an axis less than there are rows.
+        n_components = min(n_components, X.shape[0] - 1)
+        variance = mean_variance_axis(rows, 0)[1]
+    else:
+        rows = np.vstack(list(_standardised(X, mean, scale, slice(None))))
+        variance = rows.var(axis=0)
+    deviation = np.sqrt(variance)
+    if deviation.max() < NO_SPREAD:
+        centre = np.asarray(rows.mean(axis=0)).ravel() - shift
+        return centre, deviation, np.empty(0), np.empty(0), 0.0
+    with one_thread():
+        pca = PCA(n_components, svd_solver=solver, random_state=seed).fit(rows)
+    # Truncated solvers find it by a subtraction, which may leave less than nothing.
+    rest = max(0.0, float(pca.noise_variance_ * (largest - n_components)))
+    centre = pca.mean_ - shift
+    return centre, deviation, pca.components_, pca.explained_variance_, rest

@@ -1,0 +1,25 @@
+"""Rows to train on, and rows to hold out."""
+
+import torch
+from torch import Tensor
+
+# So many rows at least are held out, if there are three times as many.
+LEAST_HELD_OUT = 10
+
+
+def n_held_out(n_rows: int, fraction: float) -> int:
+    """Return how many rows to hold out; a fraction of zero is none."""
+    few = max(1, min(LEAST_HELD_OUT, n_rows // 3))
+    return max(few, int(fraction * n_rows)) if fraction else 0
+
+
+def hold_out(n_rows: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Return indices of rows to train on and of rows to hold out, chosen by a seed.
+
+    The same seed holds the same rows out when training goes on.
+    """
+    generator = torch.Generator("cpu").manual_seed(seed)
+    order = torch.randperm(n_rows, generator=generator, device="cpu")
+    n_judges = n_held_out(n_rows, fraction)
+    # In the order of the file that they may be read from.
+    return order[n_judges:].sort().values, order[:n_judges].sort().values

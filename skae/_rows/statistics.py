@@ -1,0 +1,96 @@
+"""Means, deviations and extremes of rows, chunk by chunk."""
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.sparsefuncs import mean_variance_axis
+from torch.utils.dlpack import from_dlpack
+
+from .chunks import chunks, dense
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def column_means(X: Any) -> np.ndarray:
+    """Mean of each feature, in float64; exact where a feature is constant."""
+    if issparse(X):
+        return mean_variance_axis(X, axis=0)[0].astype(np.float64)
+    origin = np.nan_to_num(X[0].astype(np.float64))
+    sums = (_known_sum(X[s] - origin, 0) for s in chunks(X))
+    return origin + np.sum(list(sums), axis=0) / n_known(X)
+
+
+def _known_sum(values: np.ndarray, axis: int | None) -> Any:
+    """Sum of what is not missing; ``np.nansum`` copies even where nothing is."""
+    total = values.sum(axis=axis)
+    return np.nansum(values, axis=axis) if np.isnan(total).any() else total
+
+
+def extremes(X: Any) -> tuple[float, float]:
+    """Return the smallest and the largest value that is not missing."""
+    if issparse(X):
+        return X.min(), X.max()
+    # Unlike nanmin they do not warn of a chunk where all values are missing.
+    lows = [np.fmin.reduce(X[s], axis=None) for s in chunks(X)]
+    highs = [np.fmax.reduce(X[s], axis=None) for s in chunks(X)]
+    return np.fmin.reduce(lows), np.fmax.reduce(highs)
+
+
+def sums_up(rows: np.ndarray) -> bool:
+    """Whether a sum is finite, so that all is; by all cores, where numpy has one."""
+    return bool(from_dlpack(np.ascontiguousarray(rows)).sum().isfinite())
+
+
+def has_gaps(X: Any) -> bool:
+    """Whether values are missing."""
+    may_miss = not issparse(X) and X.dtype.kind == "f"
+    return may_miss and any(bool(np.isnan(X[s].min())) for s in chunks(X))
+
+
+def n_known(X: Any) -> np.ndarray:
+    """Return how many values of each feature are not missing."""
+    if not has_gaps(X):
+        return np.full(X.shape[1:], X.shape[0])
+    counts = (np.isfinite(X[s]).sum(axis=0) for s in chunks(X))
+    return np.sum(list(counts), axis=0)
+
+
+def largest_deviation(X: Any, mean: np.ndarray) -> float:
+    """Largest distance of an entry from ``mean``."""
+    largest = (np.fmax.reduce(abs(dense(X[s]) - mean), None) for s in chunks(X))
+    return float(np.fmax.reduce(list(largest)))
+
+
+def squared_deviation(X: Any, mean: np.ndarray, scale: float) -> float:
+    """Sum over all entries of ``((X - mean) / scale)^2``, in float64."""
+    squares = (np.square((dense(X[s]) - mean) / scale) for s in chunks(X))
+    return sum(float(_known_sum(part, None)) for part in squares)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def root_mean_square(X: Any, mean: np.ndarray) -> float:
+    """Root of the mean squared deviation from ``mean``, over all entries.
+
+    It is 1.0 if there is no deviation, so that dividing by it is safe.
+    """
+    n_values = n_known(X).sum()
+    plain = squared_deviation(X, mean, 1.0)
+    if 1e-250 < plain < 1e250:
+        return float(np.sqrt(plain / n_values))
+    # Squares of what is at most 1 cannot overflow.
+    largest = largest_deviation(X, mean)
+    if not np.isfinite(largest):
+        raise ValueError(
+            "The spread of X overflows float64: its largest magnitude is "
+            f"{abs(X).max():.3g}. Divide X by a constant first."
+        )
+    if largest == 0:
+        return 1.0
+    return (
+        largest * float(np.sqrt(squared_deviation(X, mean, largest) / n_values)) or 1.0
+    )
+
+
+def explained_share(unexplained: float, total: float) -> float:
+    """Return ``1 - unexplained / total``; of nothing, all or none is explained."""
+    return float(1 - unexplained / total) if total else float(unexplained == 0)

@@ -1,0 +1,1 @@
+"""Training: the engine, its solvers and schedule, validation, and when it stops."""

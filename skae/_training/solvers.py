@@ -1,0 +1,52 @@
+"""Solvers by name, and what they need."""
+
+from typing import Any
+
+import torch
+
+# Losses may be small, and so may be gradients: a step must not depend on their size.
+EPS = 1e-14
+SOLVERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
+    "adam": (torch.optim.Adam, {"fused": True, "eps": EPS}),
+    "adamw": (torch.optim.AdamW, {"fused": True, "eps": EPS}),
+    "sgd": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True, "fused": True}),
+    "rmsprop": (torch.optim.RMSprop, {}),
+    # One iteration is one epoch; the line search replaces the learning rate.
+    "lbfgs": (
+        torch.optim.LBFGS,
+        {"lr": 1.0, "max_iter": 1, "max_eval": 25, "line_search_fn": "strong_wolfe"},
+    ),
+}
+# torch's L-BFGS forgets curvature and stops at absolute sizes meant for losses near 1;
+# ours may be much smaller, and a power of two costs no bits.
+LBFGS_SCALE = 2.0**20
+# Decay would draw biases away from the data's mean, variances and thresholds to 1.
+UNDECAYED = ("bias", "log_variance", "log_threshold")
+
+
+def is_decayed(name: str) -> bool:
+    """Whether weight decay is for the weight of this name."""
+    return not name.endswith(UNDECAYED)
+
+
+def is_full_batch(solver: Any) -> bool:
+    """Whether the solver needs the objective of all rows at once."""
+    return solver in ("lbfgs", torch.optim.LBFGS)
+
+
+def make_solver(
+    solver: Any, learning_rate: float, weight_decay: float
+) -> tuple[Any, dict[str, Any]]:
+    """Return the class or factory of an optimizer, and its options."""
+    if solver in ("lbfgs", torch.optim.LBFGS):
+        # Without the line search of the name, L-BFGS would diverge.
+        return SOLVERS["lbfgs"]
+    factory, options = SOLVERS.get(solver, (solver, {}))
+    options = {"lr": learning_rate} | options | getattr(solver, "keywords", {})
+    # A class of the user's keeps its own default.
+    if weight_decay or solver in SOLVERS:
+        options["weight_decay"] = weight_decay
+    if weight_decay:
+        groups = [(f"*{name}", {"weight_decay": 0.0}) for name in UNDECAYED]
+        options["param_groups"] = groups
+    return factory, options

@@ -1,0 +1,122 @@
+"""Whether training has beaten PCA, judged by rows that neither has seen.
+
+Shares are squared errors of rows over the rows' mean squared deviation: one column for
+each width of the code at which it is judged.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import t as student
+from torch import Tensor
+
+from .._networks.links import Link
+
+Map = Callable[[Tensor], Tensor]
+# Chance with which one test takes a gain for real that is none.
+LEVEL = 0.025
+# Share of PCA's error at one width of several that is forgiven: where PCA is the best
+# code there is, noise alone would veto what the others gain.
+SLACK = 0.005
+# Share of the variance that is below the rounding of float32.
+NEGLIGIBLE = 1e-9
+
+
+class Judge:
+    """Rows that a code is judged by: held-out ones, or those of training.
+
+    The network sees them as ``objective`` shows them, corrupted alike in each epoch.
+    """
+
+    def __init__(self, batches: Iterable[Tensor], objective: Any, seed: int) -> None:
+        self.batches, self.objective, self.seed = batches, objective, seed
+        self.link: Link = objective.loss.link
+        self.generator = torch.Generator("cpu")
+
+    def __iter__(self) -> Iterator[Tensor]:
+        # It draws too: later it would do so in the midst of a pass.
+        _ = self.spread
+        return self.batches_again()
+
+    def batches_again(self) -> Iterator[Tensor]:
+        """Return all batches, and let corruption start as in each pass."""
+        self.generator.manual_seed(self.seed)
+        return iter(self.batches)
+
+    @cached_property
+    def spread(self) -> float:
+        """Mean squared deviation of the rows from the training mean."""
+        total, n_rows = 0.0, 0
+        for x in self.batches_again():
+            seen = self.objective.see(x, self.generator)
+            squares = self._weighted(x.square(), x, seen)
+            total, n_rows = total + float(squares.sum()), n_rows + len(x)
+        return total / n_rows or 1.0
+
+    def shares(
+        self, x: Tensor, encode: Map, decode: Map, widths: Sequence[int]
+    ) -> Tensor:
+        """Return the share that each width leaves unexplained, of a batch."""
+        seen = self.objective.see(x, self.generator)
+        code = encode(seen)
+        answers = (self.link.inverse(decode(code[:, :n])) for n in widths)
+        squares = [
+            self._weighted((answer - x).square(), x, seen).flatten(1).sum(1)
+            for answer in answers
+        ]
+        return torch.stack(squares, 1) / self.spread
+
+    def _weighted(self, squares: Tensor, x: Tensor, seen: Tensor) -> Tensor:
+        """Let squares of entries count as the objective does."""
+        weights = self.objective.entry_weights(x, seen)
+        if weights is None:
+            return squares
+        # A missing entry has no square.
+        return torch.where(weights > 0, weights * squares, 0.0)
+
+    def all_shares(self, encode: Map, decode: Map, widths: Sequence[int]) -> Tensor:
+        """Return them of all rows."""
+        return torch.cat([self.shares(x, encode, decode, widths) for x in self])
+
+    @torch.no_grad()
+    def price(self, network: Any) -> float:
+        """Return the weighted penalty of all rows, in shares of their variance."""
+        if self.objective.penalty is None:
+            return 0.0
+        total, n_rows = 0.0, 0
+        for x in self:
+            total += len(x) * self.batch_price(network, x)
+            n_rows += len(x)
+        return total / n_rows
+
+    def batch_price(self, network: Any, x: Tensor) -> float:
+        """Return that of a batch."""
+        seen = self.objective.see(x, self.generator)
+        _, price = self.objective.encode(network, seen, self.generator)
+        return float(price) * x[0].numel() / self.spread
+
+
+def overall(shares: Tensor) -> Tensor:
+    """Mean over rows, and geometric mean over widths: each counts by its own size."""
+    return shares.mean(0).clamp(min=1e-12).log().mean().exp()
+
+
+def is_worse(ours: Tensor, others: Tensor) -> Tensor:
+    """Whether our mean share is larger by more than the slack, for each width."""
+    return ours.mean(0) > (1 + SLACK) * others.mean(0) + NEGLIGIBLE
+
+
+def is_better(ours: Tensor, others: Tensor) -> bool:
+    """Whether our mean share is less, by Student's paired test, and at no width worse.
+
+    The best of many epochs on few rows is below PCA's by luck alone.
+    """
+    shares = (others - ours) / others.mean(0).clamp(min=NEGLIGIBLE)
+    gains = shares.mean(1).double().numpy()
+    if len(gains) < 2 or is_worse(ours, others).any():
+        return False
+    error = gains.std(ddof=1) / np.sqrt(len(gains))
+    return bool(gains.mean() > student.ppf(1 - LEVEL, len(gains) - 1) * error)

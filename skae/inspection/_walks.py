@@ -1,0 +1,219 @@
+"""Walks through the space of codes, decoded."""
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.utils import Bunch
+
+from .._rows.checks import check_index, check_reconstructs
+
+
+def traverse_component(
+    estimator: Any,
+    X: Any,
+    component: int,
+    *,
+    origin: Any = None,
+    n_steps: int = 9,
+    percentiles: Sequence[float] = (0.05, 0.95),
+) -> Bunch:
+    """Decode codes that move along one component.
+
+    ``decode(z + t e_j)``: of the codes of ``X``, component ``j`` goes evenly from one
+    percentile to another; the other components stay at the origin's.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted estimator with ``transform`` and ``inverse_transform``.
+    X : {array-like, sparse matrix} of shape (n_samples, ...)
+        Rows in the unit that the estimator was fitted in.
+    component : int
+        Index of the component.
+    origin : array-like of shape (1, ...), default=None
+        One row to start from; None is the mean of the codes of ``X``.
+    n_steps : int, default=9
+        Number of codes.
+    percentiles : sequence of two float, default=(0.05, 0.95)
+        First and last value of the component, as shares of the rows of ``X``.
+
+    Returns
+    -------
+    walk : Bunch
+        ``codes`` and ``reconstructions``.
+
+    Raises
+    ------
+    TypeError
+        If the estimator cannot reconstruct.
+    ValueError
+        If there is no such component, or a number makes no sense.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.inspection import traverse_component
+    >>> X = load_digits().data
+    >>> walk = traverse_component(PCA(8).fit(X), X, 0)
+    >>> walk.reconstructions.shape
+    (9, 64)
+    """
+    codes = _encode(estimator, X)
+    check_index("component", component, codes.shape[1])
+    direction = np.eye(codes.shape[1])[component]
+    start = _origin(estimator, codes, origin)
+    # The component's own value at the origin does not count.
+    start = start * (1 - direction)
+    return _walk(estimator, codes, start, direction, n_steps, percentiles)
+
+
+def traverse_direction(
+    estimator: Any,
+    X: Any,
+    direction: int = 0,
+    *,
+    origin: Any = None,
+    n_steps: int = 9,
+    percentiles: Sequence[float] = (0.05, 0.95),
+) -> Bunch:
+    """Decode codes that move along a principal direction of the codes.
+
+    ``decode(z + t u_k)`` where ``u_k`` is PCA's ``k``-th axis of the codes of ``X``:
+    components of an autoencoder are correlated, and vary together along it. ``t`` goes
+    evenly from one percentile of the codes to another.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted estimator with ``transform`` and ``inverse_transform``.
+    X : {array-like, sparse matrix} of shape (n_samples, ...)
+        Rows in the unit that the estimator was fitted in.
+    direction : int, default=0
+        Index of the axis, that of the largest variance first.
+    origin : array-like of shape (1, ...), default=None
+        One row to start from; None is the mean of the codes of ``X``.
+    n_steps : int, default=9
+        Number of codes.
+    percentiles : sequence of two float, default=(0.05, 0.95)
+        First and last place along the axis, as shares of the rows of ``X``.
+
+    Returns
+    -------
+    walk : Bunch
+        ``codes`` and ``reconstructions``.
+
+    Raises
+    ------
+    TypeError
+        If the estimator cannot reconstruct.
+    ValueError
+        If there is no such axis, or a number makes no sense.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.inspection import traverse_direction
+    >>> X = load_digits().data
+    >>> walk = traverse_direction(PCA(8).fit(X), X, n_steps=5)
+    >>> walk.codes.shape
+    (5, 8)
+    """
+    codes = _encode(estimator, X)
+    # Centred codes have an axis less than there are rows.
+    check_index("direction", direction, min(len(codes) - 1, codes.shape[1]))
+    axis = PCA(direction + 1, svd_solver="full").fit(codes).components_[direction]
+    start = _origin(estimator, codes, origin)
+    # Its own place along the axis does not count.
+    start = start - (start @ axis) * axis
+    return _walk(estimator, codes, start, axis, n_steps, percentiles)
+
+
+def interpolate(estimator: Any, first: Any, last: Any, *, n_steps: int = 9) -> Bunch:
+    """Decode codes on the straight line between those of two rows.
+
+    ``decode((1 - t) encode(a) + t encode(b))`` with ``t`` evenly from 0 to 1.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted estimator with ``transform`` and ``inverse_transform``.
+    first, last : array-like of shape (1, ...)
+        One row each, such as ``X[:1]``.
+    n_steps : int, default=9
+        Number of codes, those of both rows included.
+
+    Returns
+    -------
+    walk : Bunch
+        ``codes`` and ``reconstructions``.
+
+    Raises
+    ------
+    TypeError
+        If the estimator cannot reconstruct.
+    ValueError
+        If ``first`` or ``last`` is not one row, or ``n_steps`` is less than 2.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.inspection import interpolate
+    >>> X = load_digits().data
+    >>> interpolate(PCA(8).fit(X), X[:1], X[1:2]).reconstructions.shape
+    (9, 64)
+    """
+    start, end = (_encode_one(estimator, row) for row in (first, last))
+    return _decode(estimator, np.linspace(start, end, _checked_steps(n_steps)))
+
+
+def _encode(estimator: Any, X: Any) -> np.ndarray:
+    check_reconstructs(estimator)
+    return np.asarray(estimator.transform(X), dtype=np.float64)
+
+
+def _encode_one(estimator: Any, row: Any) -> np.ndarray:
+    codes = _encode(estimator, row)
+    if len(codes) != 1:
+        raise ValueError(f"One row is needed, such as X[:1], not {len(codes)}.")
+    return codes[0]
+
+
+def _origin(estimator: Any, codes: np.ndarray, origin: Any) -> np.ndarray:
+    return codes.mean(axis=0) if origin is None else _encode_one(estimator, origin)
+
+
+def _checked_steps(n_steps: int) -> int:
+    if not isinstance(n_steps, Integral) or n_steps < 2:
+        raise ValueError(f"n_steps={n_steps!r} must be 2 or more: both ends count.")
+    return int(n_steps)
+
+
+def _walk(
+    estimator: Any,
+    codes: np.ndarray,
+    start: np.ndarray,
+    direction: np.ndarray,
+    n_steps: int,
+    percentiles: Sequence[float],
+) -> Bunch:
+    """Move along a direction as far as the codes do."""
+    shares = list(percentiles)
+    are_numbers = all(isinstance(share, Real) for share in shares)
+    if len(shares) != 2 or not are_numbers or not 0 <= shares[0] < shares[1] <= 1:
+        raise ValueError(
+            f"percentiles={percentiles} must be two shares, the lower first, such as "
+            "(0.05, 0.95)."
+        )
+    low, high = np.quantile(codes @ direction, shares)
+    places = np.linspace(low, high, _checked_steps(n_steps))
+    return _decode(estimator, start + np.outer(places, direction))
+
+
+def _decode(estimator: Any, codes: np.ndarray) -> Bunch:
+    return Bunch(codes=codes, reconstructions=estimator.inverse_transform(codes))
