@@ -1013,7 +1013,7 @@ def test_integers_train_to_the_same_bits_as_floats(X):
 
 def test_long_files_train_to_the_same_bits_as_arrays(X, tmp_path, monkeypatch):
     monkeypatch.setattr("skae._rows.batches.KEPT_ELEMENTS", 1)
-    monkeypatch.setattr("skae._rows.batches.RUN_ELEMENTS", 10 * X.shape[1])
+    monkeypatch.setattr("skae._rows.batches.SHUFFLED_ELEMENTS", 10 * X.shape[1])
     np.save(tmp_path / "rows.npy", X)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
     of_file, of_array = (

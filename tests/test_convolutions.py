@@ -85,7 +85,7 @@ def test_tied_weights_are_stored_once():
 def test_silent_network_answers_zero(tied, normalization, activation):
     options = {"activation": activation, "normalization": normalization}
     network = make((1, 7, 8), tied_weights=tied, **options)
-    network.silence()
+    network.zero_last_layers()
     code = network.encode(rows((1, 7, 8)))
     torch.testing.assert_close(code, torch.zeros(2, 3))
     torch.testing.assert_close(network.decode(code), torch.zeros(2, 56))

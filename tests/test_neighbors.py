@@ -88,7 +88,7 @@ def test_attraction_is_the_cross_entropy_of_umap():
     distances = 1 / q - 1
     others = -np.log((1e-3 + distances) / (1 + distances))[~np.eye(6, dtype=bool)]
     expected = -np.log(np.diag(q)).mean() + 5 * others.mean()
-    found = neighbors.attraction(torch.tensor(np.concatenate([first, second])))
+    found = neighbors.neighbor_cross_entropy(torch.tensor(np.concatenate([first, second])))
     assert float(found) == pytest.approx(float(expected), rel=1e-5)
 
 
@@ -151,5 +151,5 @@ def test_attraction_does_not_depend_on_the_origin():
     for origin in (0.0, 1000.0):
         # Numbers that stay exact a thousand away from zero.
         at = (codes.mul(64).round() / 64 + origin).requires_grad_()
-        slopes += torch.autograd.grad(neighbors.attraction(at), at)
+        slopes += torch.autograd.grad(neighbors.neighbor_cross_entropy(at), at)
     torch.testing.assert_close(slopes[0], slopes[1], rtol=1e-3, atol=1e-4)

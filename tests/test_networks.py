@@ -7,7 +7,7 @@ from torch import nn
 
 from skae._networks.activations import ACTIVATIONS, make_activation
 from skae._networks.dense import Dense
-from skae._networks.linear_part import Residual
+from skae._networks.linear_skip import LinearSkip
 from skae._networks.links import Link
 
 
@@ -92,7 +92,7 @@ def linear_start(widths=(2,), tied=False, activation="gelu"):
     """A silent network on two axes of six features, whose scales are known."""
     dense = Dense([6, 5, 2], activation, tied_weights=tied, ordered=len(widths) > 1)
     dense.link = Link(np.zeros(6), 1.0)
-    network = Residual(dense, 2, 6)
+    network = LinearSkip(dense, 2, 6)
     network.reset_parameters(torch.Generator().manual_seed(0), torch.zeros(6))
     axes = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 2)))[0].T
     network.become_linear(axes, np.full(6, 0.1), np.ones(6), [4.0, 1.0], [0.5, 0.25])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
-from skae._rows.batches import Batches, read_rows, shuffle_nearby
+from skae._rows.batches import Batches, read_rows, shuffle_blocks
 from skae._rows.chunks import (
     BLOCK,
     N_SCATTERED,
@@ -151,8 +151,8 @@ def mapped(rng, tmp_path):
 @pytest.fixture
 def long_from_one_number(monkeypatch):
     monkeypatch.setattr("skae._rows.batches.KEPT_ELEMENTS", 1)
-    monkeypatch.setattr("skae._rows.batches.RUN_ELEMENTS", 10 * 64)
-    monkeypatch.setattr("skae._rows.batches.N_RUNS", 4)
+    monkeypatch.setattr("skae._rows.batches.SHUFFLED_ELEMENTS", 10 * 64)
+    monkeypatch.setattr("skae._rows.batches.N_SHUFFLED", 4)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8])
@@ -178,13 +178,13 @@ def test_rows_taken_from_a_file_are_those_of_the_array(mapped, rng):
 
 @pytest.mark.parametrize("n_rows", [1, 9, 995])
 def test_rows_shuffled_nearby_are_all_rows(n_rows):
-    order = shuffle_nearby(n_rows, 10, 5, torch.Generator().manual_seed(0))
+    order = shuffle_blocks(n_rows, 10, 5, torch.Generator().manual_seed(0))
     assert torch.equal(order.sort().values, torch.arange(n_rows))
 
 
 def test_rows_are_shuffled_among_a_few_runs_at_a_time():
     generator = torch.Generator().manual_seed(0)
-    parts = shuffle_nearby(1000, 10, 5, generator).split(50)
+    parts = shuffle_blocks(1000, 10, 5, generator).split(50)
     assert all(len((part // 10).unique()) == 5 for part in parts)
     # Runs come from anywhere, and within them rows are shuffled.
     assert len({int(part.min()) for part in parts} & set(range(0, 1000, 50))) < 10

@@ -1,23 +1,25 @@
-"""The scikit-learn shell around a network, an objective and the engine."""
+"""The public contract of all autoencoders: scikit-learn's methods."""
 
-import copy
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.base import (
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
 from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._machine.devices import own_settings, resolve_device, to_arrays, to_tensors
-from .._objectives.losses import make_loss
-from .._rows.checks import DOMAINS, check_codes, check_count, check_finite, is_share
+from .._rows.checks import check_codes, check_count, is_share
 from .._rows.statistics import column_means, explained_share, squared_deviation
 from .._training.solvers import is_full_batch
 from .fitting import Trainable
-from .model import Codec
+from .model import FittedModel
+from .state import TrainingState
 
 
 def _is_stochastic(estimator: Any) -> bool:
@@ -34,11 +36,30 @@ def _is_stochastic(estimator: Any) -> bool:
     return True
 
 
+def _of_model(name: str, doc: str) -> Any:
+    """Return a property that reads a fitted attribute from the model."""
+
+    def read(estimator: Any) -> Any:
+        if (model := vars(estimator).get("_model")) is None:
+            raise AttributeError(
+                f"{type(estimator).__name__!r} object has no attribute '{name}_' "
+                "before fit"
+            )
+        return getattr(model, name)
+
+    return property(read, doc=doc)
+
+
 class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
     """The public contract of all autoencoders; a subclass adds parameters.
 
     Think twice before adding to this class: every estimator pays for it.
     """
+
+    n_components_ = _of_model("n_components", "Width of the code.")
+    network_ = _of_model("network", "The trained network.")
+    mean_ = _of_model("mean", "What is subtracted from rows.")
+    scale_ = _of_model("scale", "What they are divided by then.")
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -73,7 +94,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             are then the best of all epochs. If training did not improve on PCA, which
             is then kept, or does not reach ``n_components`` as a share.
         """
-        return self._train(X, partial=False)
+        return self._train(X, is_part=False)
 
     @available_if(_is_stochastic)
     @_fit_context(prefer_skip_nested_validation=True)
@@ -103,7 +124,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If ``solver="lbfgs"``, which works on all rows at once, or if
             ``n_components`` is a share of the variance.
         """
-        return self._train(X, partial=True)
+        return self._train(X, is_part=True)
 
     def transform(self, X: Any) -> np.ndarray:
         """Encode rows.
@@ -126,8 +147,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If ``X`` has infinite values, other features than in ``fit``, or NaN that
             the estimator does not take.
         """
-        X, codec = self._checked(X), self._codec()
-        return codec.map(lambda x: codec.encode(x).cpu().numpy(), X)
+        X, model, n = self._checked(X), self._here(), self._n_refinements()
+        return model.map(lambda x: model.encode(x, n).cpu().numpy(), X)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Decode codes.
@@ -151,8 +172,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If ``X`` has another number of columns than the codes.
         """
         check_is_fitted(self)
-        codes, codec = check_codes(X, self.n_components_), self._codec()
-        return self._in_layout(codec.map(codec.decode, codes))
+        codes, model = check_codes(X, self.n_components_), self._here()
+        return model.in_layout(model.map(model.decode, codes))
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Encode and decode rows: ``inverse_transform(transform(X))``.
@@ -176,9 +197,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If ``X`` has infinite values, other features than in ``fit``, or NaN that
             the estimator does not take.
         """
-        X, codec = self._checked(X), self._codec()
-        rows = codec.map(lambda x: codec.decode(codec.encode(x)), X)
-        return self._in_layout(rows)
+        X, model, n = self._checked(X), self._here(), self._n_refinements()
+        rows = model.map(lambda x: model.decode(model.encode(x, n)), X)
+        return model.in_layout(rows)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the squared reconstruction error of each row.
@@ -260,8 +281,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If ``X`` has infinite values, other features than in ``fit``, or NaN that
             the estimator does not take.
         """
-        X, codec = self._checked(X), self._codec()
-        return self._in_layout(codec.map(codec.jacobian, X, codec.n_rows_of_slopes))
+        X, model = self._checked(X), self._here()
+        return model.in_layout(model.map(model.jacobian, X, model.n_rows_of_slopes))
 
     def tangent_space(self, X: Any, n_directions: int) -> np.ndarray:
         """Find the directions in which the code changes fastest at each row.
@@ -294,36 +315,24 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         X = self._checked(X)
         most = min(self.n_components_, self.n_features_in_)
         check_count("n_directions", n_directions, most)
-        codec = self._codec()
-        return self._in_layout(
-            codec.map(
-                lambda x: codec.tangents(x, n_directions), X, codec.n_rows_of_slopes
-            )
+        model = self._here()
+        n_rows = model.n_rows_of_slopes
+        return model.in_layout(
+            model.map(lambda x: model.tangents(x, n_directions), X, n_rows)
         )
 
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self)
-        return self._check_rows(X, reset=False)
+        return self._check_rows(X, reset=False)[0]
 
-    def _in_layout(self, rows: np.ndarray) -> np.ndarray:
-        """Give answers, shape (..., n_features), the layout of the training rows."""
-        return rows
-
-    def _codec(self) -> Codec:
-        """Return what computes on rows in their unit, on ``device`` if it is here."""
+    def _here(self) -> FittedModel:
+        """Return the model on ``device`` if that is here."""
         try:
             device = resolve_device(self.device)
         except ValueError:
             # A model fitted on a GPU must open on a machine without one.
             device = torch.device("cpu")
-        on_cpu = device.type == "cpu"
-        network = self.network_ if on_cpu else copy.deepcopy(self.network_).to(device)
-        loss = make_loss(self._fitted["loss"], self.mean_, self.scale_).to(device)
-        domain = DOMAINS.get(self._fitted["loss"])
-        has_gaps = self.__sklearn_tags__().input_tags.allow_nan
-        check = partial(check_finite, self)
-        settings = domain, device, self._n_refinements(), has_gaps, check
-        return Codec(network, loss, self.mean_, self.scale_, *settings)
+        return self._model.on(device)
 
     def _n_refinements(self) -> int:
         """Return how many steps improve the encoder's codes."""
@@ -331,13 +340,13 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
 
     def _squared_errors(self, X: Any) -> np.ndarray:
         """Return each row's squared error, on data divided by ``scale_``."""
-        codec = self._codec()
+        model, n = self._here(), self._n_refinements()
 
         def errors(x: np.ndarray) -> np.ndarray:
-            reconstruction = codec.decode(codec.encode(x)).astype(np.float64)
-            return np.nansum(np.square((x - reconstruction) / self.scale_), axis=1)
+            reconstruction = model.decode(model.encode(x, n)).astype(np.float64)
+            return np.nansum(np.square((x - reconstruction) / model.scale), axis=1)
 
-        return codec.map(errors, X)
+        return model.map(errors, X)
 
     @property
     def _n_features_out(self) -> int:
@@ -351,18 +360,29 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        # Weights as arrays: the file knows neither torch's storages nor a device.
+        # Plain values: the file knows neither torch's storages, nor a device, nor
+        # where private classes are.
         state = dict(super().__getstate__())
-        if "network_" in state:
-            state["network_"] = to_arrays(self._whole_network().state_dict())
+        if (model := state.pop("_model", None)) is not None:
+            state["_state"] = self._state.to_dict()
+            state["_model"] = {
+                "weights": to_arrays(model.whole.state_dict()),
+                "n_components": model.n_components,
+                "unit": (model.mean, model.scale, model.layout),
+            }
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
-        weights = state.pop("network_", None)
+        values = state.pop("_model", None)
         super().__setstate__(state)
-        if weights is not None:
-            with own_settings(torch.device("cpu"), grad=True):
-                network = self._build_network().eval()
-                network.load_state_dict(to_tensors(weights))
-            self._use(network)
+        if values is None:
+            return
+        self._state = TrainingState.from_dict(state["_state"])
+        mean, scale, layout = values["unit"]
+        with own_settings(torch.device("cpu"), grad=True):
+            fixed, options = self._state.parameters, self._state.network
+            network = self._build_network(fixed, options, mean, scale).eval()
+            network.load_state_dict(to_tensors(values["weights"]))
+        model = self._make_model(network, mean, scale, layout)
+        self._model = model.first(values["n_components"])

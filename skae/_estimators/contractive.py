@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import torch
 
 from .._machine.devices import own_settings
+from .._networks.network import Network
 from .._objectives.contraction import (
     exact,
     hutchinson,
@@ -13,7 +14,7 @@ from .._objectives.contraction import (
     squared_norms,
 )
 from .._objectives.losses import make_loss
-from .._objectives.objective import Objective
+from .._objectives.objective import Objective, Penalty
 from .._rows.checks import NONNEGATIVE, names
 from .._rows.chunks import sample
 from .._rows.pca import LinearCode
@@ -21,6 +22,7 @@ from .._rows.standardise import standardise
 from .._training.engine import Engine
 from .._training.solvers import is_full_batch
 from .base import BaseAutoencoder
+from .data import Data
 from .parameters import SharedParameters, autoencoder
 
 # Rows that tell the mean norm well enough, and where it takes long.
@@ -113,34 +115,34 @@ class ContractiveAE(BaseAutoencoder):
         "jacobian_norm": [names({"auto", "exact", "hutchinson"})],
     }
 
-    def _train(self, X: Any, partial: bool) -> Any:
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         if is_full_batch(self.solver) and self.jacobian_norm == "hutchinson":
             raise ValueError(
                 f"solver={self.solver!r} needs an objective without chance, but "
                 "jacobian_norm='hutchinson' draws directions: use 'exact' or 'auto'."
             )
-        return super()._train(X, partial)
 
-    def _objective(self) -> Objective:
-        loss = make_loss(self.loss, self.mean_, self.scale_)
+    def _objective(self, network: Network, data: Data) -> Objective:
+        loss = make_loss(self.loss, data.mean, data.scale)
         if not self.alpha:
             return Objective(loss)
-        return Objective(loss, penalty=self._penalty(), alpha=self.alpha)
+        return Objective(loss, penalty=self._penalty(network), alpha=self.alpha)
 
-    def _penalty(self) -> Any:
+    def _penalty(self, network: Network) -> Penalty:
         if self.jacobian_norm != "auto":
             return {"exact": exact, "hutchinson": hutchinson}[self.jacobian_norm]
-        is_exact = is_closed(self._whole_network()) or is_full_batch(self.solver)
+        is_exact = is_closed(network) or is_full_batch(self.solver)
         return exact if is_exact else hutchinson
 
-    def _least_missed(self, pca: LinearCode, rows: Any) -> float:
+    def _least_unexplained(self, pca: LinearCode, rows: Any, data: Data) -> float:
         # The penalty of PCA's code.
-        return min(1.0, self.alpha * self._width)
+        return min(1.0, self.alpha * len(pca.axes))
 
-    def _finish(self, engine: Engine, X: Any, keep_optimizer: bool) -> None:
-        super()._finish(engine, X, keep_optimizer)
-        network = self._whole_network()
+    def _finish(self, engine: Engine, data: Data) -> None:
+        super()._finish(engine, data)
+        network = self._model.network
         n_rows = N_SAMPLE if is_layered(network) else N_COSTLY
-        x = standardise(sample(X, n_rows), self.mean_, self.scale_)
+        x = standardise(sample(data.X, n_rows), data.mean, data.scale)
         with own_settings(torch.device("cpu"), grad=False):
             self.contraction_ = squared_norms(network, x)[1].sqrt().mean().item()

@@ -2,26 +2,24 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from numbers import Integral
 from typing import Any, ClassVar
 
-import numpy as np
-from sklearn.utils._param_validation import Options
 from torch import nn
 
-from .._networks.convolutional import Convolutional
+from .._networks.convolutional import Convolutional, check_convolutions
 from .._networks.windows import NORMALIZATIONS, UPSAMPLINGS
 from .._objectives.corruption import Corruption, of_images
-from .._rows.checks import POSITIVE_INTEGER, check_layer_sizes, check_sizes, names
-from .._rows.layout import Shape, check_images, find_shape, flatten, said_shape
+from .._rows.checks import POSITIVE_INTEGER, check_layer_sizes, names
 from .._training.schedule import Schedule
 from .corrupting import CorruptingAutoencoder
+from .data import Data
 from .embedding import EmbeddingAutoencoder
+from .layouts import ImageAutoencoder
 from .parameters import autoencoder
 
 
 @autoencoder
-class ConvAE(EmbeddingAutoencoder, CorruptingAutoencoder):
+class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
     """Convolutional autoencoder of signals, images and volumes.
 
     Minimises ``mean_i loss(x_i, decode(encode(corrupt(x_i))))`` where ``encode`` is
@@ -130,8 +128,6 @@ class ConvAE(EmbeddingAutoencoder, CorruptingAutoencoder):
     True
     """
 
-    image_shape: int | Sequence[int] | None = None
-    spatial_dims: int | str = "auto"
     channels: int | Sequence[int] = (32, 64)
     kernel_size: int | Sequence[int] = 3
     stride: int | Sequence[int] = 2
@@ -142,9 +138,8 @@ class ConvAE(EmbeddingAutoencoder, CorruptingAutoencoder):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **CorruptingAutoencoder._parameter_constraints,
+        **ImageAutoencoder._parameter_constraints,
         **EmbeddingAutoencoder._parameter_constraints,
-        "image_shape": ["array-like", POSITIVE_INTEGER, None],
-        "spatial_dims": [names({"auto"}), Options(Integral, {1, 2, 3})],
         "channels": ["array-like", POSITIVE_INTEGER],
         "kernel_size": ["array-like", POSITIVE_INTEGER],
         "stride": ["array-like", POSITIVE_INTEGER],
@@ -154,38 +149,7 @@ class ConvAE(EmbeddingAutoencoder, CorruptingAutoencoder):
 
     _network_class = Convolutional
 
-    def _check_rows(self, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
-        X, given = flatten(X)
-        if not reset:
-            check_images(given, self.image_shape_)
-        X = super()._check_rows(X, reset=reset, min_samples=min_samples)
-        if reset:
-            self.image_shape_: Shape = find_shape(
-                self.image_shape, self.spatial_dims, given, X.shape[1]
-            )
-            self._layout = given or X.shape[1:]
-        return X
-
-    def _in_layout(self, rows: np.ndarray) -> np.ndarray:
-        return rows.reshape(*rows.shape[:-1], *self._layout)
-
-    def _parameters_of_the_fit(self) -> dict[str, Any]:
-        layout = {
-            "image_shape": said_shape(self.image_shape),
-            "spatial_dims": self.spatial_dims,
-        }
-        return super()._parameters_of_the_fit() | layout
-
-    def _network_options(self) -> dict[str, Any]:
-        channels = check_sizes("channels", self.channels, "one for each convolution")
-        kernel_sizes = self._per_layer("kernel_size", len(channels))
-        strides = self._per_layer("stride", len(channels))
-        if any(s > k for s, k in zip(strides, kernel_sizes, strict=True)):
-            raise ValueError(
-                f"stride={self.stride} passes over places between kernels of "
-                f"kernel_size={self.kernel_size}: use a smaller stride or a larger "
-                "kernel."
-            )
+    def _network_options(self, schedule: Schedule, width: int) -> dict[str, Any]:
         if self.tied_weights and self.upsampling != "transpose":
             raise ValueError(
                 f"tied_weights=True needs upsampling='transpose', the transpose of the "
@@ -196,10 +160,8 @@ class ConvAE(EmbeddingAutoencoder, CorruptingAutoencoder):
             hidden = check_layer_sizes(self.hidden_layer_sizes)
         return {
             "shape": self.image_shape_,
-            "n_components": self._width,
-            "channels": channels,
-            "kernel_sizes": kernel_sizes,
-            "strides": strides,
+            "n_components": width,
+            **check_convolutions(self.channels, self.kernel_size, self.stride),
             "hidden": hidden,
             "activation": self.activation,
             "code_activation": self.code_activation,
@@ -208,21 +170,7 @@ class ConvAE(EmbeddingAutoencoder, CorruptingAutoencoder):
             "tied_weights": self.tied_weights,
         }
 
-    def _per_layer(self, name: str, n_layers: int) -> list[int]:
-        """Return a parameter as one number for each convolution."""
-        value = getattr(self, name)
-        sizes = check_sizes(name, value, "one number, or one for each convolution")
-        if np.ndim(value) == 0:
-            return sizes * n_layers
-        if len(sizes) != n_layers:
-            raise ValueError(
-                f"{name}={value} has {len(sizes)} entries, but channels="
-                f"{self.channels} make {n_layers} convolutions: give one for each, or "
-                "a single number."
-            )
-        return sizes
-
-    def _schedule(self) -> Schedule:
+    def _schedule(self, data: Data) -> Schedule:
         # Steps are dear, small batches take more of them, and so many weights learn a
         # few rows by heart unless they decay.
         return Schedule(n_steps=2000, largest_batch=64, decay=80.0, most_decay=0.5)

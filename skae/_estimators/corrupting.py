@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from sklearn.utils import Tags
 
+from .._networks.network import Network
 from .._objectives.corruption import NOISES, SHARES, Corruption, make_corruption
 from .._objectives.denoising import DenoisingObjective
 from .._objectives.losses import make_loss
@@ -14,9 +15,9 @@ from .._rows.checks import NONNEGATIVE, SHARE, names
 from .._rows.pca import LinearCode
 from .._rows.standardise import standardise
 from .._rows.statistics import has_gaps
-from .._training.engine import Engine
 from .._training.solvers import is_full_batch
 from .base import BaseAutoencoder
+from .data import Data
 from .parameters import SharedParameters, autoencoder
 
 
@@ -35,7 +36,8 @@ class CorruptingAutoencoder(BaseAutoencoder):
         "emphasis": [SHARE],
     }
 
-    def _train(self, X: Any, partial: bool) -> Any:
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         by_name = isinstance(self.noise, str)
         if by_name and self.noise in SHARES and self.noise_level > 1:
             raise ValueError(
@@ -54,13 +56,6 @@ class CorruptingAutoencoder(BaseAutoencoder):
                 f"{self.noise!r} is drawn anew at each step: use solver='adamw', or "
                 "noise_level=0.0."
             )
-        return super()._train(X, partial)
-
-    def _engine(
-        self, X: Any, device: torch.device, partial: bool, validate: bool
-    ) -> Engine:
-        self._has_gaps = has_gaps(X)
-        return super()._engine(X, device, partial, validate)
 
     def _corrupts(self) -> bool:
         return not isinstance(self.noise, str) or self.noise_level > 0
@@ -68,17 +63,17 @@ class CorruptingAutoencoder(BaseAutoencoder):
     def _corruption(self) -> Corruption | None:
         return make_corruption(self.noise, self.noise_level)
 
-    def _objective(self) -> Objective:
-        loss = make_loss(self.loss, self.mean_, self.scale_)
+    def _objective(self, network: Network, data: Data) -> Objective:
+        loss = make_loss(self.loss, data.mean, data.scale)
         corrupt = self._corruption()
-        return DenoisingObjective(loss, corrupt, self.emphasis, self._has_gaps)
+        return DenoisingObjective(loss, corrupt, self.emphasis, has_gaps(data.X))
 
-    def _least_missed(self, pca: LinearCode, rows: Any) -> float:
+    def _least_unexplained(self, pca: LinearCode, rows: Any, data: Data) -> float:
         corrupt = self._corruption()
         if corrupt is None and not has_gaps(rows):
             return 0.0
-        generator = torch.Generator("cpu").manual_seed(self._state["split_seed"])
-        x = standardise(rows, self.mean_, self.scale_)
+        generator = torch.Generator("cpu").manual_seed(data.seed)
+        x = standardise(rows, data.mean, data.scale)
         seen = x.nan_to_num()
         seen = seen if corrupt is None else corrupt(seen, generator)
         deviations = seen.double().numpy() - pca.centre

@@ -4,10 +4,12 @@ from typing import Any, ClassVar
 
 from sklearn.utils._param_validation import validate_parameter_constraints
 
+from .._networks.network import Network
 from .._objectives.objective import Objective
 from .._rows.checks import COUNT, NONNEGATIVE, POSITIVE_INTEGER
 from .._training.solvers import is_full_batch
 from .base import BaseAutoencoder
+from .data import Data
 from .parameters import SharedParameters, autoencoder
 
 
@@ -26,22 +28,20 @@ class EmbeddingAutoencoder(BaseAutoencoder):
         "transform_max_iter": [COUNT],
     }
 
-    def _train(self, X: Any, partial: bool) -> Any:
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
         if is_full_batch(self.solver) and self.neighbor_weight:
             raise ValueError(
                 f"solver={self.solver!r} needs an objective without chance, but "
                 f"neighbor_weight={self.neighbor_weight} draws neighbours anew at each "
                 "step: use solver='adamw', or neighbor_weight=0.0."
             )
-        return super()._train(X, partial)
 
-    def _objective(self) -> Objective:
-        return self._attracting(super()._objective())
-
-    def _attracting(self, objective: Objective) -> Objective:
+    def _objective(self, network: Network, data: Data) -> Objective:
+        objective = super()._objective(network, data)
         objective.neighbor_weight = self.neighbor_weight
         # The error of the reconstruction does not tell what neighbours gain.
-        objective.is_moving = bool(self.neighbor_weight)
+        objective.is_stationary = not self.neighbor_weight
         return objective
 
     def _n_neighbors(self) -> int:

@@ -1,9 +1,9 @@
-"""A fitted network between rows in their unit and codes."""
+"""The fitted model: between rows in their unit and codes."""
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,7 +12,8 @@ from torch.utils.dlpack import from_dlpack
 
 from .._machine.devices import own_settings
 from .._networks.network import Network
-from .._objectives.losses import Loss
+from .._networks.prefix import Prefix
+from .._rows.checks import check_finite
 from .._rows.chunks import in_blocks, map_rows, n_at_once
 from .._rows.standardise import scale_and_shift, standardise
 from .refinement import refine
@@ -21,22 +22,62 @@ from .refinement import refine
 MANY_ROWS = 2048
 
 
-@dataclass
-class Codec:
-    """Encode, decode and differentiate arrays; ``domain`` bounds what is decoded."""
+@dataclass(frozen=True, eq=False)
+class FittedModel:
+    """Encodes, decodes and differentiates arrays of rows; it never changes."""
 
     network: Network
-    loss: Loss
     mean: np.ndarray
     scale: float
+    #: Shape of a row as it is given and answered.
+    layout: tuple[int, ...]
+    #: Least and largest value that is decoded.
     domain: tuple[float, float] | None
-    device: torch.device
-    #: Steps that improve codes.
-    n_steps: int
     #: Whether values may be missing.
-    has_gaps: bool
-    #: Raises if rows hold what they should not.
-    check: Callable[[np.ndarray], None]
+    allows_nan: bool
+    #: Name of the estimator, for errors.
+    owner: str
+    _copies: dict[torch.device, tuple[list[Any], Self]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    @property
+    def whole(self) -> Network:
+        """The network that was trained, of whose code all may not be used."""
+        network = self.network
+        return network.network if isinstance(network, Prefix) else network
+
+    @property
+    def n_components(self) -> int:
+        """Width of the code."""
+        return self.network.widths[-1]
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the code is narrower than what was trained."""
+        return self.n_components < self.whole.widths[-1]
+
+    def first(self, n_components: int) -> Self:
+        """Return the model of the first components alone."""
+        is_all = n_components == self.whole.widths[-1]
+        network = self.whole if is_all else Prefix(self.whole, n_components)
+        return replace(self, network=network)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    def on(self, device: torch.device) -> Self:
+        """Return the model on a device; a copy there serves until weights change."""
+        if device == self.device:
+            return self
+        weights = self.network.state_dict(keep_vars=True).values()
+        versions = [(w.data_ptr(), w._version) for w in weights]
+        if self._copies.get(device, (None,))[0] != versions:
+            network = copy.deepcopy(self.network).to(device)
+            self._copies[device] = versions, replace(self, network=network)
+        return self._copies[device][1]
 
     def map(
         self,
@@ -50,7 +91,7 @@ class Codec:
 
     @property
     def _n_rows(self) -> int:
-        n_numbers = max(len(self.mean), self.network.widths[-1])
+        n_numbers = max(len(self.mean), self.n_components)
         return self._block * max(1, n_at_once(n_numbers) // self._block)
 
     @property
@@ -61,47 +102,42 @@ class Codec:
     @property
     def n_rows_of_slopes(self) -> int:
         """Return of how many rows the slopes of all codes fit in bounded memory."""
-        return n_at_once(self.network.widths[-1] * self.network.n_values)
+        return n_at_once(self.n_components * self.network.n_values)
 
-    def _map(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-        return in_blocks(function, rows, self._block)
-
-    def _send(self, x: np.ndarray) -> Tensor:
-        return standardise(x, self.mean, self.scale, self.check).to(self.device)
-
-    @cached_property
-    def _offset(self) -> Tensor | None:
-        if self.has_gaps or self.n_steps:
-            return None
-        return self.network.offset(from_dlpack(self.mean) / self.scale)
-
-    def _encode(self, rows: Tensor) -> Tensor:
-        # The network has seen zero, the mean, where values were missing.
-        seen = rows.nan_to_num() if self.has_gaps else rows
-        code = self.network.encode(seen)
-        if not self.n_steps:
-            return code
-        with own_settings(self.device, grad=True):
-            return refine(self._answer, code, rows, self.n_steps)
-
-    def _answer(self, code: Tensor) -> Tensor:
-        return self.loss.link.inverse(self.network.decode(code))
-
-    def encode(self, x: np.ndarray) -> Tensor:
-        """Encode rows."""
-        if self._offset is None:
-            return self._map(self._encode, self._send(x))
-        rows = scale_and_shift(x, self.scale, self._offset, self.check)
+    def encode(self, x: np.ndarray, n_refinements: int = 0) -> Tensor:
+        """Encode rows, and improve the codes by so many steps."""
+        offset = None
+        if not (self.allows_nan or n_refinements):
+            offset = self.network.offset(from_dlpack(self.mean) / self.scale)
+        if offset is None:
+            return self._map(lambda r: self._encode(r, n_refinements), self._send(x))
+        rows = scale_and_shift(x, self.scale, offset, self._check)
         return self._map(self.network.encode_scaled, rows.to(self.device))
 
+    def _encode(self, rows: Tensor, n_refinements: int) -> Tensor:
+        # The network has seen zero, the mean, where values were missing.
+        seen = rows.nan_to_num() if self.allows_nan else rows
+        code = self.network.encode(seen)
+        if not n_refinements:
+            return code
+        with own_settings(self.device, grad=True):
+            return refine(self._answer, code, rows, n_refinements)
+
+    def _answer(self, code: Tensor) -> Tensor:
+        return self.network.link.inverse(self.network.decode(code))
+
     def decode(self, code: Tensor | np.ndarray) -> np.ndarray:
-        """Decode codes to rows in the unit and dtype of the mean."""
+        """Decode codes to flat rows in the unit and dtype of the mean."""
         if not isinstance(code, Tensor):
             code = torch.tensor(code, dtype=torch.float32, device=self.device)
         rows = self._map(self._answer, code).cpu().numpy()
         rows = np.add(rows.astype(self.mean.dtype) * self.scale, self.mean)
         # Adding the mean again may leave the domain by a rounding error.
         return rows if self.domain is None else np.clip(rows, *self.domain)
+
+    def in_layout(self, rows: np.ndarray) -> np.ndarray:
+        """Give answers, shape (..., n_features), the layout of the training rows."""
+        return rows.reshape(*rows.shape[:-1], *self.layout)
 
     def jacobian(self, x: np.ndarray) -> np.ndarray:
         """Differentiate the encoder at each row, per unit of the data."""
@@ -127,3 +163,12 @@ class Codec:
                 for entry in self.network.encode(rows).unbind(1)
             ]
             return torch.stack(slopes, dim=1)
+
+    def _map(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+        return in_blocks(function, rows, self._block)
+
+    def _send(self, x: np.ndarray) -> Tensor:
+        return standardise(x, self.mean, self.scale, self._check).to(self.device)
+
+    def _check(self, x: np.ndarray) -> None:
+        check_finite(x, self.allows_nan, self.owner)

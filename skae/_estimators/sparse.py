@@ -4,30 +4,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import field
 from typing import Any, ClassVar, cast
 
-import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
-from .._machine.callers import warn_caller
-from .._networks.sparse import COUNTED, SPARSITIES, SparseDense
+from .._networks.network import Network
+from .._networks.sparse import SPARSITIES, SparseDense
 from .._objectives.losses import make_loss
-from .._objectives.objective import Objective, Penalty
-from .._objectives.sparsity import KL, KL_WINDOW, SparseObjective, active_share, l1
+from .._objectives.objective import Objective
+from .._objectives.sparsity import SparseObjective
 from .._rows.checks import (
     AT_LEAST_ONE,
     FRACTION,
     NONNEGATIVE,
     POSITIVE_INTEGER,
-    check_count,
     names,
 )
 from .._training.engine import Engine
+from .._training.schedule import Schedule
 from .._training.solvers import is_full_batch
 from .base import BaseAutoencoder
+from .data import Data
 from .parameters import SharedParameters, autoencoder
-
-# Share of the entries that are active where nothing else is said.
-TARGET = 0.05
+from .sparsity import (
+    Sparsity,
+    check_sparsity,
+    count_active,
+    report_dead_units,
+    report_target,
+)
 
 
 @autoencoder
@@ -167,148 +170,52 @@ class SparseAE(BaseAutoencoder):
         "support": [AT_LEAST_ONE],
     }
 
-    def _train(self, X: Any, partial: bool) -> Any:
-        self._check_sparsity()
-        return super()._train(X, partial)
-
-    def _check_sparsity(self) -> None:
-        """Raise where parameters contradict each other."""
-        given = f"sparsity={self.sparsity!r}"
-        suits = SPARSITIES[self.sparsity]
-        # Top-k takes any, and so does L1 unless zeros are counted.
-        is_free = self.sparsity == "top_k" or (
-            self.sparsity == "l1" and not self._adapts()
+    def _sparsity(self) -> Sparsity:
+        solves_all = is_full_batch(self.solver)
+        return Sparsity(
+            self.sparsity, self.alpha, self.target_sparsity, self.k, solves_all
         )
-        if not is_free and self.code_activation not in ("auto", suits):
-            raise ValueError(
-                f"code_activation={self.code_activation!r} does not go with {given} "
-                f"and target_sparsity={self.target_sparsity}: use 'auto' or {suits!r}."
-            )
-        if self._is_counted() and None not in (self.k, self.target_sparsity):
-            raise ValueError(
-                f"k={self.k} and target_sparsity={self.target_sparsity} both say how "
-                "many entries to keep: leave one of them None."
-            )
-        if self._adapts() and not self.alpha:
-            raise ValueError(
-                f"target_sparsity={self.target_sparsity} is reached by adapting alpha, "
-                "which cannot grow from 0.0: start with 0.1."
-            )
-        moves = self._adapts() or self.sparsity in ("batch_top_k", "jump_relu")
-        if is_full_batch(self.solver) and moves:
-            raise ValueError(
-                f"solver={self.solver!r} needs an objective that stays as it is, with "
-                f"exact slopes, unlike {given} with target_sparsity="
-                f"{self.target_sparsity}: use solver='adamw'."
-            )
 
-    def _is_counted(self) -> bool:
-        return self.sparsity in COUNTED
-
-    def _adapts(self) -> bool:
-        can = self.sparsity in ("l1", "jump_relu")
-        return can and self.target_sparsity is not None
-
-    def _target(self) -> float:
-        return TARGET if self.target_sparsity is None else self.target_sparsity
-
-    def _n_kept(self) -> int:
-        """Return how many entries a counted code keeps; 0 where none are counted."""
-        if not self._is_counted():
-            return 0
-        k = max(1, round(self._target() * self._width)) if self.k is None else self.k
-        check_count("k", k, self._width)
-        return int(k)
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_sparsity(self._sparsity(), self.code_activation, self.solver)
 
     def _activation(self) -> Any:
         is_open = self.code_activation == "auto"
         return SPARSITIES[self.sparsity] if is_open else self.code_activation
 
-    def _network_options(self) -> dict[str, Any]:
-        return super()._network_options() | {
+    def _network_options(self, schedule: Schedule, width: int) -> dict[str, Any]:
+        return super()._network_options(schedule, width) | {
             "code_activation": self._activation(),
             "sparsity": self.sparsity,
-            "k": self._n_kept(),
+            "k": self._sparsity().n_kept(width),
             "support": self.support,
         }
 
-    def _objective(self) -> Objective:
-        penalty = self._penalty() if self.alpha else None
-        sparse = penalty is not None or self._is_counted()
-        return SparseObjective(
-            make_loss(self.loss, self.mean_, self.scale_),
-            penalty,
-            self.alpha,
-            self._width,
-            target=self.target_sparsity if self._adapts() else None,
-            revives=sparse and self.sparsity != "kl" and not is_full_batch(self.solver),
-        )
-
-    def _engine(self, X: Any, *args: Any) -> Engine:
-        engine = super()._engine(X, *args)
+    def _objective(self, network: Network, data: Data) -> Objective:
         # What is trained is judged, and widened when it is done.
-        engine.module.support(1.0)
-        return engine
+        cast(SparseDense, network).support(1.0)
+        loss = make_loss(self.loss, data.mean, data.scale)
+        return self._sparsity().objective(loss, network.widths[-1])
 
-    def _penalty(self) -> Penalty | None:
-        if self.sparsity == "kl":
-            # A line search needs the same value for the same weights.
-            window = 0 if is_full_batch(self.solver) else KL_WINDOW
-            return KL(self._width, self._target(), window)
-        return {"l1": l1, "jump_relu": active_share}.get(self.sparsity)
-
-    def _finish(self, engine: Engine, X: Any, keep_optimizer: bool) -> None:
-        super()._finish(engine, X, keep_optimizer)
-        cast(SparseDense, self.network_).support(self.support)
-        has_penalty = engine.criterion_.penalty is not None
-        objective = cast(SparseObjective, engine.criterion_)
+    def _finish(self, engine: Engine, data: Data) -> None:
+        super()._finish(engine, data)
+        network = cast(SparseDense, self._model.network)
+        network.support(self.support)
+        sparsity, objective = self._sparsity(), cast(SparseObjective, engine.criterion_)
+        has_penalty = objective.penalty is not None
         self.alpha_ = float(objective.penalty_weight()) if has_penalty else 0.0
         if self.sparsity == "l1" and has_penalty and self._scales_freely():
-            cast(SparseDense, self.network_).normalise()
-        self._measure(X)
-        self._report_dead_units()
+            network.normalise()
+        counts = count_active(self._here(), data.X, sparsity)
+        self.mean_active_, self.dead_units_ = counts
+        report_dead_units(sparsity, len(self.dead_units_), self.n_components_)
         # In parts it takes many to reach the target.
-        if self._adapts() and engine.max_epochs > 1:
-            self._report_target()
+        if sparsity.adapts and not data.is_part:
+            share = self.mean_active_ / self.n_components_
+            report_target(sparsity, share, self.n_iter_, self.alpha_)
 
     def _scales_freely(self) -> bool:
         """Whether the code can be scaled and the decoder's columns by the inverse."""
         homogeneous = self._activation() in ("relu", "leaky_relu", "identity")
         return homogeneous and not self.tied_weights
-
-    def _measure(self, X: Any) -> None:
-        """Count the active entries of the training rows."""
-        codec, are_rates = self._codec(), self.sparsity == "kl"
-        is_dead = np.ones(self.n_components_, dtype=bool)
-
-        def activity(x: np.ndarray) -> np.ndarray:
-            code = codec.encode(x).cpu().numpy()
-            active = code > self._target() if are_rates else code != 0
-            np.logical_and(is_dead, ~active.any(axis=0), out=is_dead)
-            return (code if are_rates else active).sum(axis=1, dtype=np.float64)
-
-        self.mean_active_ = float(codec.map(activity, X).mean())
-        self.dead_units_ = np.flatnonzero(is_dead)
-
-    def _report_dead_units(self) -> None:
-        """Warn if most are dead."""
-        n_dead, n_units = len(self.dead_units_), self.n_components_
-        if 2 * n_dead > n_units:
-            remedy = "raise k" if self._is_counted() else "lower alpha"
-            warn_caller(
-                f"{n_dead} of {n_units} units are active in no training row with "
-                f"sparsity={self.sparsity!r}: {remedy}, or lower learning_rate_init.",
-                ConvergenceWarning,
-            )
-
-    def _report_target(self) -> None:
-        """Warn if it is not reached."""
-        share = self.mean_active_ / self.n_components_
-        if abs(share / self._target() - 1) > 0.2:
-            warn_caller(
-                f"target_sparsity={self.target_sparsity} is not reached: {share:.3g} "
-                f"of the entries are active after {self.n_iter_} epochs. Raise "
-                f"max_iter, or start nearer than alpha={self.alpha:g}; it ended at "
-                f"{self.alpha_:.3g}.",
-                ConvergenceWarning,
-            )

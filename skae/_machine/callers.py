@@ -26,12 +26,3 @@ def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
         (i for i, frame in enumerate(callers(), 1) if not in_package(frame, *inner)), 1
     )
     warnings.warn(message, category, stacklevel=level)
-
-
-def in_meta_estimator() -> bool:
-    """Whether another estimator or a search of scikit-learn's is fitting ours."""
-    wrappers = ("sklearn.base", "sklearn.utils._set_output")
-    return any(
-        in_package(frame, "sklearn.", "joblib.") and not in_package(frame, *wrappers)
-        for frame in callers()
-    )

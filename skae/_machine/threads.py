@@ -42,10 +42,15 @@ def available_threads() -> int | None:
     Its processes of "loky" know their share of the cores. Threads and forks each would
     take all; and in a fork OpenMP waits forever for the threads of the parent.
     """
-    backend, _ = get_active_backend()
     in_thread = threading.current_thread() is not threading.main_thread()
     is_fork = multiprocessing.current_process().daemon
-    return 1 if backend.nesting_level and (in_thread or is_fork) else None
+    return 1 if is_worker() and (in_thread or is_fork) else None
+
+
+def is_worker() -> bool:
+    """Whether a worker of joblib's runs this, beside others."""
+    backend, _ = get_active_backend()
+    return bool(backend.nesting_level)
 
 
 _limit_lock = threading.Lock()

@@ -6,9 +6,11 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .._rows.checks import check_sizes
 from .activations import make_activation
 from .dense import Dense
 from .network import Network
@@ -99,7 +101,7 @@ class Convolutional(Network):
         self.bias.copy_(output)
 
     @torch.no_grad()
-    def silence(self) -> None:
+    def zero_last_layers(self) -> None:
         code = [m for m in self.dense.encoder if isinstance(m, nn.Linear)][-1]
         last: Any = self.expansions[-1]
         last = last.convolution if isinstance(last, Enlarge) else last
@@ -153,3 +155,31 @@ def _widen(n_outputs: int, n_inputs: int, window: Window, how: str) -> nn.Module
         CONVOLUTIONS[dims], n_inputs, n_outputs, kernel, padding=padding
     )
     return Enlarge(same, window.sizes, how)
+
+
+def check_convolutions(
+    channels: Any, kernel_size: Any, stride: Any
+) -> dict[str, list[int]]:
+    """Return channels, kernel sizes and strides as one number for each convolution."""
+    widths = check_sizes("channels", channels, "one for each convolution")
+    kernel_sizes = _per_layer("kernel_size", kernel_size, widths)
+    strides = _per_layer("stride", stride, widths)
+    if any(s > k for s, k in zip(strides, kernel_sizes, strict=True)):
+        raise ValueError(
+            f"stride={stride} passes over places between kernels of kernel_size="
+            f"{kernel_size}: use a smaller stride or a larger kernel."
+        )
+    return {"channels": widths, "kernel_sizes": kernel_sizes, "strides": strides}
+
+
+def _per_layer(name: str, value: Any, channels: list[int]) -> list[int]:
+    """Return a parameter as one number for each convolution."""
+    sizes = check_sizes(name, value, "one number, or one for each convolution")
+    if np.ndim(value) == 0:
+        return sizes * len(channels)
+    if len(sizes) != len(channels):
+        raise ValueError(
+            f"{name}={value} has {len(sizes)} entries, but channels={channels} make "
+            f"{len(channels)} convolutions: give one for each, or a single number."
+        )
+    return sizes

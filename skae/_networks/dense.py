@@ -98,7 +98,7 @@ class Dense(Network):
             cast(Tensor, cast(nn.Sequential, decoder)[-1].bias).copy_(output)
 
     @torch.no_grad()
-    def silence(self) -> None:
+    def zero_last_layers(self) -> None:
         for half in (self.encoder, *self.decoders):
             maps = [m for m in half if isinstance(m, nn.Linear | TiedLinear)]
             cast(Tensor, maps[-1].bias).zero_()

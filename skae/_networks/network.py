@@ -64,6 +64,6 @@ class Network(nn.Module):
         """Draw weights with which decoded codes lie about ``output``."""
         raise NotImplementedError
 
-    def silence(self) -> None:
+    def zero_last_layers(self) -> None:
         """Change last layers so that every code, and every output, is zero."""
         raise NotImplementedError

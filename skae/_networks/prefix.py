@@ -18,7 +18,7 @@ class Prefix(Network):
     def __init__(self, network: Network, n_components: int) -> None:
         super().__init__()
         self.network, self.widths = network, [n_components]
-        self.n_values = network.n_values
+        self.link, self.n_values = network.link, network.n_values
 
     def offset(self, means: Tensor) -> Tensor | None:
         return self.network.offset(means)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .activations import make_activation
 from .dense import Dense
+from .weights import filled
 
 # Entries that top-k trains at first beyond its own number, as a share of that.
 ANNEALING = 3.0
@@ -29,11 +30,6 @@ SPARSITIES = {
 }
 #: Those that keep ``k`` entries, and have no penalty.
 COUNTED = ("top_k", "batch_top_k")
-
-
-def _filled(shape: tuple[int, ...], value: float) -> Tensor:
-    """Return a tensor of one value, whatever torch's defaults are."""
-    return torch.full(shape, value, dtype=torch.float32, device="cpu")
 
 
 class TopK(nn.Module):
@@ -75,7 +71,7 @@ class BatchTopK(nn.Module):
     def __init__(self, n_components: int, k: int) -> None:
         super().__init__()
         self.k = k
-        self.register_buffer("threshold", _filled((), 0.0))
+        self.register_buffer("threshold", filled((), 0.0))
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -119,7 +115,7 @@ class JumpReLU(nn.Module):
 
     def __init__(self, n_components: int) -> None:
         super().__init__()
-        start = _filled((n_components,), math.log(THRESHOLD))
+        start = filled((n_components,), math.log(THRESHOLD))
         self.log_threshold = nn.Parameter(start)
 
     def active(self, code: Tensor) -> Tensor:

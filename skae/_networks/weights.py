@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def without_weights(module: Callable[..., nn.Module], *args: Any, **kwargs: Any) -> Any:
@@ -25,3 +25,8 @@ def draw_weights(module: nn.Module, generator: torch.Generator) -> None:
             nn.init.xavier_uniform_(parameter, generator=generator)
         elif name.endswith("bias"):
             parameter.zero_()
+
+
+def filled(shape: tuple[int, ...], value: float) -> Tensor:
+    """Return a tensor of one value, whatever torch's defaults are."""
+    return torch.full(shape, value, dtype=torch.float32, device="cpu")

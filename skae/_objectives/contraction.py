@@ -10,7 +10,7 @@ from .._networks.dense import Dense
 
 # Layers whose derivative is a matrix, or one number for each entry.
 KNOWN = {nn.Linear, *(type(make()) for make in ACTIVATIONS.values())}
-Priced = tuple[Tensor, Tensor]
+CodeAndPenalty = tuple[Tensor, Tensor]
 
 
 def is_layered(network: Any) -> bool:
@@ -27,13 +27,13 @@ def is_closed(network: Any) -> bool:
     return is_layered(network) and (n_maps == 1 or (n_maps == 2 and ends_linear))
 
 
-def exact(network: Any, x: Tensor, generator: torch.Generator) -> Priced:
+def exact(network: Any, x: Tensor, generator: torch.Generator) -> CodeAndPenalty:
     """Return codes, and the mean over rows of ``||d code / d x||_F^2``."""
     code, squares = squared_norms(network, x)
     return code, squares.mean()
 
 
-def squared_norms(network: Any, x: Tensor) -> Priced:
+def squared_norms(network: Any, x: Tensor) -> CodeAndPenalty:
     """Return codes, and ``||d code / d x||_F^2`` of each row, by the shorter way."""
     if is_layered(network):
         return by_layers(network, x)
@@ -54,7 +54,7 @@ def by_rows(network: Any, x: Tensor) -> Tensor:
         return torch.stack(squares).sum(0)
 
 
-def by_layers(network: Any, x: Tensor) -> Priced:
+def by_layers(network: Any, x: Tensor) -> CodeAndPenalty:
     """Return codes, and the squared norm of each row's Jacobian, layer by layer.
 
     With one layer it is ``sum_j phi'(a_j)^2 ||w_j||^2`` (Rifai et al., 2011). With more
@@ -110,7 +110,7 @@ def _with_slope(activation: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     return value, slope
 
 
-def hutchinson(network: Any, x: Tensor, generator: torch.Generator) -> Priced:
+def hutchinson(network: Any, x: Tensor, generator: torch.Generator) -> CodeAndPenalty:
     """Return codes, and an unbiased estimate of the mean squared norm.
 
     ``E ||v^T J||^2 = ||J||_F^2`` where the signs ``v`` are thrown for each row

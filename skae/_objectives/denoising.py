@@ -27,8 +27,8 @@ class DenoisingObjective(Objective):
         super().__init__(loss, corrupt=corrupt)
         self.emphasis, self.has_gaps = emphasis, has_gaps
 
-    def see(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        return super().see(x.nan_to_num() if self.has_gaps else x, generator)
+    def corrupted(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        return super().corrupted(x.nan_to_num() if self.has_gaps else x, generator)
 
     def entry_weights(self, x: Tensor, seen: Tensor) -> Tensor | None:
         if not (self.emphasis or self.has_gaps):
@@ -36,6 +36,8 @@ class DenoisingObjective(Objective):
         weights = torch.where(seen == x, 1 - self.emphasis, 1.0)
         return torch.where(x.isnan(), 0.0, weights)
 
-    def compare(self, network: Any, code: Tensor, x: Tensor, seen: Tensor) -> Tensor:
+    def reconstruction_loss(
+        self, network: Any, code: Tensor, x: Tensor, seen: Tensor
+    ) -> Tensor:
         x, weights = x.nan_to_num() if self.has_gaps else x, self.entry_weights(x, seen)
         return self.loss(network.decode(code), x, weights)

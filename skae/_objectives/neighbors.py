@@ -78,7 +78,7 @@ class PairedBatches(Batches):
             yield torch.cat([self.index[chosen], partners])
 
 
-def attraction(code: Tensor) -> Tensor:
+def neighbor_cross_entropy(code: Tensor) -> Tensor:
     """Cross-entropy of UMAP, of a batch whose halves are neighbours.
 
     Neighbours attract each other, and all others of the batch repel.

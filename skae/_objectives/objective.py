@@ -7,17 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from .losses import Loss
-from .neighbors import attraction
+from .neighbors import neighbor_cross_entropy
 
-#: ``(network, rows as the network sees them, generator) -> (code, price)``.
+#: ``(network, rows as the network sees them, generator) -> (code, penalty)``.
 Penalty = Callable[[Any, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
 
 class Objective(nn.Module):
     """What is minimised: a loss, and what a regularised autoencoder adds to it."""
 
-    #: Whether it changes as it is minimised, so that the last weights are the best.
-    is_moving = False
+    #: Whether it stays as it is while it is minimised; else the last weights are best.
+    is_stationary = True
     #: Weight of what keeps neighbours together, in batches of pairs.
     neighbor_weight = 0.0
 
@@ -35,17 +35,17 @@ class Objective(nn.Module):
         self.alpha = alpha
 
     def forward(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
-        seen = self.see(x, generator)
-        code, price = self.encode(network, seen, generator)
-        loss = self.compare(network, code, x, seen)
+        seen = self.corrupted(x, generator)
+        code, penalty = self.encode(network, seen, generator)
+        loss = self.reconstruction_loss(network, code, x, seen)
         # A kernel for adding nothing would show in the time of a small network.
         if self.penalty is not None:
-            loss = loss + price
+            loss = loss + penalty
         if self.neighbor_weight:
-            loss = loss + self.neighbor_weight * attraction(code)
+            loss = loss + self.neighbor_weight * neighbor_cross_entropy(code)
         return loss
 
-    def see(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def corrupted(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return rows as the network sees them."""
         return x if self.corrupt is None else self.corrupt(x, generator)
 
@@ -55,8 +55,8 @@ class Objective(nn.Module):
         """Return codes, and the penalty with its weight."""
         if self.penalty is None:
             return network.encode(seen), 0.0
-        code, price = self.penalty(network, seen, generator)
-        return code, self.penalty_weight() * price
+        code, penalty = self.penalty(network, seen, generator)
+        return code, self.penalty_weight() * penalty
 
     def penalty_weight(self) -> Any:
         """Return the penalty's weight."""
@@ -69,6 +69,8 @@ class Objective(nn.Module):
         """Return what each entry counts; None if all count alike."""
         return None
 
-    def compare(self, network: Any, code: Tensor, x: Tensor, seen: Tensor) -> Tensor:
+    def reconstruction_loss(
+        self, network: Any, code: Tensor, x: Tensor, seen: Tensor
+    ) -> Tensor:
         """Return the loss of the decoded code."""
         return self.loss.forward(network.decode(code), x)

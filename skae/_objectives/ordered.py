@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from .._networks.linear_skip import LinearSkip
+from .._networks.network import Network
 from .losses import Loss
 from .objective import Objective
 
@@ -21,6 +23,25 @@ class OrderedObjective(Objective):
         super().__init__(loss)
         self.weights = weights / weights.sum()
 
-    def compare(self, network: Any, code: Tensor, x: Tensor, seen: Tensor) -> Tensor:
+    def reconstruction_loss(
+        self, network: Any, code: Tensor, x: Tensor, seen: Tensor
+    ) -> Tensor:
         losses = [self.loss(network.decode(code[:, :n]), x) for n in network.widths]
         return sum(w * v for w, v in zip(self.weights.tolist(), losses, strict=True))
+
+
+def prefix_weights(network: Network) -> np.ndarray:
+    """Weigh losses so that each width counts for a share of what PCA misses there.
+
+    A code of one component counts little: it stands in the way of the second.
+    """
+    widths = np.array(network.widths)
+    weights = np.ones(len(widths))
+    if isinstance(network, LinearSkip):
+        missed = network.output_scale.numpy().astype(np.float64)[widths - 1]
+        # Where PCA is all but exact a weight without end would drown the others.
+        least = missed[0] / 100 or 1.0
+        weights = 1 / np.square(np.maximum(missed, least))
+    if len(widths) > 1:
+        weights[0] *= 0.1
+    return weights

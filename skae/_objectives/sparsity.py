@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .._networks.sparse import TopK, _filled
+from .._networks.sparse import TopK
+from .._networks.weights import filled
 from .losses import Loss
 from .objective import Objective, Penalty
 
@@ -21,26 +22,26 @@ ADAPTATION = 0.005
 
 
 def l1(network: Any, seen: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Price codes by their L1 norm, in the scale of a standardised row.
+    """Penalise codes by their L1 norm, in the scale of a standardised row.
 
     An entry counts as much as it moves the output: a small code with large weights in
     the decoder is no cheaper.
     """
     code = network.encode(seen)
-    price = (code.abs() @ network.column_norms()).mean()
-    return code, price / seen[0].numel() ** 0.5
+    norms = (code.abs() @ network.column_norms()).mean()
+    return code, norms / seen[0].numel() ** 0.5
 
 
 def active_share(
     network: Any, seen: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Price codes of jump ReLUs by the share of entries that are not zero."""
+    """Penalise codes of jump ReLUs by the share of entries that are not zero."""
     code = network.encode(seen)
     return code, network.sparsify[-1].active(code).mean()
 
 
 class KL(nn.Module):
-    """Price codes by the divergence of the units' mean activations from a target.
+    """Penalise codes by the divergence of the units' mean activations from a target.
 
     ``mean_j t log(t / r_j) + (1 - t) log((1 - t) / (1 - r_j))`` (Ng, 2011), where the
     mean ``r_j`` runs over the last ``window`` rows; 0 is the batch alone.
@@ -51,7 +52,7 @@ class KL(nn.Module):
     def __init__(self, n_components: int, target: float, window: int) -> None:
         super().__init__()
         self.target, self.window = target, window
-        self.register_buffer("means", _filled((n_components,), -1.0))
+        self.register_buffer("means", filled((n_components,), -1.0))
 
     def forward(
         self, network: Any, seen: Tensor, generator: torch.Generator
@@ -97,16 +98,17 @@ class SparseObjective(Objective):
     ) -> None:
         super().__init__(loss, None, penalty, alpha)
         self.target, self.revives = target, revives
-        self.is_moving = self.adapts = target is not None
-        self.register_buffer("n_silent", _filled((n_components,), 0.0))
-        self.register_buffer("factor", _filled((), 1.0))
+        self.adapts = target is not None
+        self.is_stationary = not self.adapts
+        self.register_buffer("n_silent", filled((n_components,), 0.0))
+        self.register_buffer("factor", filled((), 1.0))
 
     def penalty_weight(self) -> Any:
         return self.alpha * self.factor if self.adapts else self.alpha
 
     def forward(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
-        code, price = self.encode(network, x, generator)
-        value = self.compare(network, code, x, x) + price
+        code, penalty = self.encode(network, x, generator)
+        value = self.reconstruction_loss(network, code, x, x) + penalty
         if self.target is not None:
             self._adapt((code != 0).float().mean() / self.target)
         return value + self._revive(network, code, x) if self.revives else value
@@ -114,7 +116,7 @@ class SparseObjective(Objective):
     def advance(self, network: Any, share: float) -> None:
         if isinstance(layer := network.sparsify[-1], TopK):
             layer.advance(share)
-            self.is_moving = layer.n_trained > layer.k
+            self.is_stationary = layer.n_trained <= layer.k
 
     def _adapt(self, ratio: Tensor) -> None:
         self.factor.mul_(torch.exp(ADAPTATION * (ratio - 1).clamp(-1, 1)))

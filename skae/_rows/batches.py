@@ -16,8 +16,9 @@ from .standardise import standardise
 # Numbers that are standardised once and kept, half a gigabyte of them; rows of more are
 # read for each batch, from nearby places.
 KEPT_ELEMENTS = 2**27
-# Numbers in rows that lie together, and how many such runs are shuffled together.
-RUN_ELEMENTS, N_RUNS = 2**16, 128
+# Numbers in a block of rows that lie together, and how many blocks are shuffled
+# together.
+SHUFFLED_ELEMENTS, N_SHUFFLED = 2**16, 128
 
 
 class RawRows:
@@ -46,7 +47,7 @@ class RawRows:
     def read_ahead(self, indices: Iterator[Tensor]) -> Iterator[Tensor]:
         """Select batch after batch, many of them in one pass through the file."""
         for first in indices:
-            n_batches = N_RUNS * RUN_ELEMENTS // (self.X.shape[1] * len(first))
+            n_batches = N_SHUFFLED * SHUFFLED_ELEMENTS // (self.X.shape[1] * len(first))
             ahead = [first, *islice(indices, max(0, n_batches - 1))]
             index, places = torch.cat(ahead).sort()
             rows = torch.empty(len(index), self.X.shape[1], device="cpu")
@@ -65,19 +66,19 @@ def read_rows(X: Any, mean: np.ndarray, scale: float) -> Tensor | RawRows:
     return rows
 
 
-def shuffle_nearby(
-    n_rows: int, n_run: int, n_together: int, generator: torch.Generator
+def shuffle_blocks(
+    n_rows: int, block_size: int, n_blocks: int, generator: torch.Generator
 ) -> Tensor:
-    """Return a random order in which rows come from a few random runs at a time.
+    """Return a random order in which rows come from a few random blocks at a time.
 
-    Of ``n_together`` runs of ``n_run`` rows all come before those of others: files are
-    read a page at a time, and each page should be read once.
+    All rows of ``n_blocks`` blocks of ``block_size`` rows come before those of other
+    blocks: files are read a page at a time, and each page should be read once.
     """
-    runs = torch.split(torch.arange(n_rows, device="cpu"), n_run)
-    order = torch.randperm(len(runs), generator=generator, device="cpu").tolist()
+    blocks = torch.split(torch.arange(n_rows, device="cpu"), block_size)
+    order = torch.randperm(len(blocks), generator=generator, device="cpu").tolist()
     shuffled = []
-    for together in gen_batches(len(runs), n_together):
-        rows = torch.cat([runs[i] for i in order[together]])
+    for together in gen_batches(len(blocks), n_blocks):
+        rows = torch.cat([blocks[i] for i in order[together]])
         new = torch.randperm(len(rows), generator=generator, device="cpu")
         shuffled.append(rows[new])
     return torch.cat(shuffled)
@@ -116,8 +117,8 @@ class Batches:
         if self.generator is None:
             return index
         if self.is_long:
-            n_run = max(1, RUN_ELEMENTS // self.rows.X.shape[1])
-            order = shuffle_nearby(len(index), n_run, N_RUNS, self.generator)
+            block_size = max(1, SHUFFLED_ELEMENTS // self.rows.X.shape[1])
+            order = shuffle_blocks(len(index), block_size, N_SHUFFLED, self.generator)
         else:
             order = torch.randperm(len(index), generator=self.generator, device="cpu")
         return index[order]

@@ -73,17 +73,15 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> 
     return X
 
 
-def check_finite(estimator: Any, X: Any) -> None:
-    """Raise if values are infinite, or NaN which the estimator's tags do not allow."""
+def check_finite(X: Any, allow_nan: bool, owner: str) -> None:
+    """Raise if values are infinite, or NaN where the estimator does not allow it."""
     if issparse(X):
         return
     with limited_threads(available_threads()):
         suspects = [s for s in chunks(X) if not sums_up(X[s])]
-    allows_nan = estimator.__sklearn_tags__().input_tags.allow_nan
-    name = type(estimator).__name__
     for s in suspects:
         assert_all_finite(
-            X[s], allow_nan=allows_nan, estimator_name=name, input_name="X"
+            X[s], allow_nan=allow_nan, estimator_name=owner, input_name="X"
         )
 
 

@@ -17,7 +17,7 @@ from .chunks import Rows, parts, sample, take
 
 _limits_lock = threading.Lock()
 # Share of the variance.
-LEAST_REST = 0.01
+LEAST_RESIDUAL = 0.01
 # Of standardised rows: rounding of what never varies.
 NO_SPREAD = 1e-6
 # So many numbers at most are copied in float64, half a gigabyte of them.
@@ -58,7 +58,7 @@ class LinearCode:
         return replace(
             self,
             deviation=np.where(self.deviation < NO_SPREAD, 1.0, self.deviation),
-            unexplained=np.maximum(self.unexplained, LEAST_REST),
+            unexplained=np.maximum(self.unexplained, LEAST_RESIDUAL),
         )
 
     def explained(self, parts: Iterable[np.ndarray]) -> np.ndarray:
@@ -106,18 +106,18 @@ def fit_pca(
         if not issparse(X):
             index = sample(index, max(wanted, COPIED_ELEMENTS // n_features))
         fitted = _of_rows(take(X, index), mean, scale, wanted, seed)
-    centre, deviation, axes, variances, rest = fitted
+    centre, deviation, axes, variances, residual = fitted
     if deviation.max() < NO_SPREAD:
         axes, zeros = np.eye(1, n_features), np.zeros(1)
         return LinearCode(axes, centre, deviation, zeros, zeros)
     if wanted >= n_rows - 1:
         # So few rows hide what others will miss.
-        rest = max(rest, LEAST_REST * variances.sum())
-    unexplained = np.cumsum([rest, *variances[:0:-1]])[::-1] / n_features
+        residual = max(residual, LEAST_RESIDUAL * variances.sum())
+    unexplained = np.cumsum([residual, *variances[:0:-1]])[::-1] / n_features
     return LinearCode(axes, centre, deviation, variances, unexplained)
 
 
-#: Mean, deviation of each feature, axes, their variances, and that of the rest.
+#: Mean, deviation of each feature, axes, their variances, and that of the residual.
 Fitted = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]
 
 
@@ -149,8 +149,8 @@ def _of_covariance(rows: Iterable[np.ndarray], n_components: int) -> Fitted:
     axes = axes.T[::-1][:n_components]
     _, axes = svd_flip(None, axes, u_based_decision=False)
     deviation = np.sqrt(np.maximum(products.diagonal(), 0.0) / n_rows)
-    rest = float(variances[n_components:].sum())
-    return origin + sums / n_rows, deviation, axes, variances[:n_components], rest
+    residual = float(variances[n_components:].sum())
+    return origin + sums / n_rows, deviation, axes, variances[:n_components], residual
 
 
 def _of_rows(
@@ -176,6 +176,6 @@ def _of_rows(
     with one_thread():
         pca = PCA(n_components, svd_solver=solver, random_state=seed).fit(rows)
     # Truncated solvers find it by a subtraction, which may leave less than nothing.
-    rest = max(0.0, float(pca.noise_variance_ * (largest - n_components)))
+    residual = max(0.0, float(pca.noise_variance_ * (largest - n_components)))
     centre = pca.mean_ - shift
-    return centre, deviation, pca.components_, pca.explained_variance_, rest
+    return centre, deviation, pca.components_, pca.explained_variance_, residual

@@ -2,8 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from .solvers import is_full_batch
 
 # An epoch's batches where rows come in parts, and nobody knows how many there are.
 N_STREAMED = 100
@@ -11,7 +14,7 @@ N_STREAMED = 100
 MOST_UNITS = 512
 
 
-@dataclass
+@dataclass(frozen=True)
 class Schedule:
     """Sizes chosen on splits of training rows.
 
@@ -56,3 +59,23 @@ class Schedule:
     def patience(self, n_epochs: int) -> int:
         """Return how many epochs may pass without a gain: large steps often stall."""
         return max(10, n_epochs // 4)
+
+    def fill_in(self, asked: Any, n_rows: int, is_part: bool) -> dict[str, Any]:
+        """Return number and size of steps as asked by parameters, or for "auto"."""
+        batch_size = int(_unless_auto(asked.batch_size, self.batch_size(n_rows)))
+        batch_size = n_rows if is_full_batch(asked.solver) else min(batch_size, n_rows)
+        n_epochs = int(_unless_auto(asked.max_iter, self.n_epochs(n_rows, batch_size)))
+        n_batches = N_STREAMED if is_part else math.ceil(n_rows / batch_size)
+        decay = self.weight_decay(n_batches) if asked.solver == "adamw" else 0.0
+        return {
+            "batch_size": batch_size,
+            "max_epochs": 1 if is_part else n_epochs,
+            "weight_decay": _unless_auto(asked.weight_decay, decay),
+            "n_iter_no_change": _unless_auto(
+                asked.n_iter_no_change, self.patience(n_epochs)
+            ),
+        }
+
+
+def _unless_auto(value: Any, choice: float) -> Any:
+    return choice if value == "auto" else value

@@ -1,29 +1,18 @@
 """When training ends, and which weights it leaves."""
 
-import dis
 from typing import Any
 
 import numpy as np
+import torch
 from skorch.callbacks import Callback
 from torch import Tensor
-
-
-def is_deliberate(interrupt: KeyboardInterrupt) -> bool:
-    """Whether code raised it, as skorch's callbacks do to end training, or a signal."""
-    trace = interrupt.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return False
-    code = trace.tb_frame.f_code.co_code
-    return dis.opname[code[trace.tb_lasti]] == "RAISE_VARARGS"
 
 
 class Stopping(Callback):
     """Ends training that stands still or blows up, and remembers the best weights.
 
     Best is the least error on the held-out rows, or on the training rows. Errors of an
-    objective that ``is_moving`` cannot be compared: best are the last weights.
+    objective that is not stationary cannot be compared: best are the last weights.
     """
 
     def __init__(self, tol: float, n_iter_no_change: int) -> None:
@@ -38,23 +27,47 @@ class Stopping(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         error = net.history[-1, net.monitor]
-        self.is_finite = bool(np.isfinite(error)) and net.is_finite()
+        self.is_finite = bool(np.isfinite(error)) and _has_finite_weights(net)
         if not self.is_finite:
             raise KeyboardInterrupt  # skorch's way to end training early
         self.consider(net, error)
         self.n_stale += 1
-        if net.is_moving or self._has_improved(error):
+        if not net.is_stationary or self._has_improved(error):
             self.reference, self.n_stale = error, 0
         if self.n_stale >= self.n_iter_no_change:
             raise KeyboardInterrupt
 
     def consider(self, net: Any, error: float) -> None:
         """Remember the weights if they are the best so far, and lose at no width."""
-        if net.is_moving or (error < self.best and net.is_above_floor()):
-            self.best, self.weights = error, net.weights()
+        if not net.is_stationary or (
+            error < self.best and not net.validation.loses_at_a_width(net.module_)
+        ):
+            self.best, self.weights = error, _copied_weights(net)
 
     def _has_improved(self, error: float) -> bool:
         # By a share of its size, not of 1: losses may be tiny, and may be negative.
         return self.reference is None or (
             error < self.reference - self.tol * abs(self.reference)
         )
+
+    def restore(self, net: Any) -> None:
+        """Go back to the best weights, if any were good."""
+        if self.weights is not None:
+            for module, weights in zip(_learners(net), self.weights, strict=True):
+                module.load_state_dict(weights)
+
+
+def _learners(net: Any) -> tuple[Any, Any]:
+    """Return what has weights: the network, and the objective."""
+    return net.module_, net.criterion_
+
+
+def _copied_weights(net: Any) -> list[dict[str, Tensor]]:
+    return [
+        {name: value.clone() for name, value in module.state_dict().items()}
+        for module in _learners(net)
+    ]
+
+
+def _has_finite_weights(net: Any) -> bool:
+    return all(bool(torch.isfinite(w).all()) for w in net.module_.parameters())

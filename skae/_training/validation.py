@@ -1,6 +1,6 @@
-"""Whether training has beaten PCA, judged by rows that neither has seen.
+"""Validation: how well a code reconstructs rows that it was not trained on.
 
-Shares are squared errors of rows over the rows' mean squared deviation: one column for
+Unexplained shares are squared errors of rows over the rows' variance: one column for
 each width of the code at which it is judged.
 """
 
@@ -16,20 +16,24 @@ from torch import Tensor
 from .._networks.links import Link
 
 Map = Callable[[Tensor], Tensor]
+
 # Chance with which one test takes a gain for real that is none.
-LEVEL = 0.025
+SIGNIFICANCE = 0.025
 # Share of PCA's error at one width of several that is forgiven: where PCA is the best
 # code there is, noise alone would veto what the others gain.
-SLACK = 0.005
+TOLERANCE = 0.005
 # Share of the variance that is below the rounding of float32.
 NEGLIGIBLE = 1e-9
 
 
-class Judge:
+class Validation:
     """Rows that a code is judged by: held-out ones, or those of training.
 
     The network sees them as ``objective`` shows them, corrupted alike in each epoch.
     """
+
+    #: Unexplained shares of the first weights, to which later ones must not lose.
+    baseline: Tensor | None = None
 
     def __init__(self, batches: Iterable[Tensor], objective: Any, seed: int) -> None:
         self.batches, self.objective, self.seed = batches, objective, seed
@@ -38,36 +42,36 @@ class Judge:
 
     def __iter__(self) -> Iterator[Tensor]:
         # It draws too: later it would do so in the midst of a pass.
-        _ = self.spread
-        return self.batches_again()
+        _ = self.variance
+        return self._batches_again()
 
-    def batches_again(self) -> Iterator[Tensor]:
+    def _batches_again(self) -> Iterator[Tensor]:
         """Return all batches, and let corruption start as in each pass."""
         self.generator.manual_seed(self.seed)
         return iter(self.batches)
 
     @cached_property
-    def spread(self) -> float:
+    def variance(self) -> float:
         """Mean squared deviation of the rows from the training mean."""
         total, n_rows = 0.0, 0
-        for x in self.batches_again():
-            seen = self.objective.see(x, self.generator)
+        for x in self._batches_again():
+            seen = self.objective.corrupted(x, self.generator)
             squares = self._weighted(x.square(), x, seen)
             total, n_rows = total + float(squares.sum()), n_rows + len(x)
         return total / n_rows or 1.0
 
-    def shares(
+    def unexplained(
         self, x: Tensor, encode: Map, decode: Map, widths: Sequence[int]
     ) -> Tensor:
         """Return the share that each width leaves unexplained, of a batch."""
-        seen = self.objective.see(x, self.generator)
+        seen = self.objective.corrupted(x, self.generator)
         code = encode(seen)
         answers = (self.link.inverse(decode(code[:, :n])) for n in widths)
         squares = [
             self._weighted((answer - x).square(), x, seen).flatten(1).sum(1)
             for answer in answers
         ]
-        return torch.stack(squares, 1) / self.spread
+        return torch.stack(squares, 1) / self.variance
 
     def _weighted(self, squares: Tensor, x: Tensor, seen: Tensor) -> Tensor:
         """Let squares of entries count as the objective does."""
@@ -77,36 +81,66 @@ class Judge:
         # A missing entry has no square.
         return torch.where(weights > 0, weights * squares, 0.0)
 
-    def all_shares(self, encode: Map, decode: Map, widths: Sequence[int]) -> Tensor:
-        """Return them of all rows."""
-        return torch.cat([self.shares(x, encode, decode, widths) for x in self])
+    @torch.no_grad()
+    def all_unexplained(
+        self, encode: Map, decode: Map, widths: Sequence[int]
+    ) -> Tensor:
+        """Return the shares of all rows."""
+        return torch.cat([self.unexplained(x, encode, decode, widths) for x in self])
 
     @torch.no_grad()
-    def price(self, network: Any) -> float:
+    def penalty(self, network: Any) -> float:
         """Return the weighted penalty of all rows, in shares of their variance."""
         if self.objective.penalty is None:
             return 0.0
         total, n_rows = 0.0, 0
         for x in self:
-            total += len(x) * self.batch_price(network, x)
-            n_rows += len(x)
+            seen = self.objective.corrupted(x, self.generator)
+            _, penalty = self.objective.encode(network, seen, self.generator)
+            share = float(penalty) * x[0].numel() / self.variance
+            total, n_rows = total + len(x) * share, n_rows + len(x)
         return total / n_rows
 
-    def batch_price(self, network: Any, x: Tensor) -> float:
-        """Return that of a batch."""
-        seen = self.objective.see(x, self.generator)
-        _, price = self.objective.encode(network, seen, self.generator)
-        return float(price) * x[0].numel() / self.spread
+    @torch.no_grad()
+    def first_loss(self, network: Any) -> float:
+        """Return the loss of the first rows by the mean or by the network.
+
+        A linear start may leave the domain of the loss, and do worse than the mean.
+        """
+        objective = self.objective
+        x = next(self._batches_again())
+        seen = objective.corrupted(x, self.generator)
+        mean = objective.loss.first_output().expand_as(x)
+        of_mean = objective.loss(mean, x.nan_to_num())
+        code = network.encode(seen)
+        of_network = objective.reconstruction_loss(network, code, x, seen)
+        return float(max(of_mean, of_network))
+
+    def error_of_first(self, network: Any) -> float:
+        """Let later weights be no worse at any width; return the error of these."""
+        self.baseline = self._by_widths(network)
+        return geometric_mean(self.baseline).item() + self.penalty(network)
+
+    def loses_at_a_width(self, network: Any) -> bool:
+        """Whether a width does worse than the baseline."""
+        # One width is told by the mean over widths already.
+        if self.baseline is None or len(network.widths) == 1:
+            return False
+        return bool(is_worse(self._by_widths(network), self.baseline).any())
+
+    def _by_widths(self, network: Any) -> Tensor:
+        network.eval()
+        return self.all_unexplained(network.encode, network.decode, network.widths)
 
 
-def overall(shares: Tensor) -> Tensor:
+def geometric_mean(shares: Tensor) -> Tensor:
     """Mean over rows, and geometric mean over widths: each counts by its own size."""
     return shares.mean(0).clamp(min=1e-12).log().mean().exp()
 
 
 def is_worse(ours: Tensor, others: Tensor) -> Tensor:
-    """Whether our mean share is larger by more than the slack, for each width."""
-    return ours.mean(0) > (1 + SLACK) * others.mean(0) + NEGLIGIBLE
+    """Whether our mean share is larger by more than is forgiven, for each width."""
+    return ours.mean(0) > (1 + TOLERANCE) * others.mean(0) + NEGLIGIBLE
 
 
 def is_better(ours: Tensor, others: Tensor) -> bool:
@@ -119,4 +153,4 @@ def is_better(ours: Tensor, others: Tensor) -> bool:
     if len(gains) < 2 or is_worse(ours, others).any():
         return False
     error = gains.std(ddof=1) / np.sqrt(len(gains))
-    return bool(gains.mean() > student.ppf(1 - LEVEL, len(gains) - 1) * error)
+    return bool(gains.mean() > student.ppf(1 - SIGNIFICANCE, len(gains) - 1) * error)

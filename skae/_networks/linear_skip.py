@@ -16,7 +16,7 @@ FAR = 10.0
 NEAR = 64.0
 
 
-class Residual(Network):
+class LinearSkip(Network):
     """A linear autoencoder ``A``, and a network that adds what it misses.
 
     ``encode(x) = A (x - c) + s network.encode(near(x - c))`` and
@@ -123,18 +123,18 @@ class Residual(Network):
             # Of few inputs, Glorot's weights without biases make units of one kind,
             # which unfold slowly, and one layer never what is odd about the mean.
             draw_evenly(self.network, generator)
-        self.network.silence()
+        self.network.zero_last_layers()
 
     @torch.no_grad()
-    def silence(self) -> None:
-        self.network.silence()
+    def zero_last_layers(self) -> None:
+        self.network.zero_last_layers()
         self.is_linear.fill_(True)
 
     @torch.no_grad()
     def become_linear(
         self, axes: Any, centre: Any, deviation: Any, variances: Any, unexplained: Any
     ) -> None:
-        """Take a linear code over, as arrays, and silence the network.
+        """Take a linear code over, as arrays, and zero_last_layers the network.
 
         ``deviation`` is that of each feature, ``variances`` are those of the code, and
         ``unexplained`` is the mean over features of the variance that the first 1, 2,
@@ -151,4 +151,4 @@ class Residual(Network):
         # than float32 resolves is nothing.
         least = missed[-1] if missed[-1] > 1e-6 else torch.ones_like(missed[-1])
         self.code_deviation.copy_(torch.as_tensor(variances).sqrt().clamp(min=least))
-        self.silence()
+        self.zero_last_layers()

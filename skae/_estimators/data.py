@@ -1,0 +1,68 @@
+"""The rows of one run, and what was measured of them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .._rows.chunks import Rows
+from .._rows.split import hold_out, n_held_out
+from .._rows.statistics import column_means, root_mean_square
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Checked, flat rows: how they are standardised, and which are held out."""
+
+    X: Any
+    #: Shape of a row as it is given and answered.
+    layout: tuple[int, ...]
+    mean: np.ndarray
+    scale: float
+    #: Share of the rows to hold out; 0 for none.
+    validation_fraction: float
+    #: Of the rows to hold out, of the first weights and of the order of batches.
+    seed: int
+    #: Whether more rows may come in other calls.
+    is_part: bool
+
+    @property
+    def n_rows(self) -> int:
+        """Return how many rows there are."""
+        return self.X.shape[0]
+
+    @property
+    def n_training(self) -> int:
+        """Return how many of them train."""
+        return self.n_rows - n_held_out(self.n_rows, self.validation_fraction)
+
+    @property
+    def training(self) -> Rows:
+        """Return what picks the rows to train on."""
+        return self._parts[0]
+
+    @property
+    def judging(self) -> Rows:
+        """Return what picks the rows that judge: held-out ones, or all."""
+        return self._parts[1]
+
+    @cached_property
+    def _parts(self) -> tuple[Rows, Rows]:
+        if not self.validation_fraction:
+            return slice(None), slice(None)
+        parts = hold_out(self.n_rows, self.validation_fraction, self.seed)
+        training, held_out = (part.numpy() for part in parts)
+        # Two rows at least have a principal axis.
+        return training if len(training) > 1 else slice(None), held_out
+
+
+def measure(X: Any) -> tuple[np.ndarray, float]:
+    """Return the mean of each feature, and the scale of all."""
+    means = column_means(X)
+    if (empty := np.flatnonzero(np.isnan(means))).size:
+        raise ValueError(
+            f"No row of X has a value in columns {empty.tolist()}: leave them out."
+        )
+    dtype = np.float64 if X.dtype == np.float64 else np.float32
+    return means.astype(dtype), root_mean_square(X, means)

@@ -1,0 +1,46 @@
+"""What autoencoders share whose rows are signals, images or volumes."""
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any, ClassVar
+
+from sklearn.utils._param_validation import Options
+
+from .._rows.checks import POSITIVE_INTEGER, names
+from .._rows.layout import Shape, check_images, find_shape, flatten, said_shape
+from .base import BaseAutoencoder
+from .parameters import SharedParameters, autoencoder
+
+
+@autoencoder
+class ImageAutoencoder(BaseAutoencoder):
+    """Takes flat rows or arrays of images, and answers in the layout of ``fit``."""
+
+    image_shape: int | Sequence[int] | None = None
+    spatial_dims: int | str = "auto"
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **SharedParameters._parameter_constraints,
+        "image_shape": ["array-like", POSITIVE_INTEGER, None],
+        "spatial_dims": [names({"auto"}), Options(Integral, {1, 2, 3})],
+    }
+
+    def _check_rows(
+        self, X: Any, *, reset: bool, min_samples: int = 1
+    ) -> tuple[Any, Shape]:
+        X, given = flatten(X)
+        if not reset:
+            check_images(given, self.image_shape_)
+        X, flat = super()._check_rows(X, reset=reset, min_samples=min_samples)
+        if reset:
+            self.image_shape_: Shape = find_shape(
+                self.image_shape, self.spatial_dims, given, X.shape[1]
+            )
+        return X, given or flat
+
+    def _fixed_parameters(self) -> dict[str, Any]:
+        layout = {
+            "image_shape": said_shape(self.image_shape),
+            "spatial_dims": self.spatial_dims,
+        }
+        return super()._fixed_parameters() | layout

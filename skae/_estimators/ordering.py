@@ -1,0 +1,192 @@
+"""What autoencoders share of whose code every prefix may be a code."""
+
+import copy
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from .._machine.callers import warn_caller
+from .._networks.linear_skip import LinearSkip
+from .._networks.network import Network
+from .._objectives.objective import Objective
+from .._objectives.ordered import OrderedObjective, prefix_weights
+from .._rows.checks import FRACTION, check_count, is_share
+from .._rows.chunks import parts
+from .._rows.pca import fit_pca
+from .._rows.standardise import standardise
+from .._training.engine import Engine
+from .._training.schedule import Schedule
+from .base import BaseAutoencoder
+from .data import Data
+from .parameters import SharedParameters, autoencoder
+from .state import PrefixScores
+from .verdict import Verdict
+
+
+def _has_order(estimator: Any) -> bool:
+    if not estimator._is_ordered():
+        raise AttributeError(
+            f"truncate needs an ordered code, which ordered={estimator.ordered} and "
+            f"n_components={estimator.n_components} do not make: use ordered=True."
+        )
+    return True
+
+
+@autoencoder
+class OrderedAutoencoder(BaseAutoencoder):
+    """Adds a decoder for each of some prefixes, and keeps as many as are asked for."""
+
+    ordered: bool = False
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **SharedParameters._parameter_constraints,
+        "n_components": [
+            *SharedParameters._parameter_constraints["n_components"],
+            FRACTION,
+        ],
+        "ordered": ["boolean"],
+    }
+
+    def _wants_order(self) -> bool:
+        return self.ordered or is_share(self.n_components)
+
+    def _is_ordered(self) -> bool:
+        """Whether the fitted code is ordered, or else that of a fit would be."""
+        if hasattr(self, "_model"):
+            return bool(self._state.network["ordered"])
+        return self._wants_order()
+
+    def _choose_width(self, data: Data) -> int:
+        if not is_share(self.n_components):
+            return super()._choose_width(data)
+        # What PCA needs is enough: the code of the same width is no worse. A PCA of all
+        # axes leaves nothing to chance.
+        pca = fit_pca(data.X, data.mean, data.scale, None, 0, data.training)
+        explained = pca.explained(
+            standardise(part, data.mean, data.scale).numpy()
+            for part in parts(data.X, data.judging)
+        )
+        return _n_enough(explained, self.n_components) or len(explained)
+
+    def _schedule(self, data: Data) -> Schedule:
+        if not self._wants_order():
+            return super()._schedule(data)
+        # Where widths pull at one encoder, it needs more layers and steps, and a step
+        # more rows, to find a way; and several decoders learn noise sooner than one.
+        return Schedule(n_steps=6000, n_batches=5, decay=8.0, n_layers=2)
+
+    def _network_options(self, schedule: Schedule, width: int) -> dict[str, Any]:
+        options = super()._network_options(schedule, width)
+        return options | {"ordered": self._wants_order()}
+
+    def _objective(self, network: Network, data: Data) -> Objective:
+        objective = super()._objective(network, data)
+        if not self._wants_order():
+            return objective
+        return OrderedObjective(objective.loss, prefix_weights(network))
+
+    def _score_prefixes(self, engine: Engine, verdict: Verdict) -> PrefixScores | None:
+        if not self._wants_order():
+            return None
+        network, pca = engine.module_, None
+        scores = _explained_by_prefixes(engine, network)
+        if verdict.pca_score is not None:
+            pca = _explained(engine, network.project, network.expand)
+            scores = scores if verdict.keeps_training else pca
+        variance = engine.validation.variance / self.n_features_in_
+        return PrefixScores(scores, pca, variance)
+
+    def _finish(self, engine: Engine, data: Data) -> None:
+        super()._finish(engine, data)
+        self.__dict__.pop("explained_variance_ratio_", None)
+        if (prefixes := self._state.prefixes) is None:
+            return
+        width = len(prefixes.explained)
+        if not is_share(self.n_components):
+            self._keep(width)
+            return
+        n_enough = _n_enough(prefixes.explained, self.n_components)
+        if not n_enough:
+            warn_caller(
+                f"n_components={self.n_components} is not reached: all {width} "
+                f"components explain {prefixes.explained[-1]:.4g} of the variance of "
+                "the rows that judge, and all are kept. More rows may help.",
+                ConvergenceWarning,
+            )
+        self._keep(n_enough or width)
+
+    def _keep(self, n_components: int) -> None:
+        """Use the first components only, and publish their scores."""
+        self._model, prefixes = self._model.first(n_components), self._state.prefixes
+        ratio = np.diff(prefixes.explained, prepend=0.0)[:n_components]
+        self.explained_variance_ratio_ = ratio
+        if self.best_score_ is not None:
+            self.best_score_ = float(ratio.sum())
+        if self.pca_score_ is not None:
+            self.pca_score_ = float(prefixes.pca[n_components - 1])
+        if hasattr(self, "noise_variance_"):
+            variance = float((1 - ratio.sum()) * prefixes.variance)
+            self.noise_variance_ = variance * self.scale_ * self.scale_
+
+    @available_if(_has_order)
+    def truncate(self, n_components: int) -> Self:
+        """Return a fitted copy that keeps the first components of the code.
+
+        Parameters
+        ----------
+        n_components : int
+            Number of components to keep, at most ``n_components_``.
+
+        Returns
+        -------
+        truncated : UndercompleteAE
+            Its ``transform`` gives the first columns of this one's, bit by bit (not of
+            codes that ``transform_max_iter`` refines for all columns together), and
+            its ``inverse_transform`` is what training made of so many. It holds the
+            whole network, but cannot go on training once narrower; its
+            ``n_components`` is that given, so that a clone is of this width.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        ValueError
+            If ``n_components`` is not an integer from 1 to ``n_components_``.
+        AttributeError
+            If the codes have no order: without ``ordered=True``, and with an integer
+            ``n_components``.
+        """
+        check_is_fitted(self)
+        check_count("n_components", n_components, self.n_components_)
+        truncated = copy.deepcopy(self)
+        truncated.n_components, truncated.ordered = int(n_components), True
+        truncated._keep(int(n_components))
+        return truncated
+
+
+def _n_enough(explained: np.ndarray, share: Any) -> int:
+    """Return how many components reach a share of the variance; 0 if all do not."""
+    enough = np.flatnonzero(explained >= share)
+    return int(enough[0]) + 1 if len(enough) else 0
+
+
+def _explained(engine: Engine, encode: Any, decode: Any) -> np.ndarray:
+    """Return the explained variance of the rows that judge, by each prefix."""
+    widths = range(1, engine.module_.widths[-1] + 1)
+    return 1 - engine.unexplained(encode, decode, widths).mean(0).double().numpy()
+
+
+def _explained_by_prefixes(engine: Engine, network: Any) -> np.ndarray:
+    """Return what each explains, decoded in the way that explains more."""
+    if not isinstance(network, LinearSkip):
+        return _explained(engine, network.encode, network.decode_prefix)
+    network.is_linear.fill_(False)
+    network.is_corrected.zero_()
+    guessed = _explained(engine, network.encode, network.decode_prefix)
+    corrected = _explained(engine, network.encode, network.correct_prefix)
+    network.is_corrected.copy_(torch.from_numpy(corrected > guessed))
+    return np.maximum(guessed, corrected)

@@ -1,0 +1,147 @@
+"""What the parameters of ``SparseAE`` say together, and what became of the code."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from .._machine.callers import warn_caller
+from .._networks.sparse import COUNTED, SPARSITIES
+from .._objectives.losses import Loss
+from .._objectives.objective import Penalty
+from .._objectives.sparsity import KL, KL_WINDOW, SparseObjective, active_share, l1
+from .._rows.checks import check_count
+from .model import FittedModel
+
+# Share of the entries that are active where nothing else is said.
+TARGET = 0.05
+
+
+@dataclass(frozen=True)
+class Sparsity:
+    """A kind of sparsity with its weight and its target."""
+
+    kind: str
+    alpha: float
+    #: Share of active entries, or mean activation; None where it is left open.
+    wanted: float | None
+    k: int | None
+    is_full_batch: bool
+
+    @property
+    def target(self) -> float:
+        """Return the share of active entries that is wanted."""
+        return TARGET if self.wanted is None else self.wanted
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether so many entries are kept, without a penalty."""
+        return self.kind in COUNTED
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the penalty's weight follows the target."""
+        return self.kind in ("l1", "jump_relu") and self.wanted is not None
+
+    def n_kept(self, width: int) -> int:
+        """Return how many entries a counted code keeps; 0 where none are counted."""
+        if not self.is_counted:
+            return 0
+        k = max(1, round(self.target * width)) if self.k is None else self.k
+        check_count("k", k, width)
+        return int(k)
+
+    def penalty(self, width: int) -> Penalty | None:
+        """Return the penalty of codes, if there is one."""
+        if not self.alpha:
+            return None
+        if self.kind == "kl":
+            # A line search needs the same value for the same weights.
+            return KL(width, self.target, 0 if self.is_full_batch else KL_WINDOW)
+        return {"l1": l1, "jump_relu": active_share}.get(self.kind)
+
+    def objective(self, loss: Loss, width: int) -> SparseObjective:
+        """Return what is minimised."""
+        penalty = self.penalty(width)
+        is_sparse = penalty is not None or self.is_counted
+        return SparseObjective(
+            loss,
+            penalty,
+            self.alpha,
+            width,
+            target=self.wanted if self.adapts else None,
+            revives=is_sparse and self.kind != "kl" and not self.is_full_batch,
+        )
+
+
+def check_sparsity(sparsity: Sparsity, code_activation: Any, solver: Any) -> None:
+    """Raise where parameters contradict each other."""
+    kind, wanted, suits = sparsity.kind, sparsity.wanted, SPARSITIES[sparsity.kind]
+    # Top-k takes any, and so does L1 unless zeros are counted.
+    is_free = kind == "top_k" or (kind == "l1" and not sparsity.adapts)
+    if not is_free and code_activation not in ("auto", suits):
+        raise ValueError(
+            f"code_activation={code_activation!r} does not go with sparsity={kind!r} "
+            f"and target_sparsity={wanted}: use 'auto' or {suits!r}."
+        )
+    if sparsity.is_counted and None not in (sparsity.k, wanted):
+        raise ValueError(
+            f"k={sparsity.k} and target_sparsity={wanted} both say how many entries to "
+            "keep: leave one of them None."
+        )
+    if sparsity.adapts and not sparsity.alpha:
+        raise ValueError(
+            f"target_sparsity={wanted} is reached by adapting alpha, which cannot grow "
+            "from 0.0: start with 0.1."
+        )
+    if sparsity.is_full_batch and (
+        sparsity.adapts or kind in ("batch_top_k", "jump_relu")
+    ):
+        raise ValueError(
+            f"solver={solver!r} needs an objective that stays as it is, with exact "
+            f"slopes, unlike sparsity={kind!r} with target_sparsity={wanted}: use "
+            "solver='adamw'."
+        )
+
+
+def count_active(
+    model: FittedModel, X: Any, sparsity: Sparsity
+) -> tuple[float, np.ndarray]:
+    """Return the mean number of active entries of a row, and the dead units.
+
+    Entries of "kl" are rates: their sum counts, and a unit lives above the target.
+    """
+    is_rate = sparsity.kind == "kl"
+    is_dead = np.ones(model.n_components, dtype=bool)
+
+    def activity(x: np.ndarray) -> np.ndarray:
+        code = model.encode(x).cpu().numpy()
+        active = code > sparsity.target if is_rate else code != 0
+        np.logical_and(is_dead, ~active.any(axis=0), out=is_dead)
+        return (code if is_rate else active).sum(axis=1, dtype=np.float64)
+
+    mean_active = float(model.map(activity, X).mean())
+    return mean_active, np.flatnonzero(is_dead)
+
+
+def report_dead_units(sparsity: Sparsity, n_dead: int, n_units: int) -> None:
+    """Warn if most units are dead."""
+    if 2 * n_dead > n_units:
+        remedy = "raise k" if sparsity.is_counted else "lower alpha"
+        warn_caller(
+            f"{n_dead} of {n_units} units are active in no training row with "
+            f"sparsity={sparsity.kind!r}: {remedy}, or lower learning_rate_init.",
+            ConvergenceWarning,
+        )
+
+
+def report_target(sparsity: Sparsity, share: float, n_iter: int, alpha: float) -> None:
+    """Warn if the share of active entries is far from the target."""
+    if abs(share / sparsity.target - 1) > 0.2:
+        warn_caller(
+            f"target_sparsity={sparsity.wanted} is not reached: {share:.3g} of the "
+            f"entries are active after {n_iter} epochs. Raise max_iter, or start nearer "
+            f"than alpha={sparsity.alpha:g}; it ended at {alpha:.3g}.",
+            ConvergenceWarning,
+        )

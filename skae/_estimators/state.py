@@ -1,0 +1,82 @@
+"""What a fitted estimator needs to go on training, beside its model."""
+
+from dataclasses import dataclass, is_dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from .._training.schedule import Schedule
+from .._training.state import EngineState
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """PCA, which training starts from, and has to beat."""
+
+    #: Rows that it was fitted to.
+    n_rows: int
+    #: Variance that its code leaves, a mean over features of standardised rows.
+    residual_variance: float
+    #: Whether the weights are PCA's.
+    is_kept: bool = True
+    #: Whether held-out rows have found trained weights better.
+    is_beaten: bool = False
+
+    def objective(self) -> dict[str, np.ndarray]:
+        """Return the one weight of an objective, the variance of what PCA misses."""
+        log_variance = np.float32(np.log(max(self.residual_variance, 1e-6)))
+        return {"loss.log_variance": np.array(log_variance)}
+
+
+@dataclass(frozen=True, eq=False)
+class PrefixScores:
+    """Explained variance by the first 1, 2, ... components of an ordered code."""
+
+    explained: np.ndarray
+    #: By PCA; None where it was not judged.
+    pca: np.ndarray | None
+    #: Mean variance of a standardised feature among the rows that judged.
+    variance: float
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingState:
+    """What the next run needs: nothing of it changes when parameters do."""
+
+    #: Parameters that cannot change when training goes on.
+    parameters: dict[str, Any]
+    #: Arguments of the network class.
+    network: dict[str, Any]
+    schedule: Schedule
+    engine: EngineState
+    #: None where training started from random weights.
+    baseline: Baseline | None = None
+    #: None unless the code is ordered.
+    prefixes: PrefixScores | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values alone, for pickles."""
+        return {
+            name: dict(vars(value)) if is_dataclass(value) else value
+            for name, value in vars(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Undo ``to_dict``."""
+        kinds = {
+            "schedule": Schedule,
+            "engine": EngineState,
+            "baseline": Baseline,
+            "prefixes": PrefixScores,
+        }
+        made = {
+            name: kinds[name](**value) if name in kinds and value is not None else value
+            for name, value in values.items()
+        }
+        return cls(**made)
+
+    def with_baseline(self, baseline: Baseline) -> Self:
+        """Return the state after a start from this PCA."""
+        engine = replace(self.engine, objective=baseline.objective())
+        return replace(self, baseline=baseline, engine=engine)

@@ -1,0 +1,119 @@
+"""What validation says of trained weights and of PCA, and what users are told."""
+
+import copy
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor
+
+from .._machine.callers import warn_caller
+from .._machine.threads import is_worker
+from .._training.engine import Engine
+from .._training.validation import NEGLIGIBLE, geometric_mean, is_better
+from .state import Baseline
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """Scores of the held-out rows, and whether training may keep its weights.
+
+    Scores are explained variances, None where they were not judged.
+    """
+
+    keeps_training: bool = True
+    #: Whether held-out rows, now or before, have found training better than PCA.
+    beats_pca: bool = False
+    validation_scores: list[float] | None = None
+    best_score: float | None = None
+    pca_score: float | None = None
+    #: Unexplained shares of the rows by each width, and penalties: PCA's, and ours.
+    unexplained: tuple[Tensor, Tensor] | None = None
+
+
+def judge(engine: Engine, baseline: Baseline | None) -> Verdict:
+    """Score training by the rows held out, beside PCA if it started there."""
+    if not engine.settings.validation_fraction:
+        return Verdict()
+    network, scores = engine.module_, [1 - e["unexplained"] for e in engine.epochs()]
+    ours = engine.unexplained(network.encode, network.decode, network.widths)
+    penalty = engine.penalty(network)
+    best = 1 - (geometric_mean(ours).item() if penalty else engine.stopping.best)
+    if baseline is None:
+        return Verdict(validation_scores=scores, best_score=best)
+    pca = engine.unexplained(network.project, network.expand, network.widths)
+    pca_score = 1 - geometric_mean(pca).item()
+    if penalty:
+        linear = copy.deepcopy(network)
+        linear.zero_last_layers()
+        ours, pca = ours + penalty, pca + engine.penalty(linear)
+    # A model that was better before is good enough to go back to, whatever the new
+    # rows are.
+    wins = baseline.is_beaten or is_better(ours, pca)
+    kept_score = best if wins else pca_score
+    return Verdict(wins, wins, scores, kept_score, pca_score, (pca, ours))
+
+
+def check_learnt(estimator: Any, engine: Engine, scale: float) -> None:
+    """Raise if training has left no good weights, and warn if it diverged."""
+    if math.isnan(engine.loss_before):
+        raise ValueError(
+            f"loss={estimator.loss!r} is NaN before the first step: use another, such "
+            "as 'squared_error'."
+        )
+    if engine.diverged:
+        _report_divergence(estimator, engine, scale)
+    if engine.interrupted and not engine.epochs():
+        raise KeyboardInterrupt
+
+
+def _report_divergence(estimator: Any, engine: Engine, scale: float) -> None:
+    """Warn if there are good weights to go back to, raise if not."""
+    message = (
+        f"The loss grew without bound in {len(engine.history)} epochs with "
+        f"learning_rate_init={estimator.learning_rate_init}, on data divided by "
+        f"scale_={scale:.3g}. Lower learning_rate_init"
+    )
+    if engine.stopping.weights is None:
+        raise ValueError(f"{message}.")
+    warn_caller(f"{message}; the best weights are kept.", ConvergenceWarning)
+
+
+def report_no_gain(estimator: Any, engine: Engine, verdict: Verdict) -> None:
+    """Warn that PCA stays, if nothing else says why."""
+    # Else nothing was left to gain, or another warning says why nothing was gained.
+    is_exact = verdict.pca_score is not None and 1 - verdict.pca_score <= NEGLIGIBLE
+    cut_short = engine.diverged or engine.interrupted
+    if verdict.unexplained is None or is_exact or cut_short:
+        return
+    widths: Sequence[int] = engine.module_.widths
+    by = f" by {_listed(widths)} components" if len(widths) > 1 else ""
+    n_rows = len(verdict.unexplained[0])
+    pca, ours = (
+        _listed(f"{1 - share:.4g}" for share in shares.mean(0).tolist())
+        for shares in verdict.unexplained
+    )
+    warn_caller(
+        "Training did not improve on PCA, which is kept: of the variance of "
+        f"{n_rows} held-out rows PCA explains {pca}{by}, the best weights "
+        f"{ours}, which is no more or may be luck, by a paired t test. "
+        f"More rows, a larger validation_fraction than {estimator.validation_fraction}, "
+        f"or another n_components than {estimator.n_components} may help; "
+        "early_stopping=False trains on all rows and keeps what comes of it.",
+        ConvergenceWarning,
+    )
+
+
+def _listed(items: Iterable[Any]) -> str:
+    return ", ".join(map(str, items))
+
+
+def report_interrupt(estimator: Any) -> None:
+    """Warn that training was cut short, or stop what it is a part of too."""
+    message = f"Interrupted: the weights are the best of {estimator.n_iter_} epochs."
+    # scikit-learn's pipelines and searches hand their context to what they fit.
+    if hasattr(estimator, "_parent_callback_ctx") or is_worker():
+        raise KeyboardInterrupt(message)
+    warn_caller(message, ConvergenceWarning)

@@ -1,0 +1,38 @@
+"""How to train: what the engine is told."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from .solvers import is_full_batch
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Parameters of a run, nothing of which is "auto" any more."""
+
+    solver: Any
+    learning_rate_init: float
+    learning_rate: str
+    weight_decay: float
+    batch_size: int
+    max_epochs: int
+    tol: float
+    n_iter_no_change: int
+    #: Share of the rows to hold out; 0 for none.
+    validation_fraction: float = 0.0
+    #: Whether the first weights are good enough to go back to.
+    keeps_start: bool = False
+    #: Of each row, one in a step; 0 for none.
+    n_neighbors: int = 0
+    #: Whether modules draw from torch's global generator.
+    draws_globally: bool = False
+
+    @property
+    def is_full_batch(self) -> bool:
+        """Whether a step sees all rows."""
+        return is_full_batch(self.solver)
+
+    @property
+    def decays_rate(self) -> bool:
+        """Whether the rate falls in the course of training."""
+        return self.learning_rate == "cosine" and not self.is_full_batch
