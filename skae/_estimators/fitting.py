@@ -170,11 +170,8 @@ class Trainable(Slots):
                 f"{model.n_components} are kept. Fit with warm_start=False, or fit a "
                 f"clone with n_components={model.n_components}."
             )
-        options = self._network_options(state.schedule, model.n_components)
-        now, fitted = (
-            options | self._fixed_parameters(),
-            state.network | state.parameters,
-        )
+        now = self._network_options(state.schedule, model.n_components)
+        now, fitted = now | self._fixed_parameters(), state.network | state.parameters
         changed = {k: (fitted[k], now[k]) for k in now if fitted[k] != now[k]}
         if changed:
             changes = ", ".join(f"{k} from {a} to {b}" for k, (a, b) in changed.items())
@@ -187,10 +184,8 @@ class Trainable(Slots):
     def _start(self, data: Data) -> tuple[Network, TrainingState]:
         """Set the first weights."""
         width, schedule = self._choose_width(data), self._schedule(data)
-        options, fixed = (
-            self._network_options(schedule, width),
-            self._fixed_parameters(),
-        )
+        options = self._network_options(schedule, width)
+        fixed = self._fixed_parameters()
         network = self._build_network(fixed, options, data.mean, data.scale)
         generator = torch.Generator("cpu").manual_seed(data.seed)
         loss = make_loss(self.loss, data.mean, data.scale)
@@ -227,10 +222,9 @@ class Trainable(Slots):
     def _go_on(self, data: Data) -> tuple[Network, TrainingState]:
         """Take the last weights, but forget what PCA knows of the rows that judge."""
         network, state = copy.deepcopy(self._model.network), self._state
-        pca = state.baseline
-        if pca and pca.is_kept and data.validation_fraction:
-            if data.n_rows >= pca.n_rows:
-                pca = self._become_pca(network, data, data.training)
+        pca, judges = state.kept_pca, data.validation_fraction > 0
+        if pca and judges and data.n_rows >= pca.n_rows:
+            pca = self._become_pca(network, data, data.training)
             state = replace(state, baseline=pca)
         return network, state
 
@@ -268,15 +262,16 @@ class Trainable(Slots):
             report_no_gain(self, engine, verdict)
         prefixes = self._score_prefixes(engine, verdict)
         pca = self._kept_baseline(engine.module_, state.baseline, verdict, data)
-        network = engine.module_.to("cpu").eval()
-        network.zero_grad()
-        stays_pca = pca is not None and pca.is_kept
+        state = replace(state, baseline=pca, prefixes=prefixes)
         # Moments that saw the loss explode would make it explode again, and those of
         # weights that are gone mean nothing.
-        goes_on = (data.is_part or self.warm_start) and not engine.diverged
-        last = state_of(engine, keep_optimizer=goes_on and not stays_pca)
-        state = replace(state, engine=last, baseline=pca, prefixes=prefixes)
-        self._state = state.with_baseline(pca) if pca and stays_pca else state
+        may_go_on = data.is_part or self.warm_start
+        is_sound = not (engine.diverged or state.kept_pca)
+        state = replace(state, engine=state_of(engine, may_go_on and is_sound))
+        kept = state.kept_pca
+        self._state = state.with_baseline(kept) if kept else state
+        network = engine.module_.to("cpu").eval()
+        network.zero_grad()
         self._model = self._make_model(network, data.mean, data.scale, data.layout)
         self._tell(engine, verdict, data.scale)
         self._finish(engine, data)
@@ -284,7 +279,7 @@ class Trainable(Slots):
     def _kept_baseline(
         self, network: Any, pca: Baseline | None, verdict: Verdict, data: Data
     ) -> Baseline | None:
-        """Go back to the PCA of these rows, or that of more before, if it was better."""
+        """Go back to the PCA of these rows, or of more before, if it is better."""
         if pca is None or verdict.keeps_training:
             beaten = {"is_kept": False, "is_beaten": verdict.beats_pca}
             return pca and replace(pca, **beaten)
@@ -314,8 +309,7 @@ class Trainable(Slots):
         self.n_iter_ = len(self.loss_curve_)
         self.__dict__.pop("noise_variance_", None)
         if isinstance(loss := engine.criterion_.loss, Gaussian):
-            pca = self._state.baseline
-            stays = pca is not None and pca.is_kept
-            variance = pca.residual_variance if stays else loss.variance().item()
+            pca = self._state.kept_pca
+            variance = pca.residual_variance if pca else loss.variance().item()
             # A power of the scale would raise where a product is infinite.
             self.noise_variance_ = variance * scale * scale

@@ -1,7 +1,7 @@
 """What autoencoders share of whose code every prefix may be a code."""
 
 import copy
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -121,13 +121,14 @@ class OrderedAutoencoder(BaseAutoencoder):
 
     def _keep(self, n_components: int) -> None:
         """Use the first components only, and publish their scores."""
-        self._model, prefixes = self._model.first(n_components), self._state.prefixes
+        self._model = self._model.first(n_components)
+        prefixes = cast(PrefixScores, self._state.prefixes)
         ratio = np.diff(prefixes.explained, prepend=0.0)[:n_components]
         self.explained_variance_ratio_ = ratio
         if self.best_score_ is not None:
             self.best_score_ = float(ratio.sum())
         if self.pca_score_ is not None:
-            self.pca_score_ = float(prefixes.pca[n_components - 1])
+            self.pca_score_ = float(cast(np.ndarray, prefixes.pca)[n_components - 1])
         if hasattr(self, "noise_variance_"):
             variance = float((1 - ratio.sum()) * prefixes.variance)
             self.noise_variance_ = variance * self.scale_ * self.scale_

@@ -193,10 +193,13 @@ class SparseAE(BaseAutoencoder):
         }
 
     def _objective(self, network: Network, data: Data) -> Objective:
-        # What is trained is judged, and widened when it is done.
-        cast(SparseDense, network).support(1.0)
         loss = make_loss(self.loss, data.mean, data.scale)
         return self._sparsity().objective(loss, network.widths[-1])
+
+    def _engine(self, network: Network, *args: Any) -> Engine:
+        # What is trained is judged, and widened when it is done.
+        cast(SparseDense, network).support(1.0)
+        return super()._engine(network, *args)
 
     def _finish(self, engine: Engine, data: Data) -> None:
         super()._finish(engine, data)
@@ -211,7 +214,7 @@ class SparseAE(BaseAutoencoder):
         self.mean_active_, self.dead_units_ = counts
         report_dead_units(sparsity, len(self.dead_units_), self.n_components_)
         # In parts it takes many to reach the target.
-        if sparsity.adapts and not data.is_part:
+        if sparsity.adapts and engine.max_epochs > 1:
             share = self.mean_active_ / self.n_components_
             report_target(sparsity, share, self.n_iter_, self.alpha_)
 

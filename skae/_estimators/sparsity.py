@@ -141,7 +141,7 @@ def report_target(sparsity: Sparsity, share: float, n_iter: int, alpha: float) -
     if abs(share / sparsity.target - 1) > 0.2:
         warn_caller(
             f"target_sparsity={sparsity.wanted} is not reached: {share:.3g} of the "
-            f"entries are active after {n_iter} epochs. Raise max_iter, or start nearer "
-            f"than alpha={sparsity.alpha:g}; it ended at {alpha:.3g}.",
+            f"entries are active after {n_iter} epochs. Raise max_iter, or start "
+            f"nearer than alpha={sparsity.alpha:g}; it ended at {alpha:.3g}.",
             ConvergenceWarning,
         )

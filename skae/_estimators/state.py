@@ -76,6 +76,11 @@ class TrainingState:
         }
         return cls(**made)
 
+    @property
+    def kept_pca(self) -> Baseline | None:
+        """PCA, if the weights are PCA's."""
+        return self.baseline if self.baseline and self.baseline.is_kept else None
+
     def with_baseline(self, baseline: Baseline) -> Self:
         """Return the state after a start from this PCA."""
         engine = replace(self.engine, objective=baseline.objective())

@@ -98,9 +98,9 @@ def report_no_gain(estimator: Any, engine: Engine, verdict: Verdict) -> None:
     warn_caller(
         "Training did not improve on PCA, which is kept: of the variance of "
         f"{n_rows} held-out rows PCA explains {pca}{by}, the best weights "
-        f"{ours}, which is no more or may be luck, by a paired t test. "
-        f"More rows, a larger validation_fraction than {estimator.validation_fraction}, "
-        f"or another n_components than {estimator.n_components} may help; "
+        f"{ours}, which is no more or may be luck, by a paired t test. More rows, a "
+        f"larger validation_fraction than {estimator.validation_fraction}, or another "
+        f"n_components than {estimator.n_components} may help; "
         "early_stopping=False trains on all rows and keeps what comes of it.",
         ConvergenceWarning,
     )
