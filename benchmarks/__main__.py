@@ -11,7 +11,10 @@ import sys
 
 from rich.console import Console
 
-from . import (
+from .shared.data_sets import MissingData
+from .shared.running import Options, Suite, report, run_suite
+from .speed import suite as speed
+from .suites import (
     alpha,
     contractive,
     conv,
@@ -29,11 +32,8 @@ from . import (
     overcomplete,
     reconstruction,
     search,
-    speed,
     steps,
 )
-from ._data import MissingData
-from ._runner import Options, Suite, report, run_suite
 
 SUITES: dict[str, Suite] = {
     "digits": digits.SUITE,

@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import inspect
 import json
 import os
 import pathlib
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 
 import skae
-from benchmarks import (
+from benchmarks.__main__ import SUITES
+from benchmarks.shared.running import Options, Record
+from benchmarks.suites import (
     alpha,
     conv,
     digits,
@@ -24,8 +27,6 @@ from benchmarks import (
     ordered,
     outliers,
 )
-from benchmarks.__main__ import SUITES
-from benchmarks._runner import Options, Record
 from skae._objectives.corruption import NOISES
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -139,7 +140,7 @@ def numbers_in(value):
 
 def numbers_of(suite):
     """Return the numbers of a suite: constants, tables, and a record if it is short."""
-    tree = ast.parse((ROOT / "benchmarks" / f"{suite}.py").read_text())
+    tree = ast.parse(inspect.getsource(inspect.getmodule(SUITES[suite].run)))
     constants = (
         node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)
     )
