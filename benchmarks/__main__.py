@@ -12,7 +12,9 @@ import sys
 from rich.console import Console
 
 from .shared.data_sets import MissingData
-from .shared.running import Options, Suite, report, run_suite
+from .shared.report import report
+from .shared.running import run_suite
+from .shared.suite import Options, Suite
 from .speed import suite as speed
 from .suites import (
     alpha,

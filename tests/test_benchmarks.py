@@ -19,18 +19,10 @@ from rich.console import Console
 
 from benchmarks.__main__ import SUITES, parse
 from benchmarks.shared import data_sets
-from benchmarks.shared.running import (
-    Options,
-    Record,
-    Suite,
-    chosen_cases,
-    key,
-    mean_and_deviation,
-    report,
-    run_case,
-    run_suite,
-    write_table,
-)
+from benchmarks.shared.record import Record, key
+from benchmarks.shared.report import mean_and_deviation, report, write_table
+from benchmarks.shared.running import run_case, run_suite
+from benchmarks.shared.suite import Options, Suite, chosen_cases
 from benchmarks.speed import aim as speed_aim
 from benchmarks.speed import epoch as speed_epoch
 from benchmarks.speed import error as speed_error
@@ -58,7 +50,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 SLOW_SUITE = """
 import pathlib, time
 from rich.console import Console
-from benchmarks.shared.running import Options, Suite, run_suite
+from benchmarks.shared.running import run_suite
+from benchmarks.shared.suite import Options, Suite
 
 def run(n):
     with open("begun", "a") as file:

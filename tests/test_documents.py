@@ -15,7 +15,8 @@ import pytest
 
 import skae
 from benchmarks.__main__ import SUITES
-from benchmarks.shared.running import Options, Record
+from benchmarks.shared.record import Record
+from benchmarks.shared.suite import Options
 from benchmarks.suites import (
     alpha,
     conv,

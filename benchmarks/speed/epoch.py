@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from skae import ConvAE, UndercompleteAE
 from skae._training.engine import Engine
 
-from ..shared.running import Case, Options, Row
+from ..shared.suite import Case, Options, Row
 from .timing import (
     N_THREADS,
     THREADS,

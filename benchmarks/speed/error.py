@@ -19,7 +19,7 @@ from skorch.callbacks import Callback
 
 from skae import UndercompleteAE
 
-from ..shared.running import Case, Options, Row
+from ..shared.suite import Case, Options, Row
 from .aim import N_COMPONENTS, Enough, Problem, Watch, error_of
 from .rivals import RIVALS, Rival, Rows
 from .timing import N_ROUNDS, N_THREADS, threads

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..shared.running import Case, Options, Row
+from ..shared.suite import Case, Options, Row
 from .process import measured
 from .timing import fill
 

@@ -3,7 +3,7 @@
 import statistics
 from typing import Any
 
-from ..shared.running import Case, Options, Row
+from ..shared.suite import Case, Options, Row
 from .process import measured
 
 N_FEATURES = 64

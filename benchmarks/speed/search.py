@@ -8,7 +8,7 @@ from sklearn.model_selection import GridSearchCV, ParameterGrid
 import skae
 
 from ..shared import data_sets
-from ..shared.running import Case, Options, Row
+from ..shared.suite import Case, Options, Row
 from .timing import N_ROUNDS, in_turns, ratio_of_medians
 
 WIDTHS = (2, 4, 8, 16)

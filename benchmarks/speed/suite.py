@@ -10,7 +10,8 @@ from typing import Any
 
 from rich.table import Table
 
-from ..shared.running import Case, Options, Row, Suite, write_table
+from ..shared.report import write_table
+from ..shared.suite import Case, Options, Row, Suite
 from . import (
     epoch,
     error,

@@ -11,7 +11,7 @@ import torch
 from sklearn.utils import gen_batches
 from threadpoolctl import threadpool_limits
 
-from ..shared.running import Row
+from ..shared.suite import Row
 
 N_THREADS = (1, 2)
 THREADS = ["one thread", "two threads"]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from skae import UndercompleteAE
 
-from ..shared.running import Case, Options, Row
+from ..shared.suite import Case, Options, Row
 from .timing import (
     CHUNK,
     N_ROUNDS,

@@ -15,7 +15,8 @@ from sklearn.datasets import load_digits
 from skae import ContractiveAE, SparseAE
 
 from ..shared.data_sets import remember
-from ..shared.running import Case, Options, Row, Suite, write_table
+from ..shared.report import write_table
+from ..shared.suite import Case, Options, Row, Suite
 
 # The noise of small batches slows them down.
 N_STEPS = {32: 10_000, 256: 8000}

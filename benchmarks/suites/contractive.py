@@ -21,7 +21,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from skae import ContractiveAE, DenoisingAE
 
 from ..shared.data_sets import labelled
-from ..shared.running import Case, Options, Row, Suite, write_table
+from ..shared.report import write_table
+from ..shared.suite import Case, Options, Row, Suite
 
 ALPHAS = (0.0001, 0.0003, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03)
 CHOSEN_ALPHA = 0.004

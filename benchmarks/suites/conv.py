@@ -18,7 +18,8 @@ from skae import ConvAE
 
 from ..shared.data_sets import labelled
 from ..shared.figures import pyplot
-from ..shared.running import Case, Options, Row, Suite, write_table
+from ..shared.report import write_table
+from ..shared.suite import Case, Options, Row, Suite
 
 WIDTH = 64
 RECIPE: dict[str, Any] = {

@@ -17,7 +17,8 @@ from skae import ConvAE, DenoisingAE
 
 from ..shared.data_sets import PHOTOGRAPHS, photographs, rows
 from ..shared.figures import pyplot
-from ..shared.running import Case, Options, Row, Suite, write_table
+from ..shared.report import write_table
+from ..shared.suite import Case, Options, Row, Suite
 
 Images = np.ndarray
 

@@ -18,7 +18,8 @@ from sklearn.model_selection import train_test_split
 from skae import ConvAE, UndercompleteAE
 
 from ..shared.data_sets import labelled_heartbeats, load, remember
-from ..shared.running import Case, Options, Row, Suite, write_table
+from ..shared.report import write_table
+from ..shared.suite import Case, Options, Row, Suite
 
 WIDTHS = (4, 16)
 N_SEEDS = 3

@@ -27,7 +27,8 @@ from skae._objectives.corruption import NOISES
 
 from ..shared.data_sets import remember, rows
 from ..shared.figures import pyplot, show_strip
-from ..shared.running import Case, Options, Row, Suite, write_table
+from ..shared.report import write_table
+from ..shared.suite import Case, Options, Row, Suite
 from .digits import split
 
 WIDTHS = {"digits": 16, "MNIST": 64}

@@ -21,7 +21,8 @@ from skae.metrics import neg_mean_squared_error
 
 from ..shared.data_sets import remember
 from ..shared.figures import pyplot
-from ..shared.running import Case, Options, Row, Suite, mean_and_deviation, write_table
+from ..shared.report import mean_and_deviation, write_table
+from ..shared.suite import Case, Options, Row, Suite
 
 CODE_SIZES = (2, 4, 8, 16, 32)
 N_LABELS = (10, 50, 100)

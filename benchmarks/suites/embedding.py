@@ -21,7 +21,8 @@ from skae import ConvAE, UndercompleteAE
 
 from ..shared.data_sets import labelled
 from ..shared.figures import pyplot
-from ..shared.running import Case, Options, Row, Suite, write_table
+from ..shared.report import write_table
+from ..shared.suite import Case, Options, Row, Suite
 from . import few_labels
 from .few_labels import RECIPE, deformation
 

@@ -33,7 +33,8 @@ from skae import ConvAE
 
 from ..shared.data_sets import labelled
 from ..shared.figures import pyplot
-from ..shared.running import Case, Options, Row, Suite, write_table
+from ..shared.report import write_table
+from ..shared.suite import Case, Options, Row, Suite
 
 N_NEIGHBORS = 10
 COUNTS = (10, 20, 50, 100, 200, 400, 800, 1600)

@@ -18,7 +18,8 @@ from skae import UndercompleteAE
 
 from ..shared import data_sets
 from ..shared.data_sets import Rows
-from ..shared.running import Case, Options, Row, Suite, write_table
+from ..shared.report import write_table
+from ..shared.suite import Case, Options, Row, Suite
 
 WIDTHS = (2, 8, 32)
 N_SEEDS = 3

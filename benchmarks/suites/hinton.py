@@ -19,7 +19,8 @@ from sklearn.decomposition import PCA
 from skae import ConvAE, UndercompleteAE
 
 from ..shared.data_sets import labelled
-from ..shared.running import Case, Options, Row, Suite, write_table
+from ..shared.report import write_table
+from ..shared.suite import Case, Options, Row, Suite
 
 WIDTH = 30
 #: Of ``transform_max_iter``.

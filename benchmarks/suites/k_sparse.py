@@ -15,7 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from skae import DenoisingAE, SparseAE
 
 from ..shared.data_sets import labelled
-from ..shared.running import Case, Options, Row, Suite, write_table
+from ..shared.report import write_table
+from ..shared.suite import Case, Options, Row, Suite
 
 UNITS = 1000
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3)

@@ -16,7 +16,8 @@ from skae import UndercompleteAE
 from skae.metrics import explained_variance
 
 from ..shared.data_sets import Rows, remember, rows
-from ..shared.running import Case, Options, Row, Suite, write_table
+from ..shared.report import write_table
+from ..shared.suite import Case, Options, Row, Suite
 
 WIDTH = 32
 SEPARATE = (2, 4, 8, 16, 32)

@@ -34,7 +34,8 @@ from skae import DenoisingAE, UndercompleteAE
 
 from ..shared import data_sets
 from ..shared.figures import pyplot
-from ..shared.running import Case, Options, Row, Suite, mean_and_deviation, write_table
+from ..shared.report import mean_and_deviation, write_table
+from ..shared.suite import Case, Options, Row, Suite
 
 Rows = np.ndarray
 Scorer = Callable[[Rows, Rows, int], Rows]

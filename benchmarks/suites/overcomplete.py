@@ -12,7 +12,8 @@ from rich.table import Table
 
 from skae import ContractiveAE, DenoisingAE, SparseAE, UndercompleteAE
 
-from ..shared.running import Case, Options, Row, Suite, mean_and_deviation, write_table
+from ..shared.report import mean_and_deviation, write_table
+from ..shared.suite import Case, Options, Row, Suite
 from .digits import N_DRAWS, accuracies, split
 
 WIDTH, N_LABELS = 128, 50

@@ -20,7 +20,8 @@ from skae import ContractiveAE, ConvAE, DenoisingAE, SparseAE, UndercompleteAE
 
 from ..shared.data_sets import rows as read_rows
 from ..shared.figures import pyplot, show_strip
-from ..shared.running import Case, Options, Row, Suite, write_table
+from ..shared.report import write_table
+from ..shared.suite import Case, Options, Row, Suite
 
 WIDTHS = (1, 2, 4, 8, 16, 32, 64, 256)
 N_TRAINING, N_TEST = 3000, 2000

@@ -15,7 +15,8 @@ from skae import UndercompleteAE
 from skae.metrics import explained_variance
 
 from ..shared.data_sets import Rows, load
-from ..shared.running import Case, Options, Row, Suite, write_table
+from ..shared.report import write_table
+from ..shared.suite import Case, Options, Row, Suite
 from .floor import fit_both, summary
 
 #: What each candidate changes of the defaults.

@@ -20,7 +20,8 @@ from skae import ContractiveAE, DenoisingAE, SparseAE, UndercompleteAE
 from skae._objectives.corruption import NOISES
 from skae._training.engine import Engine
 
-from ..shared.running import Case, Options, Row, Suite, write_table
+from ..shared.report import write_table
+from ..shared.suite import Case, Options, Row, Suite
 
 HIDDEN, CODE = 256, 32
 N_FEATURES, BATCH_SIZE = 784, 256
