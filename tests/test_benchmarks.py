@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 
 from benchmarks.__main__ import SUITES, parse
-from benchmarks.shared import data_sets
+from benchmarks.shared import data_sets, image_features, pca_baseline
 from benchmarks.shared.record import Record, key
 from benchmarks.shared.report import mean_and_deviation, report, write_table
 from benchmarks.shared.running import run_case, run_suite
@@ -37,7 +37,6 @@ from benchmarks.suites import (
     denoising,
     digits,
     few_labels,
-    floor,
     k_sparse,
     outliers,
     overcomplete,
@@ -295,7 +294,7 @@ def test_mean_and_deviation():
 
 
 def test_pca_of_all_components_has_no_error():
-    parts = digits.split(0)
+    parts = data_sets.split_digits(0)
     pca = digits.fit("PCA", 64, 0, parts[0])
     assert neg_mean_squared_error(pca, parts[1]) == pytest.approx(0, abs=1e-20)
 
@@ -448,13 +447,17 @@ def test_ratios_of_a_curve_and_of_a_plane():
     curve = np.hstack([np.sin(t), np.cos(t), np.sin(2 * t), np.cos(2 * t)])
     plane = np.hstack([t, t**2, t + t**2, t - t**2])
     rows = [
-        {"data": name, "n_components": 2, **floor.fit_both(X[::2], X[1::2], 2, 0)}
+        {
+            "data": name,
+            "n_components": 2,
+            **pca_baseline.fit_both(X[::2], X[1::2], 2, 0),
+        }
         for name, X in (("curve", curve), ("plane", plane))
     ]
-    ratios = floor.ratios(rows)
+    ratios = pca_baseline.ratios(rows)
     assert ratios["curve", 2] < 0.5
     assert ratios["plane", 2] is None
-    assert floor.summary(rows)["worst"] == ratios["curve", 2]
+    assert pca_baseline.summary(rows)["worst"] == ratios["curve", 2]
 
 
 @pytest.mark.filterwarnings("ignore:n_components=128")
@@ -486,7 +489,7 @@ def test_errors_tell_signals_that_pca_has_not_seen():
 
 def test_no_deformation_leaves_images_as_they_are():
     images = torch.rand(3, 1, 9, 9, generator=torch.Generator().manual_seed(0))
-    none = few_labels.Deformation(torch.zeros(1, 9, 9))
+    none = image_features.Deformation(torch.zeros(1, 9, 9))
     seen = none(images, torch.Generator())
     torch.testing.assert_close(seen, images)
 
@@ -494,8 +497,10 @@ def test_no_deformation_leaves_images_as_they_are():
 def test_shifted_images_are_those_of_other_pixels(monkeypatch):
     images = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     # An image reaches from -1 to 1: a quarter is a pixel of eight.
-    monkeypatch.setattr(few_labels, "even", lambda generator, *shape: torch.ones(shape))
-    shifted = few_labels.Deformation(torch.zeros(1, 8, 8), shift=0.25)
+    monkeypatch.setattr(
+        image_features, "even", lambda generator, *shape: torch.ones(shape)
+    )
+    shifted = image_features.Deformation(torch.zeros(1, 8, 8), shift=0.25)
     seen = shifted(images, torch.Generator())
     torch.testing.assert_close(seen[:, :, :-1, :-1], images[:, :, 1:, 1:])
 

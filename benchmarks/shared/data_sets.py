@@ -283,6 +283,13 @@ def photographs(name: str) -> list[Rows]:
     return images
 
 
+def split_digits(seed: int) -> list[Rows]:
+    """Return training and test images of digits, and the labels of both."""
+    X, y = datasets.load_digits(return_X_y=True)
+    remember("digits", X)
+    return train_test_split(X, y, test_size=TEST_SHARE, stratify=y, random_state=seed)
+
+
 def labelled_heartbeats() -> tuple[Rows, Rows]:
     """Return the heartbeats of ECG5000, and their classes: 1 is normal."""
     folder = stored_folder("ucr") / "ECG5000"

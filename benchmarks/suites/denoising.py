@@ -25,11 +25,10 @@ from sklearn.model_selection import train_test_split
 from skae import DenoisingAE
 from skae._objectives.corruption import NOISES
 
-from ..shared.data_sets import remember, rows
+from ..shared.data_sets import remember, rows, split_digits
 from ..shared.figures import pyplot, show_strip
 from ..shared.report import write_table
 from ..shared.suite import Case, Options, Row, Suite
-from .digits import split
 
 WIDTHS = {"digits": 16, "MNIST": 64}
 RANGES = {"digits": 16, "MNIST": 255}
@@ -82,7 +81,7 @@ def run(task: str, **case: Any) -> dict[str, Any]:
 
 def images(name: str) -> tuple[Rows, Rows]:
     """Return training and test images."""
-    train, test = split(0)[:2] if name == "digits" else rows(name)
+    train, test = split_digits(0)[:2] if name == "digits" else rows(name)
     return train.astype(np.float32), test.astype(np.float32)
 
 

@@ -11,53 +11,28 @@ from typing import Any
 
 import numpy as np
 from rich.table import Table
-from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedShuffleSplit, train_test_split
 
 from skae import UndercompleteAE
 from skae.metrics import neg_mean_squared_error
 
-from ..shared.data_sets import remember
+from ..shared.data_sets import split_digits
 from ..shared.figures import pyplot
+from ..shared.linear_probe import accuracies
 from ..shared.report import mean_and_deviation, write_table
 from ..shared.suite import Case, Options, Row, Suite
 
 CODE_SIZES = (2, 4, 8, 16, 32)
 N_LABELS = (10, 50, 100)
 N_SEEDS = 3
-N_DRAWS = 10
 SHOWN_SIZE = 8
 METHODS = {"PCA": PCA, "UndercompleteAE": UndercompleteAE}
 HEADINGS = ("code", "method", "error", *(f"acc. {n}" for n in N_LABELS))
 
 
-def split(seed: int) -> Any:
-    """Return training images, test images, and the labels of both."""
-    X, y = load_digits(return_X_y=True)
-    remember("digits", X)
-    return train_test_split(X, y, test_size=0.25, stratify=y, random_state=seed)
-
-
 def fit(method: str, n_components: int, seed: int, X: np.ndarray) -> Any:
     """Fit a method with its default settings."""
     return METHODS[method](n_components, random_state=seed).fit(X)
-
-
-def accuracies(transformer: Any, n_labels: int, seed: int, data: Any) -> list[float]:
-    """Test accuracies of a linear classifier, for each draw of labelled images."""
-    X, X_test, y, y_test = data
-    codes = transformer.transform(X)
-    mean, spread = codes.mean(axis=0), codes.std()
-    codes = (codes - mean) / spread
-    codes_test = (transformer.transform(X_test) - mean) / spread
-    draws = StratifiedShuffleSplit(N_DRAWS, train_size=n_labels, random_state=seed)
-    classifier = LogisticRegression(max_iter=1000)
-    return [
-        classifier.fit(codes[labelled], y[labelled]).score(codes_test, y_test)
-        for labelled, _ in draws.split(codes, y)
-    ]
 
 
 def cases(options: Options) -> list[Case]:
@@ -73,7 +48,7 @@ def cases(options: Options) -> list[Case]:
 
 def run(data: str, method: str, n_components: int, seed: int) -> dict[str, Any]:
     """Return the figures of one fit, and of one fit the reconstructions to show."""
-    parts = split(seed)
+    parts = split_digits(seed)
     transformer = fit(method, n_components, seed, parts[0])
     figures = {
         "test_error": -neg_mean_squared_error(transformer, parts[1]),
@@ -144,7 +119,7 @@ def draw(rows: list[Row], path: pathlib.Path) -> None:
     errors.set_xticks(sizes, labels=sizes)
     accuracies.set(xlabel="labels", ylabel=f"accuracy, code size {SHOWN_SIZE}")
     errors.legend()
-    pictures = {"original": one_of_each(split(0))} | {
+    pictures = {"original": one_of_each(split_digits(0))} | {
         r["method"]: r["pictures"] for r in rows if "pictures" in r
     }
     grid = images.subplots(len(pictures), 10)

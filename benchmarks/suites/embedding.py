@@ -21,10 +21,9 @@ from skae import ConvAE, UndercompleteAE
 
 from ..shared.data_sets import labelled
 from ..shared.figures import pyplot
+from ..shared.image_features import MAX_ITER, QUICK_ITER, RECIPE, deformation
 from ..shared.report import write_table
 from ..shared.suite import Case, Options, Row, Suite
-from . import few_labels
-from .few_labels import RECIPE, deformation
 
 N_TRAINING, N_TRUST = 50_000, 10_000
 DENSE: dict[str, Any] = {
@@ -87,7 +86,7 @@ def make(method: str, data: str, X: np.ndarray, seed: int, short: bool) -> Any:
         **RECIPE,
         image_shape=(side, side),
         noise=deformation(data, X),
-        max_iter=few_labels.QUICK_ITER if short else few_labels.MAX_ITER,
+        max_iter=QUICK_ITER if short else MAX_ITER,
         random_state=seed,
     )
     picture = UndercompleteAE(2, **SMALL | few | weight, random_state=seed)

@@ -6,18 +6,15 @@ that they are scaled. Where PCA is exact there is nothing to compare.
 
 import functools
 import pathlib
-import time
 from typing import Any
 
-import numpy as np
 from rich.table import Table
-from scipy.stats import wilcoxon
-from sklearn.decomposition import PCA
 
 from skae import UndercompleteAE
 
 from ..shared import data_sets
 from ..shared.data_sets import Rows
+from ..shared.pca_baseline import fit_both, ratios, summary
 from ..shared.report import write_table
 from ..shared.suite import Case, Options, Row, Suite
 
@@ -25,13 +22,6 @@ WIDTHS = (2, 8, 32)
 N_SEEDS = 3
 LARGE = ("MNIST", "Fashion-MNIST")
 QUICK = ("iris", "wine, scaled", "S-curve")
-EXACT = 1e-9
-
-
-def squared_error(transformer: Any, X: Rows) -> float:
-    """Mean over rows of the squared error of the reconstruction."""
-    reconstruction = transformer.inverse_transform(transformer.transform(X))
-    return float(np.square(X - reconstruction).sum(axis=1).mean())
 
 
 @functools.lru_cache(maxsize=1)
@@ -62,55 +52,6 @@ def run(data: str, n_components: int, seed: int) -> dict[str, Any]:
         "features": train.shape[1],
         **fit_both(train, test, n_components, seed),
         "parameters": UndercompleteAE().get_params(),
-    }
-
-
-def fit_both(
-    train: Rows, test: Rows, n_components: int, seed: int, **parameters: Any
-) -> dict[str, Any]:
-    """Fit both, and return their test errors as shares of the variance."""
-    variance = np.square(test - train.mean(axis=0)).sum(axis=1).mean()
-    pca = PCA(n_components, random_state=seed).fit(train)
-    autoencoder = UndercompleteAE(n_components, random_state=seed, **parameters)
-    start = time.perf_counter()
-    autoencoder.fit(train)
-    return {
-        "fit_seconds": round(time.perf_counter() - start, 2),
-        "pca_error": float(squared_error(pca, test) / variance),
-        "error": float(squared_error(autoencoder, test) / variance),
-        "pca_score": autoencoder.pca_score_,
-        "best_score": autoencoder.best_score_,
-    }
-
-
-def ratios(rows: list[Row]) -> dict[tuple[str, int], float | None]:
-    """Median over seeds of the ratio of errors; None where PCA is exact."""
-    medians: dict[tuple[str, int], float | None] = {}
-    for key in dict.fromkeys((r["data"], r["n_components"]) for r in rows):
-        chosen = [r for r in rows if (r["data"], r["n_components"]) == key]
-        exact = chosen[0]["pca_error"] < EXACT
-        pairs = [r["error"] / max(r["pca_error"], EXACT) for r in chosen]
-        medians[key] = None if exact else float(np.median(pairs))
-    return medians
-
-
-def summary(rows: list[Row]) -> dict[str, float]:
-    """Geometric mean and maximum of the ratios, and how they are not by chance.
-
-    That is Wilcoxon's signed-rank test of the mean logarithms of the data sets.
-    """
-    found = {key: value for key, value in ratios(rows).items() if value is not None}
-    values = list(found.values())
-    names = dict.fromkeys(name for name, _ in found)
-    logs = [
-        np.mean([np.log(v) for (n, _), v in found.items() if n == m]) for m in names
-    ]
-    return {
-        "data sets": len({r["data"] for r in rows}),
-        "cases": len(values),
-        "geometric mean": float(np.exp(np.mean(np.log(values)))),
-        "worst": max(values),
-        "Wilcoxon's p": float(wilcoxon(logs, zero_method="zsplit").pvalue),
     }
 
 

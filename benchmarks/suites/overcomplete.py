@@ -12,9 +12,10 @@ from rich.table import Table
 
 from skae import ContractiveAE, DenoisingAE, SparseAE, UndercompleteAE
 
+from ..shared.data_sets import split_digits
+from ..shared.linear_probe import N_DRAWS, accuracies
 from ..shared.report import mean_and_deviation, write_table
 from ..shared.suite import Case, Options, Row, Suite
-from .digits import N_DRAWS, accuracies, split
 
 WIDTH, N_LABELS = 128, 50
 LAYER = {"hidden_layer_sizes": (), "init": "random"}
@@ -40,7 +41,7 @@ def cases(options: Options) -> list[Case]:
 
 def run(data: str, method: str, max_iter: Any = "auto") -> dict[str, Any]:
     """Return the figures of one method."""
-    parts = split(0)
+    parts = split_digits(0)
     estimator = METHODS[method].set_params(max_iter=max_iter, random_state=0)
     estimator.fit(parts[0])
     return {

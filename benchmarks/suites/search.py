@@ -15,9 +15,9 @@ from skae import UndercompleteAE
 from skae.metrics import explained_variance
 
 from ..shared.data_sets import Rows, load
+from ..shared.pca_baseline import fit_both, summary
 from ..shared.report import write_table
 from ..shared.suite import Case, Options, Row, Suite
-from .floor import fit_both, summary
 
 #: What each candidate changes of the defaults.
 CANDIDATES: dict[str, dict[str, Any]] = {
