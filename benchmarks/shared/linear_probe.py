@@ -1,4 +1,4 @@
-"""Linear probe: test accuracy of a linear classifier that knows few codes' labels."""
+"""Linear probe: test accuracy of a linear classifier of codes, by a few labels."""
 
 from typing import Any
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..shared.suite import Case, Options, Row
+from .made_rows import fill
 from .process import measured
-from .timing import fill
 
 SHAPE, QUICK_SHAPE = (2_000_000, 784), (20_000, 64)
 DTYPES = ("float32", "uint8")

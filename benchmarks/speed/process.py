@@ -21,7 +21,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skae import UndercompleteAE
 
-from .timing import fill, seconds_of
+from .made_rows import fill
+from .timing import seconds_of
 
 ROOT = pathlib.Path(__file__).parents[2]
 SECONDS_BETWEEN = 0.05

@@ -12,14 +12,7 @@ from rich.table import Table
 
 from ..shared.report import write_table
 from ..shared.suite import Case, Options, Row, Suite
-from . import (
-    epoch,
-    error,
-    memory,
-    rows,
-    search,
-    transform,
-)
+from . import epoch, error, memory, rows, search, transform
 
 PARTS: dict[str, ModuleType] = {
     "epoch": epoch,

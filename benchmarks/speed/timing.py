@@ -1,4 +1,4 @@
-"""What the parts of the suite ``speed`` share: threads, clocks, made rows, tables."""
+"""Seconds of calls that take turns, by one thread and by two, and columns of both."""
 
 import statistics
 import time
@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
-from sklearn.utils import gen_batches
 from threadpoolctl import threadpool_limits
 
 from ..shared.suite import Row
@@ -16,7 +14,6 @@ from ..shared.suite import Row
 N_THREADS = (1, 2)
 THREADS = ["one thread", "two threads"]
 N_ROUNDS = 9
-CHUNK = 10_000
 
 
 @contextmanager
@@ -50,20 +47,6 @@ def in_turns(calls: dict[str, Callable[[], Any]], n_rounds: int) -> dict[str, An
 def ratio_of_medians(above: Sequence[float], below: Sequence[float]) -> float:
     """Divide the medians of what took turns."""
     return round(statistics.median(above) / statistics.median(below), 3)
-
-
-def fill(rows: np.ndarray) -> np.ndarray:
-    """Fill an array, chunk by chunk, with rows of rank 8 and noise; grey if uint8."""
-    rng = np.random.default_rng(0)
-    axes = rng.standard_normal((8, rows.shape[1]), np.float32)
-    for chunk in gen_batches(len(rows), CHUNK):
-        shape = rows[chunk].shape
-        made = rng.standard_normal((shape[0], 8), np.float32) @ axes
-        made += rng.standard_normal(shape, np.float32)
-        if rows.dtype == np.uint8:
-            made = np.clip(128 + 30 * made, 0, 255)
-        rows[chunk] = made
-    return rows
 
 
 def by_threads(

@@ -17,13 +17,12 @@ from torch import Tensor
 from skae import UndercompleteAE
 
 from ..shared.suite import Case, Options, Row
+from .made_rows import CHUNK, fill
 from .timing import (
-    CHUNK,
     N_ROUNDS,
     N_THREADS,
     THREADS,
     by_threads,
-    fill,
     in_turns,
     ratio_of_medians,
     threads,
