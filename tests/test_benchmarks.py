@@ -3,6 +3,7 @@
 That every suite runs, ``python -m benchmarks --quick`` shows.
 """
 
+import ast
 import inspect
 import json
 import os
@@ -45,6 +46,10 @@ from benchmarks.suites import (
 from skae.metrics import neg_mean_squared_error
 
 ROOT = pathlib.Path(__file__).parents[1]
+HOME = ROOT / "benchmarks"
+MODULES = {p.relative_to(HOME).with_suffix("").parts: p for p in HOME.rglob("*.py")}
+#: Rooms of benchmarks, and those that they may import.
+ROOMS = {"shared": {"shared"}, "suites": {"shared"}, "speed": {"shared", "speed"}}
 
 SLOW_SUITE = """
 import pathlib, time
@@ -535,3 +540,35 @@ def test_mlp_in_the_middle_is_a_mirror():
     model = reconstruction.fit("MLPRegressor", 5, 300, 0, X)
     answer = reconstruction.reconstruct(model, X)
     assert np.square(answer - X).mean() < 0.1 * X.var()
+
+
+def modules_imported(name):
+    """Modules of benchmarks that one of them imports, wherever it does, as paths."""
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Import):
+            assert not any(a.name.startswith("benchmarks") for a in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            assert not node.module.startswith("benchmarks")
+        elif isinstance(node, ast.ImportFrom):
+            home = name[: len(name) - node.level]
+            path = (*home, *node.module.split(".")) if node.module else home
+            yield from ((*path, a.name)[:2] for a in node.names)
+
+
+def test_benchmarks_live_in_rooms():
+    assert {name[0] for name in MODULES} == {*ROOMS, "__init__", "__main__"}
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if n[0] in ROOMS], ids="/".join)
+def test_imports_of_benchmarks_go_one_way(name):
+    imported = set(modules_imported(name))
+    assert {target[0] for target in imported} <= ROOMS[name[0]]
+    # Only the command line runs suites: all else, the record too, knows nothing of it.
+    assert ("shared", "running") not in imported
+
+
+def test_rooms_of_benchmarks_have_no_circles():
+    graph = {name: set(modules_imported(name)) for name in MODULES}
+    while leaves := {n for n, targets in graph.items() if not targets & set(graph)}:
+        graph = {n: targets for n, targets in graph.items() if n not in leaves}
+    assert not graph
