@@ -11,7 +11,12 @@ import sys
 
 from rich.console import Console
 
-from . import (
+from .shared.data_sets import MissingData
+from .shared.report import report
+from .shared.running import run_suite
+from .shared.suite import Options, Suite
+from .speed import suite as speed
+from .suites import (
     alpha,
     contractive,
     conv,
@@ -29,11 +34,8 @@ from . import (
     overcomplete,
     reconstruction,
     search,
-    speed,
     steps,
 )
-from ._data import MissingData
-from ._runner import Options, Suite, report, run_suite
 
 SUITES: dict[str, Suite] = {
     "digits": digits.SUITE,
@@ -66,33 +68,32 @@ def positive(text: str) -> int:
     return number
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+def make_parser() -> argparse.ArgumentParser:
+    """Return what reads the command line, and tells its options and the suites."""
+    summaries = [f"{name:15} {suite.summary}" for name, suite in SUITES.items()]
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog="\n".join(
-            f"{name:15} {suite.summary}" for name, suite in SUITES.items()
-        ),
+        epilog="\n".join(summaries),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="report, or suites")
     parser.add_argument("--data", nargs="+", default=[], help="only these data sets")
-    parser.add_argument(
-        "--seeds",
-        type=positive,
-        metavar="N",
-        help="so many seeds, of suites that repeat their cases",
+    many = "so many seeds, of suites that repeat their cases"
+    parser.add_argument("--seeds", type=positive, metavar="N", help=many)
+    small = "small cases, that need no SKAE_DATA"
+    parser.add_argument("--quick", action="store_true", help=small)
+    folder = (
+        "folder of records, tables and figures (default: results, of a report "
+        "docs/records); quick ones go to a folder in it"
     )
-    parser.add_argument(
-        "--quick", action="store_true", help="small cases, that need no SKAE_DATA"
-    )
-    parser.add_argument(
-        "--output",
-        type=pathlib.Path,
-        help="folder of records, tables and figures (default: results, of a report "
-        "docs/records); quick ones go to a folder in it",
-    )
+    parser.add_argument("--output", type=pathlib.Path, help=folder)
+    return parser
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = make_parser()
     found = parser.parse_args(arguments)
     found.is_report = found.names[:1] == ["report"]
     names = found.names[1:] if found.is_report else found.names

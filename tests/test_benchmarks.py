@@ -3,6 +3,7 @@
 That every suite runs, ``python -m benchmarks --quick`` shows.
 """
 
+import ast
 import inspect
 import json
 import os
@@ -17,48 +18,44 @@ import pytest
 import torch
 from rich.console import Console
 
-from benchmarks import (
-    _data,
-    _speed,
-    _speed_aim,
-    _speed_epoch,
-    _speed_error,
-    _speed_memory,
-    _speed_process,
-    _speed_rows,
+from benchmarks.__main__ import SUITES, parse
+from benchmarks.shared import data_sets, image_features, pca_baseline
+from benchmarks.shared.record import Record, key
+from benchmarks.shared.report import mean_and_deviation, report, write_table
+from benchmarks.shared.running import run_case, run_suite
+from benchmarks.shared.suite import Options, Suite, chosen_cases
+from benchmarks.speed import aim as speed_aim
+from benchmarks.speed import epoch as speed_epoch
+from benchmarks.speed import error as speed_error
+from benchmarks.speed import memory as speed_memory
+from benchmarks.speed import process as speed_process
+from benchmarks.speed import rows as speed_rows
+from benchmarks.speed import suite as speed
+from benchmarks.speed import timing
+from benchmarks.suites import (
     conv_denoising,
     conv_signals,
     denoising,
     digits,
     few_labels,
-    floor,
     k_sparse,
     outliers,
     overcomplete,
     reconstruction,
-    speed,
-)
-from benchmarks.__main__ import SUITES, parse
-from benchmarks._runner import (
-    Options,
-    Record,
-    Suite,
-    chosen_cases,
-    key,
-    mean_and_deviation,
-    report,
-    run_case,
-    run_suite,
-    write_table,
 )
 from skae.metrics import neg_mean_squared_error
 
 ROOT = pathlib.Path(__file__).parents[1]
+HOME = ROOT / "benchmarks"
+MODULES = {p.relative_to(HOME).with_suffix("").parts: p for p in HOME.rglob("*.py")}
+#: Rooms of benchmarks, and those that they may import.
+ROOMS = {"shared": {"shared"}, "suites": {"shared"}, "speed": {"shared", "speed"}}
 
 SLOW_SUITE = """
 import pathlib, time
 from rich.console import Console
-from benchmarks._runner import Options, Suite, run_suite
+from benchmarks.shared.running import run_suite
+from benchmarks.shared.suite import Options, Suite
 
 def run(n):
     with open("begun", "a") as file:
@@ -254,32 +251,32 @@ def test_cases_are_arguments_of_run(name, quick, monkeypatch):
     for case in cases:
         inspect.signature(suite.run).bind(**case)
         if quick:
-            assert not _data.is_missing(case.get("data"))
+            assert not data_sets.is_missing(case.get("data"))
 
 
 def test_missing_data_are_named(tmp_path, monkeypatch):
     monkeypatch.delenv("SKAE_DATA", raising=False)
-    for read in (_data.labelled, _data.rows):
-        with pytest.raises(_data.MissingData, match="by SKAE_DATA"):
+    for read in (data_sets.labelled, data_sets.rows):
+        with pytest.raises(data_sets.MissingData, match="by SKAE_DATA"):
             read("MNIST")
-    with pytest.raises(_data.MissingData, match=r"k_sparse: .* by SKAE_DATA"):
+    with pytest.raises(data_sets.MissingData, match=r"k_sparse: .* by SKAE_DATA"):
         run_suite("k_sparse", k_sparse.SUITE, Options(), [], tmp_path, Console())
 
 
 def test_data_sets(monkeypatch):
     monkeypatch.delenv("SKAE_DATA", raising=False)
     for name in ("wine, scaled", "bumps", "yes or no"):
-        train, test = _data.rows(name)
-        found = _data.hash_of(name)
+        train, test = data_sets.rows(name)
+        found = data_sets.hash_of(name)
         assert len(test) == pytest.approx(len(train) / 3, abs=1)
-        again = _data.rows(name)
+        again = data_sets.rows(name)
         assert np.array_equal(train, again[0])
-        assert _data.hash_of(name) == found
+        assert data_sets.hash_of(name) == found
 
 
 def test_labelled_digits_are_those_of_the_other_suites():
-    X, y, X_test, y_test = _data.labelled("digits")
-    train, test = _data.rows("digits")
+    X, y, X_test, y_test = data_sets.labelled("digits")
+    train, test = data_sets.rows("digits")
     assert X.dtype == np.uint8
     np.testing.assert_array_equal(X, np.round(train * 255 / 16))
     np.testing.assert_array_equal(X_test, np.round(test * 255 / 16))
@@ -290,8 +287,8 @@ def test_labelled_digits_are_those_of_the_other_suites():
 def test_hash_tells_data_apart():
     hashes = []
     for array in (np.zeros(4), np.zeros((2, 2)), np.zeros(4, np.float32), np.ones(4)):
-        _data.remember("made", array)
-        hashes.append(_data.hash_of("made"))
+        data_sets.remember("made", array)
+        hashes.append(data_sets.hash_of("made"))
     assert len(set(hashes)) == 4
     assert run_case(lambda data: {}, {"data": "made"})["data_hash"] == hashes[-1]
 
@@ -302,13 +299,13 @@ def test_mean_and_deviation():
 
 
 def test_pca_of_all_components_has_no_error():
-    parts = digits.split(0)
+    parts = data_sets.split_digits(0)
     pca = digits.fit("PCA", 64, 0, parts[0])
     assert neg_mean_squared_error(pca, parts[1]) == pytest.approx(0, abs=1e-20)
 
 
 def test_ratio_is_that_of_medians():
-    found = _speed_epoch.run("64-64-16", n_rows=256, n_pairs=3, n_threads=1)
+    found = speed_epoch.run("64-64-16", n_rows=256, n_pairs=3, n_threads=1)
     middle = [sorted(times)[1] for times in zip(*found["pairs"], strict=True)]
     assert found["ratio"] == pytest.approx(middle[1] / middle[0], rel=0.01)
 
@@ -320,9 +317,9 @@ def test_cases_are_arguments_of_their_part(quick):
         inspect.signature(part.run).bind(**case)
 
 
-@pytest.mark.parametrize("name", _speed_epoch.NETWORKS)
+@pytest.mark.parametrize("name", speed_epoch.NETWORKS)
 def test_network_by_hand_is_ours(name):
-    problem = _speed_epoch.NETWORKS[name]
+    problem = speed_epoch.NETWORKS[name]
     ours = problem.ours().set_params(init="random")
     X = np.random.default_rng(0).random((20, problem.n_features))
     network = ours.partial_fit(X).network_
@@ -337,15 +334,15 @@ def test_network_by_hand_is_ours(name):
 def test_calls_take_turns_after_a_round_that_warms_up():
     called = []
     calls = {name: lambda name=name: called.append(name) for name in "ab"}
-    times = _speed.in_turns(calls, 3)
+    times = timing.in_turns(calls, 3)
     assert called == list("abababab")
     assert {name: len(found) for name, found in times.items()} == {"a": 3, "b": 3}
 
 
 def test_threads_are_given_back():
     before = torch.get_num_threads()
-    with _speed.threads(1):
-        with _speed.threads(2):
+    with timing.threads(1):
+        with timing.threads(2):
             assert torch.get_num_threads() == 2
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
@@ -353,16 +350,16 @@ def test_threads_are_given_back():
 
 def test_threads_have_columns():
     rows = [{"a": a, "n_threads": n, "x": 10 * a + n} for a in (3, 4) for n in (2, 1)]
-    lines = _speed.by_threads(rows, ["a"], lambda row: str(row["x"]))
+    lines = timing.by_threads(rows, ["a"], lambda row: str(row["x"]))
     assert lines == [["3", "31", "32"], ["4", "41", "42"]]
-    assert _speed.by_threads(rows[:1], ["a"], lambda row: "x") == [["3", "", "x"]]
+    assert timing.by_threads(rows[:1], ["a"], lambda row: "x") == [["3", "", "x"]]
 
 
 def test_what_was_cut_off_counts_as_the_cut_off():
-    ratio, shown = _speed_error.ratio, _speed_error.shown
+    ratio, shown = speed_error.ratio, speed_error.shown
     assert ratio([1.0, 2.0, 1.0], [2.0, None, 3.0]) == 3
-    assert ratio([1.0, 1.0, 1.0], [2.0, None, None]) == _speed_error.CUTOFF
-    ratios = {"a": 3.0, "b": float(_speed_error.CUTOFF)}
+    assert ratio([1.0, 1.0, 1.0], [2.0, None, None]) == speed_error.CUTOFF
+    ratios = {"a": 3.0, "b": float(speed_error.CUTOFF)}
     assert [shown(ratios, name) for name in "abc"] == ["3.00", "> 4", "not installed"]
 
 
@@ -370,14 +367,14 @@ def test_what_was_cut_off_counts_as_the_cut_off():
 def clock(monkeypatch):
     """A clock that stands still unless it is moved."""
     now = [0.0]
-    monkeypatch.setattr(_speed_aim.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(speed_aim.time, "perf_counter", lambda: now[0])
     return now
 
 
 @pytest.fixture
 def problem():
     X = np.ones((4, 3), np.float32)
-    return _speed_aim.Problem(X, X, None, pca_error=1.0, share=0.5)
+    return speed_aim.Problem(X, X, None, pca_error=1.0, share=0.5)
 
 
 def look(watch, clock, seconds, answer):
@@ -392,25 +389,25 @@ def look(watch, clock, seconds, answer):
 
 
 def test_clock_stands_still_while_test_rows_are_judged(clock, problem):
-    watch = _speed_aim.Watch(problem, limit=10)
+    watch = speed_aim.Watch(problem, limit=10)
     look(watch, clock, 2, answer=0.0)
     look(watch, clock, 3, answer=0.0)
     assert watch.seconds is None
-    with pytest.raises(_speed_aim.Enough):
+    with pytest.raises(speed_aim.Enough):
         look(watch, clock, 4, answer=0.5)
     assert watch.seconds == 9
 
 
 def test_watch_cuts_off(clock, problem):
-    watch = _speed_aim.Watch(problem, limit=4)
+    watch = speed_aim.Watch(problem, limit=4)
     look(watch, clock, 3, answer=0.0)
-    with pytest.raises(_speed_aim.Enough):
+    with pytest.raises(speed_aim.Enough):
         look(watch, clock, 3, answer=1.0)
     assert watch.seconds is None
 
 
 def test_whole_fit_remembers_when_it_reached_the_error(clock, problem):
-    watch = _speed_aim.Watch(problem, limit=np.inf, stops=False)
+    watch = speed_aim.Watch(problem, limit=np.inf, stops=False)
     for answer in (0.0, 1.0, 0.0, 1.0):
         look(watch, clock, 2, answer)
     assert watch.seconds == 4
@@ -420,16 +417,16 @@ def test_whole_fit_remembers_when_it_reached_the_error(clock, problem):
 @pytest.mark.parametrize("data", ["table", "easy table"])
 def test_made_tables_bend(data):
     """What PCA misses is far more than noise."""
-    X, X_test = _speed_aim.made_table(data)
-    problem = _speed_aim.Problem.of(data, None, 0.5)
+    X, X_test = speed_aim.made_table(data)
+    problem = speed_aim.Problem.of(data, None, 0.5)
     assert X.shape == (20_000, 64)
     assert problem.pca_error > 0.1 * X_test.var(axis=0).mean()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_peak_of_memory_is_seen():
-    before = _speed_process.gigabytes("RssAnon")
-    with _speed_process.watched() as peaks:
+    before = speed_process.gigabytes("RssAnon")
+    with speed_process.watched() as peaks:
         rows = np.ones((10_000, 10_000), np.uint8)
     assert peaks["resident"] >= peaks["anonymous"] >= before + 0.9 * rows.nbytes / 1e9
 
@@ -440,14 +437,14 @@ def test_lack_of_memory_is_told():
     with pytest.raises(RuntimeError, match="allocate") as of_torch:
         torch.empty(2**58)
     errors = of_numpy.value, of_torch.value, RuntimeError("something else")
-    found = [_speed_process.is_out_of_memory(error) for error in errors]
+    found = [speed_process.is_out_of_memory(error) for error in errors]
     assert found == [True, True, False]
-    assert _speed_memory.shown(None) == ["does not fit"] * 2
+    assert speed_memory.shown(None) == ["does not fit"] * 2
 
 
 def test_times_are_relative_to_the_rows_in_the_middle():
     found = [{"times": {"fit": [t, 9.0, 0.0]}} for t in (1.0, 2.0, 5.0)]
-    assert _speed_rows.relative(found, "fit") == [0.5, 1.0, 2.5]
+    assert speed_rows.relative(found, "fit") == [0.5, 1.0, 2.5]
 
 
 def test_ratios_of_a_curve_and_of_a_plane():
@@ -455,13 +452,17 @@ def test_ratios_of_a_curve_and_of_a_plane():
     curve = np.hstack([np.sin(t), np.cos(t), np.sin(2 * t), np.cos(2 * t)])
     plane = np.hstack([t, t**2, t + t**2, t - t**2])
     rows = [
-        {"data": name, "n_components": 2, **floor.fit_both(X[::2], X[1::2], 2, 0)}
+        {
+            "data": name,
+            "n_components": 2,
+            **pca_baseline.fit_both(X[::2], X[1::2], 2, 0),
+        }
         for name, X in (("curve", curve), ("plane", plane))
     ]
-    ratios = floor.ratios(rows)
+    ratios = pca_baseline.ratios(rows)
     assert ratios["curve", 2] < 0.5
     assert ratios["plane", 2] is None
-    assert floor.summary(rows)["worst"] == ratios["curve", 2]
+    assert pca_baseline.summary(rows)["worst"] == ratios["curve", 2]
 
 
 @pytest.mark.filterwarnings("ignore:n_components=128")
@@ -493,7 +494,7 @@ def test_errors_tell_signals_that_pca_has_not_seen():
 
 def test_no_deformation_leaves_images_as_they_are():
     images = torch.rand(3, 1, 9, 9, generator=torch.Generator().manual_seed(0))
-    none = few_labels.Deformation(torch.zeros(1, 9, 9))
+    none = image_features.Deformation(torch.zeros(1, 9, 9))
     seen = none(images, torch.Generator())
     torch.testing.assert_close(seen, images)
 
@@ -501,8 +502,10 @@ def test_no_deformation_leaves_images_as_they_are():
 def test_shifted_images_are_those_of_other_pixels(monkeypatch):
     images = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     # An image reaches from -1 to 1: a quarter is a pixel of eight.
-    monkeypatch.setattr(few_labels, "even", lambda generator, *shape: torch.ones(shape))
-    shifted = few_labels.Deformation(torch.zeros(1, 8, 8), shift=0.25)
+    monkeypatch.setattr(
+        image_features, "even", lambda generator, *shape: torch.ones(shape)
+    )
+    shifted = image_features.Deformation(torch.zeros(1, 8, 8), shift=0.25)
     seen = shifted(images, torch.Generator())
     torch.testing.assert_close(seen[:, :, :-1, :-1], images[:, :, 1:, 1:])
 
@@ -537,3 +540,35 @@ def test_mlp_in_the_middle_is_a_mirror():
     model = reconstruction.fit("MLPRegressor", 5, 300, 0, X)
     answer = reconstruction.reconstruct(model, X)
     assert np.square(answer - X).mean() < 0.1 * X.var()
+
+
+def modules_imported(name):
+    """Modules of benchmarks that one of them imports, wherever it does, as paths."""
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Import):
+            assert not any(a.name.startswith("benchmarks") for a in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            assert not node.module.startswith("benchmarks")
+        elif isinstance(node, ast.ImportFrom):
+            home = name[: len(name) - node.level]
+            path = (*home, *node.module.split(".")) if node.module else home
+            yield from ((*path, a.name)[:2] for a in node.names)
+
+
+def test_benchmarks_live_in_rooms():
+    assert {name[0] for name in MODULES} == {*ROOMS, "__init__", "__main__"}
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if n[0] in ROOMS], ids="/".join)
+def test_imports_of_benchmarks_go_one_way(name):
+    imported = set(modules_imported(name))
+    assert {target[0] for target in imported} <= ROOMS[name[0]]
+    # Only the command line runs suites: all else, the record too, knows nothing of it.
+    assert ("shared", "running") not in imported
+
+
+def test_rooms_of_benchmarks_have_no_circles():
+    graph = {name: set(modules_imported(name)) for name in MODULES}
+    while leaves := {n for n, targets in graph.items() if not targets & set(graph)}:
+        graph = {n: targets for n, targets in graph.items() if n not in leaves}
+    assert not graph

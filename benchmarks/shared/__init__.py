@@ -1,0 +1,1 @@
+"""What suites share: how they run and report, data sets, and what they compute."""

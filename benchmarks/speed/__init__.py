@@ -1,0 +1,1 @@
+"""The suite ``speed``: time and memory. Each of its parts is a module."""

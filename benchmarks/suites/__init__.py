@@ -1,0 +1,1 @@
+"""Suites: a module each, which knows no other. What two need is in ``shared``."""
