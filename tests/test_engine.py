@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from skae import UndercompleteAE
 from skae._machine.devices import resolve_device
+from skae._training.schedule import Schedule
 from skae._training.solvers import SOLVERS
 from skae._training.stopping import Stopping
 
@@ -43,8 +44,9 @@ def by_hand(X, make_optimizer, n_epochs=3, batch_size=32):
     estimator = UndercompleteAE(2, init="random")
     seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
     generator = torch.Generator().manual_seed(seed)
-    estimator.n_features_in_, estimator._width = X.shape[1], 2
-    network = estimator._network_class(**estimator._network_options())
+    estimator.n_features_in_ = X.shape[1]
+    options = estimator._network_options(Schedule(), 2)
+    network = estimator._network_class(**options)
     network.reset_parameters(generator, torch.zeros(X.shape[1]))
     mean = X.mean(0, dtype=np.float64)
     spread = np.sqrt(np.mean((X - mean) ** 2))
@@ -244,30 +246,28 @@ def test_verbose_prints_a_line_an_epoch(X, capsys):
 
 
 class Net:
-    """As much of an engine as Stopping looks at."""
+    """As much of an engine as Stopping looks at; its weight counts the copies."""
 
-    monitor, validation_fraction = "train_loss", 0.1
-    is_moving = False
+    monitor, is_stationary = "train_loss", True
 
-    def __init__(self, losses, below_floor=()):
-        self.losses, self.n_weights = losses, 0
-        self.below_floor = below_floor
-        self.history = {}
+    def __init__(self, losing=()):
+        self.module_, self.criterion_, self.validation = self, torch.nn.Module(), self
+        self.losing, self.n_copies, self.history = losing, 0, {}
 
-    def weights(self):
-        self.n_weights += 1
-        return self.n_weights
+    def parameters(self):
+        return [torch.zeros(1)]
 
-    def is_finite(self):
-        return True
+    def state_dict(self):
+        self.n_copies += 1
+        return {"weight": torch.tensor(self.n_copies)}
 
-    def is_above_floor(self):
-        return self.history[-1, "train_loss"] not in self.below_floor
+    def loses_at_a_width(self, network):
+        return self.history[-1, "train_loss"] in self.losing
 
 
 def run_stopping(losses, tol, patience=2, **kw):
     """Return the epoch that ended training, and the weights remembered."""
-    net, stopping = Net(losses, **kw), Stopping(tol, patience)
+    net, stopping = Net(**kw), Stopping(tol, patience)
     stopping.on_train_begin(net)
     last = 0
     for last, loss in enumerate(losses):  # noqa: B007
@@ -276,7 +276,7 @@ def run_stopping(losses, tol, patience=2, **kw):
             stopping.on_epoch_end(net)
         except KeyboardInterrupt:
             break
-    return last, stopping.weights
+    return last, stopping.weights[0]["weight"].item()
 
 
 @pytest.mark.parametrize("shift", [0, -10])
@@ -301,7 +301,7 @@ def test_stopping_brings_the_best_weights_back():
 
 
 def test_stopping_passes_over_weights_that_lose_at_a_width():
-    assert run_stopping([5, 3, 4, 2, 9, 9], 0, below_floor=[2]) == (5, 2)
+    assert run_stopping([5, 3, 4, 2, 9, 9], 0, losing=[2]) == (5, 2)
 
 
 def test_unknown_device_is_quoted():

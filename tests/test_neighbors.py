@@ -88,7 +88,9 @@ def test_attraction_is_the_cross_entropy_of_umap():
     distances = 1 / q - 1
     others = -np.log((1e-3 + distances) / (1 + distances))[~np.eye(6, dtype=bool)]
     expected = -np.log(np.diag(q)).mean() + 5 * others.mean()
-    found = neighbors.neighbor_cross_entropy(torch.tensor(np.concatenate([first, second])))
+    found = neighbors.neighbor_cross_entropy(
+        torch.tensor(np.concatenate([first, second]))
+    )
     assert float(found) == pytest.approx(float(expected), rel=1e-5)
 
 
@@ -116,7 +118,7 @@ def test_neighbours_tell_classes_in_a_picture(cls, options):
 def test_held_out_rows_train_nothing(digits):
     ae = UndercompleteAE(2, init="random", neighbor_weight=1.0, **SHORT)
     before = ae.fit(digits).loss_curve_
-    _, held_out = hold_out(len(digits), 0.1, ae._state["split_seed"])
+    _, held_out = hold_out(len(digits), 0.1, ae._state.engine.split_seed)
     changed = digits.copy()
     # Their mirror images about their mean: mean and size of all rows stay.
     changed[held_out] = 2 * digits[held_out].mean(axis=0) - digits[held_out]

@@ -167,7 +167,7 @@ def test_explained_variance_is_that_of_the_prefixes(digits):
 
 def test_explained_variance_is_that_of_the_held_out_rows(ordered, parts):
     X = parts[0]
-    _, held_out = hold_out(len(X), 0.1, ordered._state["split_seed"])
+    _, held_out = hold_out(len(X), 0.1, ordered._state.engine.split_seed)
     rows = X[held_out.numpy()]
     variance = np.square(rows - ordered.mean_).sum()
     explained = [
@@ -188,7 +188,7 @@ def test_epochs_that_lose_at_a_width_are_passed_over():
     estimator = UndercompleteAE(8, ordered=True, max_iter=300, random_state=0)
     estimator.fit(X[:300])
     explained = estimator.explained_variance_ratio_.cumsum()
-    assert np.all(1 - explained <= 1.005 * (1 - estimator._pca_scores))
+    assert np.all(1 - explained <= 1.005 * (1 - estimator._state.prefixes.pca))
     two = PCA(2).fit(X[:300])
     assert estimator.truncate(2).score(X[300:]) > 0.1 + explained_variance(two, X[300:])
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from skae import ContractiveAE, DenoisingAE, SparseAE, UndercompleteAE
 from skae._objectives.corruption import NOISES
-from skae._training.engine import Engine
+from skae._training.state import load_state
 
 from ..shared.report import write_table
 from ..shared.suite import Case, Options, Row, Suite
@@ -58,10 +58,10 @@ def stepper(estimator: Any, X: np.ndarray) -> Callable[[Tensor], Any]:
         learning_rate="constant",
         early_stopping=False,
         random_state=0,
-    ).partial_fit(X)
-    engine: Engine = estimator._engine(X, torch.device("cpu"), False, False)
+    )
+    engine, state, _ = estimator._prepare(X, is_part=False)
     engine.initialize()
-    engine._load_state(estimator._state)
+    load_state(engine, state.engine)
     engine._set_training(True)
     return engine.train_step
 

@@ -1,44 +1,25 @@
 """Fitting: from parameters and rows to a model, and what is told of training."""
 
-import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
-import torch
 from sklearn.utils import check_random_state
 
 from .._machine.devices import own_settings, resolve_device
-from .._networks.dense import Dense
-from .._networks.linear_skip import LinearSkip
 from .._networks.network import Network
-from .._objectives.losses import Gaussian, make_loss, try_out
-from .._objectives.objective import Objective
+from .._objectives.losses import Gaussian, try_out
 from .._rows.batches import read_rows
-from .._rows.checks import (
-    DOMAINS,
-    check_callbacks,
-    check_domain,
-    check_finite,
-    check_layer_sizes,
-    check_rows,
-)
-from .._rows.chunks import sample, take
-from .._rows.pca import LinearCode, fit_pca
+from .._rows.checks import check_callbacks, check_domain, check_finite
 from .._training.engine import Engine
-from .._training.schedule import Schedule
 from .._training.settings import Settings
-from .._training.state import EngineState, state_of
+from .._training.state import state_of
 from .data import Data, measure
-from .model import FittedModel
-from .parameters import SharedParameters
-from .state import Baseline, PrefixScores, TrainingState
+from .starting import Starting
+from .state import Baseline, TrainingState
 from .verdict import Verdict, check_learnt, judge, report_interrupt, report_no_gain
-
-# Rows that show well enough what PCA misses.
-N_SAMPLE = 4096
 
 
 @contextmanager
@@ -53,92 +34,26 @@ def all_or_nothing(estimator: Any) -> Iterator[None]:
         raise
 
 
-class Slots(SharedParameters):
-    """What an estimator fills in: a subclass overrides slots, never the fit."""
-
-    _network_class: ClassVar[Callable[..., Network]] = Dense
-
-    def _check_parameters(self) -> None:
-        """Raise where parameters contradict each other."""
-        if self.init == "pca" and self.code_activation != "identity":
-            raise ValueError(
-                f"init='pca' starts with a linear code, which code_activation="
-                f"{self.code_activation!r} would bend: use init='random'."
-            )
-
-    def _check_rows(
-        self, X: Any, *, reset: bool, min_samples: int = 1
-    ) -> tuple[Any, tuple[int, ...]]:
-        """Return flat rows that the network can take, and their layout, or raise."""
-        X = check_rows(self, X, reset=reset, min_samples=min_samples)
-        return X, X.shape[1:]
-
-    def _fixed_parameters(self) -> dict[str, Any]:
-        """Return parameters that cannot change when training goes on."""
-        return {name: getattr(self, name) for name in ("n_components", "loss", "init")}
-
-    def _choose_width(self, data: Data) -> int:
-        """Return how many components to train."""
-        if self.n_components is None:
-            return self.n_features_in_
-        return int(self.n_components)
-
-    def _schedule(self, data: Data) -> Schedule:
-        """Return what the user may leave open."""
-        return Schedule()
-
-    def _network_options(self, schedule: Schedule, width: int) -> dict[str, Any]:
-        """Return arguments of the network class, by the parameters and the rows."""
-        if isinstance(self.hidden_layer_sizes, str):
-            hidden = schedule.hidden_layer_sizes(self.n_features_in_)
-        else:
-            hidden = check_layer_sizes(self.hidden_layer_sizes)
-        return {
-            "sizes": [self.n_features_in_, *hidden, width],
-            "activation": self.activation,
-            "code_activation": self.code_activation,
-            "tied_weights": self.tied_weights,
-        }
-
-    def _objective(self, network: Network, data: Data) -> Objective:
-        """Return what is minimised."""
-        return Objective(make_loss(self.loss, data.mean, data.scale))
-
-    def _n_neighbors(self) -> int:
-        """Return how many neighbours of a row it may be trained with; 0 for none."""
-        return 0
-
-    def _least_unexplained(self, pca: LinearCode, rows: Any, data: Data) -> float:
-        """Return what PCA leaves of the objective, though it may explain all rows."""
-        return 0.0
-
-    def _score_prefixes(self, engine: Engine, verdict: Verdict) -> PrefixScores | None:
-        """Return the scores of the first components; None unless codes are ordered."""
-        return None
-
-    def _finish(self, engine: Engine, data: Data) -> None:
-        """Do what is due when there is a model."""
-
-
-class Trainable(Slots):
+class Trainable(Starting):
     """What ``fit`` does: read rows, start or go on, train, judge, publish."""
-
-    _model: FittedModel
-    _state: TrainingState
 
     def _train(self, X: Any, is_part: bool) -> Self:
         self._check_parameters()
-        goes_on = (is_part or self.warm_start) and hasattr(self, "_model")
         device = resolve_device(self.device)
         with all_or_nothing(self), own_settings(device, grad=True):
-            data = self._read(X, is_part, goes_on)
-            network, state = self._go_on(data) if goes_on else self._start(data)
-            engine = self._engine(network, state, data, device)
+            engine, state, data = self._prepare(X, is_part)
             engine.run(read_rows(data.X, data.mean, data.scale), state.engine)
             self._publish(engine, state, data)
         if engine.interrupted:
             report_interrupt(self)
         return self
+
+    def _prepare(self, X: Any, is_part: bool) -> tuple[Engine, TrainingState, Data]:
+        """Return what trains, the state to train from, and the rows."""
+        goes_on = (is_part or self.warm_start) and hasattr(self, "_model")
+        data = self._read(X, is_part, goes_on)
+        network, state = self._go_on(data) if goes_on else self._start(data)
+        return self._engine(network, state, data), state, data
 
     def _read(self, X: Any, is_part: bool, goes_on: bool) -> Data:
         """Check rows and measure them, or take what was measured before."""
@@ -158,79 +73,7 @@ class Trainable(Slots):
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         return Data(X, *unit, fraction, seed, is_part)
 
-    def _allows_nan(self) -> bool:
-        return bool(self.__sklearn_tags__().input_tags.allow_nan)
-
-    def _check_unchanged(self) -> None:
-        """Raise if the parameters now describe another network or loss."""
-        model, state = self._model, self._state
-        if model.is_cut:
-            raise ValueError(
-                f"Cannot go on training: of {model.whole.widths[-1]} components only "
-                f"{model.n_components} are kept. Fit with warm_start=False, or fit a "
-                f"clone with n_components={model.n_components}."
-            )
-        now = self._network_options(state.schedule, model.n_components)
-        now, fitted = now | self._fixed_parameters(), state.network | state.parameters
-        changed = {k: (fitted[k], now[k]) for k in now if fitted[k] != now[k]}
-        if changed:
-            changes = ", ".join(f"{k} from {a} to {b}" for k, (a, b) in changed.items())
-            changes = changes.replace("sizes from", "sizes of layers from")
-            raise ValueError(
-                f"Cannot go on training: the parameters change {changes}. Fit with "
-                "warm_start=False to start anew."
-            )
-
-    def _start(self, data: Data) -> tuple[Network, TrainingState]:
-        """Set the first weights."""
-        width, schedule = self._choose_width(data), self._schedule(data)
-        options = self._network_options(schedule, width)
-        fixed = self._fixed_parameters()
-        network = self._build_network(fixed, options, data.mean, data.scale)
-        generator = torch.Generator("cpu").manual_seed(data.seed)
-        loss = make_loss(self.loss, data.mean, data.scale)
-        network.reset_parameters(generator, loss.first_output())
-        engine = EngineState(generator.get_state().numpy(), data.seed)
-        state = TrainingState(fixed, options, schedule, engine)
-        if isinstance(network, LinearSkip):
-            state = state.with_baseline(self._become_pca(network, data, data.training))
-        self.loss_curve_: list[float] = []
-        return network, state
-
-    def _build_network(
-        self, fixed: dict[str, Any], options: dict[str, Any], mean: Any, scale: float
-    ) -> Network:
-        """Build a network, its weights not yet set."""
-        network = self._network_class(**options)
-        network.link = make_loss(fixed["loss"], mean, scale).link
-        if fixed["init"] != "pca":
-            return network
-        return LinearSkip(network, network.widths[-1], len(mean))
-
-    def _become_pca(self, network: Any, data: Data, chosen: Any) -> Baseline:
-        """Turn the network into the PCA of all rows or some."""
-        index, width = np.arange(data.n_rows)[chosen], network.widths[-1]
-        pca = fit_pca(data.X, data.mean, data.scale, width, data.seed, chosen)
-        pca = pca.first(width)
-        pca = pca.for_rows_to_come() if data.is_part else pca
-        rows = take(data.X, sample(index, N_SAMPLE))
-        least = self._least_unexplained(pca, rows, data)
-        unexplained = np.maximum(pca.unexplained, least)
-        network.become_linear(**vars(replace(pca, unexplained=unexplained)))
-        return Baseline(len(index), pca.unexplained[-1])
-
-    def _go_on(self, data: Data) -> tuple[Network, TrainingState]:
-        """Take the last weights, but forget what PCA knows of the rows that judge."""
-        network, state = copy.deepcopy(self._model.network), self._state
-        pca, judges = state.kept_pca, data.validation_fraction > 0
-        if pca and judges and data.n_rows >= pca.n_rows:
-            pca = self._become_pca(network, data, data.training)
-            state = replace(state, baseline=pca)
-        return network, state
-
-    def _engine(
-        self, network: Network, state: TrainingState, data: Data, device: torch.device
-    ) -> Engine:
+    def _engine(self, network: Network, state: TrainingState, data: Data) -> Engine:
         """Return what minimises the objective."""
         settings = Settings(
             solver=self.solver,
@@ -250,7 +93,7 @@ class Trainable(Slots):
             self._objective(network, data),
             settings,
             callbacks=check_callbacks(self.callbacks),
-            device=str(device),
+            device=str(resolve_device(self.device)),
             verbose=int(self.verbose),
         )
 
@@ -287,15 +130,6 @@ class Trainable(Slots):
             return self._become_pca(network, data, slice(None))
         network.zero_last_layers()
         return replace(pca, is_kept=True)
-
-    def _make_model(
-        self, network: Network, mean: Any, scale: float, layout: tuple[int, ...]
-    ) -> FittedModel:
-        domain = DOMAINS.get(self._state.parameters["loss"])
-        name = type(self).__name__
-        return FittedModel(
-            network, mean, scale, layout, domain, self._allows_nan(), name
-        )
 
     def _tell(self, engine: Engine, verdict: Verdict, scale: float) -> None:
         """Publish how training went."""

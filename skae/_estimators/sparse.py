@@ -31,6 +31,7 @@ from .sparsity import (
     report_dead_units,
     report_target,
 )
+from .state import TrainingState
 
 
 @autoencoder
@@ -196,10 +197,10 @@ class SparseAE(BaseAutoencoder):
         loss = make_loss(self.loss, data.mean, data.scale)
         return self._sparsity().objective(loss, network.widths[-1])
 
-    def _engine(self, network: Network, *args: Any) -> Engine:
+    def _engine(self, network: Network, state: TrainingState, data: Data) -> Engine:
         # What is trained is judged, and widened when it is done.
         cast(SparseDense, network).support(1.0)
-        return super()._engine(network, *args)
+        return super()._engine(network, state, data)
 
     def _finish(self, engine: Engine, data: Data) -> None:
         super()._finish(engine, data)

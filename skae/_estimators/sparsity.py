@@ -95,9 +95,8 @@ def check_sparsity(sparsity: Sparsity, code_activation: Any, solver: Any) -> Non
             f"target_sparsity={wanted} is reached by adapting alpha, which cannot grow "
             "from 0.0: start with 0.1."
         )
-    if sparsity.is_full_batch and (
-        sparsity.adapts or kind in ("batch_top_k", "jump_relu")
-    ):
+    moves = sparsity.adapts or kind in ("batch_top_k", "jump_relu")
+    if sparsity.is_full_batch and moves:
         raise ValueError(
             f"solver={solver!r} needs an objective that stays as it is, with exact "
             f"slopes, unlike sparsity={kind!r} with target_sparsity={wanted}: use "

@@ -53,33 +53,16 @@ class Convolutional(Network):
     ) -> None:
         super().__init__()
         self.shape, self.widths = tuple(shape), [n_components]
-        windows = _windows(shape[1:], kernel_sizes, strides)
-        steps = list(zip(pairwise([shape[0], *channels]), windows, strict=True))
-        self.inner_shape = (channels[-1], *windows[-1].outputs)
-        sizes = [math.prod(self.inner_shape), *hidden, n_components]
-        self.dense = Dense(sizes, activation, code_activation, tied_weights)
-        narrow = [_narrow(*n, window) for n, window in steps]
-        widen = [
-            TiedConvolution(convolution, window)
-            if tied_weights
-            else _widen(*n, window, upsampling)
-            for convolution, (n, window) in zip(narrow, steps, strict=True)
-        ]
-        finish = partial(_finish, activation, normalization)
-        self.convolutions = nn.Sequential(*map(finish, narrow, channels))
-        self.expansions = nn.Sequential(
-            make_activation(activation),
-            *map(finish, widen[:0:-1], channels[-2::-1]),
-            widen[0],
-        )
+        self._steps = steps = _steps(shape, channels, kernel_sizes, strides)
+        self.inner_shape = (channels[-1], *steps[-1][1].outputs)
+        self._sizes = [math.prod(self.inner_shape), *hidden, n_components]
+        self.dense = Dense(self._sizes, activation, code_activation, tied_weights)
+        maps = _maps(steps, None if tied_weights else upsampling)
+        halves = _chain(*maps, channels, activation, normalization)
+        self.convolutions, self.expansions = halves
         self.bias = nn.Parameter(torch.empty(math.prod(shape), device="cpu"))
-        self._steps, self._sizes = steps, sizes
-        layers = [b * math.prod(window.outputs) for (_, b), window in steps]
-        self.n_values = max(math.prod(shape), 2 * max(sizes + layers))
-        # Whatever torch's default is, and activations may have weights too.
-        self.to("cpu", torch.float32)
-        if memory_format := MEMORY_FORMATS.get(len(shape) - 1):
-            cast(Any, self).to(memory_format=memory_format)
+        self.n_values = _n_values(shape, steps, self._sizes)
+        _settle(self, len(shape) - 1)
 
     @property
     def n_products(self) -> int:
@@ -115,15 +98,63 @@ class Convolutional(Network):
         code.bias.sub_(self.eval().encode(torch.zeros_like(self.bias)[None])[0])
 
 
-def _windows(
-    sizes: Sequence[int], kernel_sizes: Sequence[int], strides: Sequence[int]
-) -> list[Window]:
-    """Let windows work on what the ones before them leave."""
-    windows = []
+#: Channels before and after a convolution, and how it moves.
+Step = tuple[tuple[int, int], Window]
+
+
+def _steps(
+    shape: Sequence[int],
+    channels: Sequence[int],
+    kernel_sizes: Sequence[int],
+    strides: Sequence[int],
+) -> list[Step]:
+    """Let each convolution work on what the one before it leaves."""
+    windows, sizes = [], shape[1:]
     for kernel_size, stride in zip(kernel_sizes, strides, strict=True):
         windows.append(Window(sizes, kernel_size, stride))
         sizes = windows[-1].outputs
-    return windows
+    return list(zip(pairwise([shape[0], *channels]), windows, strict=True))
+
+
+def _maps(
+    steps: list[Step], upsampling: str | None
+) -> tuple[list[nn.Module], list[nn.Module]]:
+    """Build convolutions, and what undoes each: their adjoints if not upsampling."""
+    narrow = [_narrow(*n, window) for n, window in steps]
+    if upsampling is None:
+        pairs = zip(narrow, steps, strict=True)
+        return narrow, [TiedConvolution(m, window) for m, (_, window) in pairs]
+    return narrow, [_widen(*n, window, upsampling) for n, window in steps]
+
+
+def _chain(
+    narrow: list[nn.Module],
+    widen: list[nn.Module],
+    channels: Sequence[int],
+    activation: str | Callable[[], nn.Module],
+    normalization: str | None,
+) -> tuple[nn.Sequential, nn.Sequential]:
+    """Chain convolutions, and from the last back to the first what undoes them."""
+    finish = partial(_finish, activation, normalization)
+    finished = map(finish, widen[:0:-1], channels[-2::-1])
+    return (
+        nn.Sequential(*map(finish, narrow, channels)),
+        nn.Sequential(make_activation(activation), *finished, widen[0]),
+    )
+
+
+def _n_values(shape: Sequence[int], steps: list[Step], sizes: list[int]) -> int:
+    """Return how many numbers an image takes at once."""
+    layers = [n * math.prod(window.outputs) for (_, n), window in steps]
+    return max(math.prod(shape), 2 * max(sizes + layers))
+
+
+def _settle(network: nn.Module, dims: int) -> None:
+    """Store weights as they are fastest, whatever torch's defaults are."""
+    # Activations may have weights too.
+    network.to("cpu", torch.float32)
+    if memory_format := MEMORY_FORMATS.get(dims):
+        cast(Any, network).to(memory_format=memory_format)
 
 
 def _finish(

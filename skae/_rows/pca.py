@@ -82,6 +82,10 @@ def one_thread() -> Iterator[None]:
         yield
 
 
+#: Mean, deviation of each feature, axes, their variances, and that of the residual.
+Fitted = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]
+
+
 def fit_pca(
     X: Any,
     mean: np.ndarray,
@@ -106,19 +110,21 @@ def fit_pca(
         if not issparse(X):
             index = sample(index, max(wanted, COPIED_ELEMENTS // n_features))
         fitted = _of_rows(take(X, index), mean, scale, wanted, seed)
+    return _code_of(fitted, wanted >= n_rows - 1)
+
+
+def _code_of(fitted: Fitted, is_exact: bool) -> LinearCode:
+    """Return the code of a fit, which may explain all that so few rows show."""
     centre, deviation, axes, variances, residual = fitted
+    n_features = len(centre)
     if deviation.max() < NO_SPREAD:
         axes, zeros = np.eye(1, n_features), np.zeros(1)
         return LinearCode(axes, centre, deviation, zeros, zeros)
-    if wanted >= n_rows - 1:
+    if is_exact:
         # So few rows hide what others will miss.
         residual = max(residual, LEAST_RESIDUAL * variances.sum())
     unexplained = np.cumsum([residual, *variances[:0:-1]])[::-1] / n_features
     return LinearCode(axes, centre, deviation, variances, unexplained)
-
-
-#: Mean, deviation of each feature, axes, their variances, and that of the residual.
-Fitted = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]
 
 
 def _standardised(

@@ -1,11 +1,11 @@
-"""The judgement: gains that are luck, and gains that are not."""
+"""Validation: gains that are luck, and gains that are not."""
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import ttest_rel
 
-from skae._training.validation import is_better, overall
+from skae._training.validation import geometric_mean, is_better
 
 
 @pytest.mark.parametrize("gain", np.linspace(-0.05, 0.3, 15))
@@ -30,4 +30,4 @@ def test_a_gain_at_one_width_does_not_excuse_a_loss_at_another():
 
 def test_widths_count_by_their_own_size():
     shares = torch.tensor([[0.4, 0.001], [0.6, 0.003]])
-    assert overall(shares).item() == pytest.approx(np.sqrt(0.5 * 0.002))
+    assert geometric_mean(shares).item() == pytest.approx(np.sqrt(0.5 * 0.002))

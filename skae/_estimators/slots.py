@@ -1,0 +1,84 @@
+"""What an estimator fills in: the terms of what is minimised, and their sizes."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from .._networks.dense import Dense
+from .._networks.network import Network
+from .._objectives.losses import make_loss
+from .._objectives.objective import Objective
+from .._rows.checks import check_layer_sizes, check_rows
+from .._rows.pca import LinearCode
+from .._training.engine import Engine
+from .._training.schedule import Schedule
+from .data import Data
+from .parameters import SharedParameters
+from .state import PrefixScores
+from .verdict import Verdict
+
+
+class Slots(SharedParameters):
+    """What a subclass overrides: slots, never the fit."""
+
+    _network_class: ClassVar[Callable[..., Network]] = Dense
+
+    def _check_parameters(self) -> None:
+        """Raise where parameters contradict each other."""
+        if self.init == "pca" and self.code_activation != "identity":
+            raise ValueError(
+                f"init='pca' starts with a linear code, which code_activation="
+                f"{self.code_activation!r} would bend: use init='random'."
+            )
+
+    def _check_rows(
+        self, X: Any, *, reset: bool, min_samples: int = 1
+    ) -> tuple[Any, tuple[int, ...]]:
+        """Return flat rows that the network can take, and their layout, or raise."""
+        X = check_rows(self, X, reset=reset, min_samples=min_samples)
+        return X, X.shape[1:]
+
+    def _fixed_parameters(self) -> dict[str, Any]:
+        """Return parameters that cannot change when training goes on."""
+        return {name: getattr(self, name) for name in ("n_components", "loss", "init")}
+
+    def _choose_width(self, data: Data) -> int:
+        """Return how many components to train."""
+        if self.n_components is None:
+            return self.n_features_in_
+        return int(self.n_components)
+
+    def _schedule(self, data: Data) -> Schedule:
+        """Return what the user may leave open."""
+        return Schedule()
+
+    def _network_options(self, schedule: Schedule, width: int) -> dict[str, Any]:
+        """Return arguments of the network class, by the parameters and the rows."""
+        if isinstance(self.hidden_layer_sizes, str):
+            hidden = schedule.hidden_layer_sizes(self.n_features_in_)
+        else:
+            hidden = check_layer_sizes(self.hidden_layer_sizes)
+        return {
+            "sizes": [self.n_features_in_, *hidden, width],
+            "activation": self.activation,
+            "code_activation": self.code_activation,
+            "tied_weights": self.tied_weights,
+        }
+
+    def _objective(self, network: Network, data: Data) -> Objective:
+        """Return what is minimised."""
+        return Objective(make_loss(self.loss, data.mean, data.scale))
+
+    def _n_neighbors(self) -> int:
+        """Return how many neighbours of a row it may be trained with; 0 for none."""
+        return 0
+
+    def _least_unexplained(self, pca: LinearCode, rows: Any, data: Data) -> float:
+        """Return what PCA leaves of the objective, though it may explain all rows."""
+        return 0.0
+
+    def _score_prefixes(self, engine: Engine, verdict: Verdict) -> PrefixScores | None:
+        """Return the scores of the first components; None unless codes are ordered."""
+        return None
+
+    def _finish(self, engine: Engine, data: Data) -> None:
+        """Do what is due when there is a model."""

@@ -1,0 +1,111 @@
+"""Starting: the first weights of a network, or those to go on from."""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from .._networks.linear_skip import LinearSkip
+from .._networks.network import Network
+from .._objectives.losses import make_loss
+from .._rows.checks import DOMAINS
+from .._rows.chunks import Rows, sample, take
+from .._rows.pca import fit_pca
+from .._training.state import EngineState
+from .data import Data
+from .model import FittedModel
+from .slots import Slots
+from .state import Baseline, TrainingState
+
+# Rows that show well enough what PCA misses.
+N_SAMPLE = 4096
+
+
+class Starting(Slots):
+    """Builds networks, and sets weights before training."""
+
+    #: Between rows in their unit and codes.
+    _model: FittedModel
+    #: What the next run needs beside it.
+    _state: TrainingState
+
+    def _start(self, data: Data) -> tuple[Network, TrainingState]:
+        """Set the first weights."""
+        width, schedule = self._choose_width(data), self._schedule(data)
+        options = self._network_options(schedule, width)
+        fixed = self._fixed_parameters()
+        network = self._build_network(fixed, options, data.mean, data.scale)
+        generator = torch.Generator("cpu").manual_seed(data.seed)
+        loss = make_loss(self.loss, data.mean, data.scale)
+        network.reset_parameters(generator, loss.first_output())
+        engine = EngineState(generator.get_state().numpy(), data.seed)
+        state = TrainingState(fixed, options, schedule, engine)
+        if isinstance(network, LinearSkip):
+            state = state.with_baseline(self._become_pca(network, data, data.training))
+        self.loss_curve_: list[float] = []
+        return network, state
+
+    def _build_network(
+        self, fixed: dict[str, Any], options: dict[str, Any], mean: Any, scale: float
+    ) -> Network:
+        """Build a network, its weights not yet set."""
+        network = self._network_class(**options)
+        network.link = make_loss(fixed["loss"], mean, scale).link
+        if fixed["init"] != "pca":
+            return network
+        return LinearSkip(network, network.widths[-1], len(mean))
+
+    def _become_pca(self, network: Any, data: Data, chosen: Rows) -> Baseline:
+        """Turn the network into the PCA of all rows or some."""
+        index, width = np.arange(data.n_rows)[chosen], network.widths[-1]
+        pca = fit_pca(data.X, data.mean, data.scale, width, data.seed, chosen)
+        pca = pca.first(width)
+        pca = pca.for_rows_to_come() if data.is_part else pca
+        rows = take(data.X, sample(index, N_SAMPLE))
+        least = self._least_unexplained(pca, rows, data)
+        unexplained = np.maximum(pca.unexplained, least)
+        network.become_linear(**vars(replace(pca, unexplained=unexplained)))
+        return Baseline(len(index), pca.unexplained[-1])
+
+    def _go_on(self, data: Data) -> tuple[Network, TrainingState]:
+        """Take the last weights, but forget what PCA knows of the rows that judge."""
+        network, state = copy.deepcopy(self._model.network), self._state
+        pca, judges = state.kept_pca, data.validation_fraction > 0
+        if pca and judges and data.n_rows >= pca.n_rows:
+            pca = self._become_pca(network, data, data.training)
+            state = replace(state, baseline=pca)
+        return network, state
+
+    def _check_unchanged(self) -> None:
+        """Raise if the parameters now describe another network or loss."""
+        model, state = self._model, self._state
+        if model.is_cut:
+            raise ValueError(
+                f"Cannot go on training: of {model.whole.widths[-1]} components only "
+                f"{model.n_components} are kept. Fit with warm_start=False, or fit a "
+                f"clone with n_components={model.n_components}."
+            )
+        now = self._network_options(state.schedule, model.n_components)
+        now, fitted = now | self._fixed_parameters(), state.network | state.parameters
+        changed = {k: (fitted[k], now[k]) for k in now if fitted[k] != now[k]}
+        if changed:
+            changes = ", ".join(f"{k} from {a} to {b}" for k, (a, b) in changed.items())
+            changes = changes.replace("sizes from", "sizes of layers from")
+            raise ValueError(
+                f"Cannot go on training: the parameters change {changes}. Fit with "
+                "warm_start=False to start anew."
+            )
+
+    def _make_model(
+        self, network: Network, mean: Any, scale: float, layout: tuple[int, ...]
+    ) -> FittedModel:
+        domain = DOMAINS.get(self._state.parameters["loss"])
+        name = type(self).__name__
+        return FittedModel(
+            network, mean, scale, layout, domain, self._allows_nan(), name
+        )
+
+    def _allows_nan(self) -> bool:
+        return bool(self.__sklearn_tags__().input_tags.allow_nan)
