@@ -30,6 +30,9 @@ VALIDATION_ELEMENTS = 2**20
 class Engine(RecordedNet):
     """Minimise an objective of a network and rows by minibatches held in memory."""
 
+    #: Sets the learning rates of each step; None if they stay.
+    rates: CosineRates | None = None
+
     def __init__(
         self, network: Any, objective: Any, settings: Settings, **kwargs: Any
     ) -> None:
