@@ -1,8 +1,10 @@
 """What holds for every estimator: scikit-learn's checks, and our own contract."""
 
+import dataclasses
 import inspect
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from sklearn.base import BaseEstimator
@@ -123,3 +125,50 @@ def test_n_components_is_first_and_alone_positional(cls):
     kinds = [p.kind for p in inspect.signature(cls).parameters.values()]
     assert cls(7).n_components == 7
     assert kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD) == 1
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_private_attributes_are_two_values(cls, digits):
+    """One between rows and codes, and one that a later run goes on from."""
+    options = {"max_iter": 2, "early_stopping": False, "warm_start": True}
+    estimator = cls(4, **options).fit(digits[:200])
+    private = {name for name in vars(estimator) if name.startswith("_")}
+    assert private == {"_model", "_state"}
+    for value in (estimator._model, estimator._state, estimator._state.engine):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            value.scale = 1.0
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_training_on_leaves_the_model_before_as_it_was(cls, digits):
+    estimator = cls(4, max_iter=2, early_stopping=False).fit(digits[:200])
+    model, codes = estimator._model, estimator.transform(digits)
+    estimator.partial_fit(digits[:200])
+    assert not np.array_equal(estimator.transform(digits), codes)
+    estimator._model = model
+    np.testing.assert_array_equal(estimator.transform(digits), codes)
+
+
+@pytest.mark.parametrize("name", ["n_components_", "network_", "mean_", "scale_"])
+def test_attributes_of_the_model_are_read_only(name, digits):
+    estimator = skae.UndercompleteAE(max_iter=1, early_stopping=False)
+    assert not hasattr(estimator, name)
+    with pytest.raises(AttributeError, match=f"has no attribute '{name}' before fit"):
+        getattr(estimator, name)
+    estimator.fit(digits[:50])
+    assert f">{name}<" in estimator._repr_html_()
+    with pytest.raises(AttributeError, match=name):
+        setattr(estimator, name, None)
+
+
+def test_a_copy_on_a_device_is_made_once_and_follows_the_weights(digits):
+    estimator = skae.UndercompleteAE(max_iter=1, early_stopping=False).fit(digits[:50])
+    model, meta = estimator._model, torch.device("meta")
+    assert model.on(torch.device("cpu")) is model
+    there = model.on(meta)
+    assert there.device == meta
+    assert model.device.type == "cpu"
+    assert model.on(meta) is there
+    with torch.no_grad():
+        next(estimator.network_.parameters()).add_(1)
+    assert model.on(meta) is not there

@@ -43,8 +43,8 @@ class Data:
         return self._parts[0]
 
     @property
-    def judging(self) -> Rows:
-        """Return what picks the rows that judge: held-out ones, or all."""
+    def validation(self) -> Rows:
+        """Return what picks the rows to validate by: held-out ones, or all."""
         return self._parts[1]
 
     @cached_property

@@ -17,9 +17,9 @@ from .._training.engine import Engine
 from .._training.settings import Settings
 from .._training.state import state_of
 from .data import Data, measure
+from .selection import Selection, check_learnt, report_interrupt, report_no_gain, select
 from .starting import Starting
 from .state import Baseline, TrainingState
-from .verdict import Verdict, check_learnt, judge, report_interrupt, report_no_gain
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def all_or_nothing(estimator: Any) -> Iterator[None]:
 
 
 class Trainable(Starting):
-    """What ``fit`` does: read rows, start or go on, train, judge, publish."""
+    """What ``fit`` does: read rows, start or go on, train, select, publish."""
 
     def _train(self, X: Any, is_part: bool) -> Self:
         self._check_parameters()
@@ -100,11 +100,11 @@ class Trainable(Starting):
     def _publish(self, engine: Engine, state: TrainingState, data: Data) -> None:
         """Keep the trained weights or PCA's, and say what was learnt."""
         check_learnt(self, engine, data.scale)
-        verdict = judge(engine, state.baseline)
-        if not verdict.keeps_training:
-            report_no_gain(self, engine, verdict)
-        prefixes = self._score_prefixes(engine, verdict)
-        pca = self._kept_baseline(engine.module_, state.baseline, verdict, data)
+        selection = select(engine, state.baseline)
+        if not selection.keeps_training:
+            report_no_gain(self, engine, selection)
+        prefixes = self._score_prefixes(engine, selection)
+        pca = self._kept_baseline(engine.module_, state.baseline, selection, data)
         state = replace(state, baseline=pca, prefixes=prefixes)
         # Moments that saw the loss explode would make it explode again, and those of
         # weights that are gone mean nothing.
@@ -116,28 +116,28 @@ class Trainable(Starting):
         network = engine.module_.to("cpu").eval()
         network.zero_grad()
         self._model = self._make_model(network, data.mean, data.scale, data.layout)
-        self._tell(engine, verdict, data.scale)
+        self._tell(engine, selection, data.scale)
         self._finish(engine, data)
 
     def _kept_baseline(
-        self, network: Any, pca: Baseline | None, verdict: Verdict, data: Data
+        self, network: Any, pca: Baseline | None, selection: Selection, data: Data
     ) -> Baseline | None:
         """Go back to the PCA of these rows, or of more before, if it is better."""
-        if pca is None or verdict.keeps_training:
-            beaten = {"is_kept": False, "is_beaten": verdict.beats_pca}
+        if pca is None or selection.keeps_training:
+            beaten = {"is_kept": False, "is_beaten": selection.beats_pca}
             return pca and replace(pca, **beaten)
         if data.n_rows >= pca.n_rows:
             return self._become_pca(network, data, slice(None))
         network.zero_last_layers()
         return replace(pca, is_kept=True)
 
-    def _tell(self, engine: Engine, verdict: Verdict, scale: float) -> None:
+    def _tell(self, engine: Engine, selection: Selection, scale: float) -> None:
         """Publish how training went."""
         self.device_ = engine.device
         self.interrupted_ = engine.interrupted
-        self.validation_scores_ = verdict.validation_scores
-        self.best_score_ = verdict.best_score
-        self.pca_score_ = verdict.pca_score
+        self.validation_scores_ = selection.validation_scores
+        self.best_score_ = selection.best_score
+        self.pca_score_ = selection.pca_score
         losses = [epoch["train_loss"] for epoch in engine.epochs()]
         self.loss_curve_ = [*self.loss_curve_, *losses]
         self.n_iter_ = len(self.loss_curve_)

@@ -23,8 +23,8 @@ from .._training.schedule import Schedule
 from .base import BaseAutoencoder
 from .data import Data
 from .parameters import SharedParameters, autoencoder
+from .selection import Selection
 from .state import PrefixScores
-from .verdict import Verdict
 
 
 def _has_order(estimator: Any) -> bool:
@@ -68,7 +68,7 @@ class OrderedAutoencoder(BaseAutoencoder):
         pca = fit_pca(data.X, data.mean, data.scale, None, 0, data.training)
         explained = pca.explained(
             standardise(part, data.mean, data.scale).numpy()
-            for part in parts(data.X, data.judging)
+            for part in parts(data.X, data.validation)
         )
         return _n_enough(explained, self.n_components) or len(explained)
 
@@ -89,14 +89,16 @@ class OrderedAutoencoder(BaseAutoencoder):
             return objective
         return OrderedObjective(objective.loss, prefix_weights(network))
 
-    def _score_prefixes(self, engine: Engine, verdict: Verdict) -> PrefixScores | None:
+    def _score_prefixes(
+        self, engine: Engine, selection: Selection
+    ) -> PrefixScores | None:
         if not self._wants_order():
             return None
         network, pca = engine.module_, None
         scores = _explained_by_prefixes(engine, network)
-        if verdict.pca_score is not None:
+        if selection.pca_score is not None:
             pca = _explained(engine, network.project, network.expand)
-            scores = scores if verdict.keeps_training else pca
+            scores = scores if selection.keeps_training else pca
         variance = engine.validation.variance / self.n_features_in_
         return PrefixScores(scores, pca, variance)
 

@@ -13,8 +13,8 @@ from .._training.engine import Engine
 from .._training.schedule import Schedule
 from .data import Data
 from .parameters import SharedParameters
+from .selection import Selection
 from .state import PrefixScores
-from .verdict import Verdict
 
 
 class Slots(SharedParameters):
@@ -76,7 +76,9 @@ class Slots(SharedParameters):
         """Return what PCA leaves of the objective, though it may explain all rows."""
         return 0.0
 
-    def _score_prefixes(self, engine: Engine, verdict: Verdict) -> PrefixScores | None:
+    def _score_prefixes(
+        self, engine: Engine, selection: Selection
+    ) -> PrefixScores | None:
         """Return the scores of the first components; None unless codes are ordered."""
         return None
 

@@ -20,6 +20,6 @@ def hold_out(n_rows: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """
     generator = torch.Generator("cpu").manual_seed(seed)
     order = torch.randperm(n_rows, generator=generator, device="cpu")
-    n_judges = n_held_out(n_rows, fraction)
+    n_validation = n_held_out(n_rows, fraction)
     # In the order of the file that they may be read from.
-    return order[n_judges:].sort().values, order[:n_judges].sort().values
+    return order[n_validation:].sort().values, order[:n_validation].sort().values

@@ -1,4 +1,4 @@
-"""What validation says of trained weights and of PCA, and what users are told."""
+"""Model selection: trained weights or PCA's, by held-out rows; what users are told."""
 
 import copy
 import math
@@ -17,7 +17,7 @@ from .state import Baseline
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class Selection:
     """Scores of the held-out rows, and whether training may keep its weights.
 
     Scores are explained variances, None where they were not judged.
@@ -33,16 +33,16 @@ class Verdict:
     unexplained: tuple[Tensor, Tensor] | None = None
 
 
-def judge(engine: Engine, baseline: Baseline | None) -> Verdict:
+def select(engine: Engine, baseline: Baseline | None) -> Selection:
     """Score training by the rows held out, beside PCA if it started there."""
     if not engine.settings.validation_fraction:
-        return Verdict()
+        return Selection()
     network, scores = engine.module_, [1 - e["unexplained"] for e in engine.epochs()]
     ours = engine.unexplained(network.encode, network.decode, network.widths)
     penalty = engine.penalty(network)
     best = 1 - (geometric_mean(ours).item() if penalty else engine.stopping.best)
     if baseline is None:
-        return Verdict(validation_scores=scores, best_score=best)
+        return Selection(validation_scores=scores, best_score=best)
     pca = engine.unexplained(network.project, network.expand, network.widths)
     pca_score = 1 - geometric_mean(pca).item()
     if penalty:
@@ -53,7 +53,7 @@ def judge(engine: Engine, baseline: Baseline | None) -> Verdict:
     # rows are.
     wins = baseline.is_beaten or is_better(ours, pca)
     kept_score = best if wins else pca_score
-    return Verdict(wins, wins, scores, kept_score, pca_score, (pca, ours))
+    return Selection(wins, wins, scores, kept_score, pca_score, (pca, ours))
 
 
 def check_learnt(estimator: Any, engine: Engine, scale: float) -> None:
@@ -81,19 +81,19 @@ def _report_divergence(estimator: Any, engine: Engine, scale: float) -> None:
     warn_caller(f"{message}; the best weights are kept.", ConvergenceWarning)
 
 
-def report_no_gain(estimator: Any, engine: Engine, verdict: Verdict) -> None:
+def report_no_gain(estimator: Any, engine: Engine, selection: Selection) -> None:
     """Warn that PCA stays, if nothing else says why."""
     # Else nothing was left to gain, or another warning says why nothing was gained.
-    is_exact = verdict.pca_score is not None and 1 - verdict.pca_score <= NEGLIGIBLE
+    is_exact = selection.pca_score is not None and 1 - selection.pca_score <= NEGLIGIBLE
     cut_short = engine.diverged or engine.interrupted
-    if verdict.unexplained is None or is_exact or cut_short:
+    if selection.unexplained is None or is_exact or cut_short:
         return
     widths: Sequence[int] = engine.module_.widths
     by = f" by {_listed(widths)} components" if len(widths) > 1 else ""
-    n_rows = len(verdict.unexplained[0])
+    n_rows = len(selection.unexplained[0])
     pca, ours = (
         _listed(f"{1 - share:.4g}" for share in shares.mean(0).tolist())
-        for shares in verdict.unexplained
+        for shares in selection.unexplained
     )
     warn_caller(
         "Training did not improve on PCA, which is kept: of the variance of "
