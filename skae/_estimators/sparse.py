@@ -7,31 +7,18 @@ from typing import Any, ClassVar, cast
 from torch import nn
 
 from .._networks.network import Network
-from .._networks.sparse import SPARSITIES, SparseDense
+from .._networks.sparse import HOMOGENEOUS, SPARSITIES, SparseDense
 from .._objectives.losses import make_loss
 from .._objectives.objective import Objective
 from .._objectives.sparsity import SparseObjective
-from .._rows.checks import (
-    AT_LEAST_ONE,
-    FRACTION,
-    NONNEGATIVE,
-    POSITIVE_INTEGER,
-    names,
-)
+from .._rows.checks import AT_LEAST_ONE, FRACTION, NONNEGATIVE, POSITIVE_INTEGER, names
 from .._training.engine import Engine
 from .._training.schedule import Schedule
 from .._training.solvers import is_full_batch
 from .base import BaseAutoencoder
 from .data import Data
 from .parameters import SharedParameters, autoencoder
-from .sparsity import (
-    Sparsity,
-    check_sparsity,
-    count_active,
-    report_dead_units,
-    report_target,
-)
-from .state import TrainingState
+from .sparsity import Sparsity, check_sparsity, count_active, report_activity
 
 
 @autoencoder
@@ -182,8 +169,9 @@ class SparseAE(BaseAutoencoder):
         check_sparsity(self._sparsity(), self.code_activation, self.solver)
 
     def _activation(self) -> Any:
-        is_open = self.code_activation == "auto"
-        return SPARSITIES[self.sparsity] if is_open else self.code_activation
+        if self.code_activation == "auto":
+            return SPARSITIES[self.sparsity]
+        return self.code_activation
 
     def _network_options(self, schedule: Schedule, width: int) -> dict[str, Any]:
         return super()._network_options(schedule, width) | {
@@ -197,29 +185,16 @@ class SparseAE(BaseAutoencoder):
         loss = make_loss(self.loss, data.mean, data.scale)
         return self._sparsity().objective(loss, network.widths[-1])
 
-    def _engine(self, network: Network, state: TrainingState, data: Data) -> Engine:
-        # What is trained is judged, and widened when it is done.
-        cast(SparseDense, network).support(1.0)
-        return super()._engine(network, state, data)
-
     def _finish(self, engine: Engine, data: Data) -> None:
         super()._finish(engine, data)
         network = cast(SparseDense, self._model.network)
         network.support(self.support)
         sparsity, objective = self._sparsity(), cast(SparseObjective, engine.criterion_)
-        has_penalty = objective.penalty is not None
-        self.alpha_ = float(objective.penalty_weight()) if has_penalty else 0.0
-        if self.sparsity == "l1" and has_penalty and self._scales_freely():
+        self.alpha_ = objective.last_alpha()
+        is_free = self._activation() in HOMOGENEOUS and not self.tied_weights
+        if self.sparsity == "l1" and self.alpha_ and is_free:
             network.normalise()
-        counts = count_active(self._here(), data.X, sparsity)
-        self.mean_active_, self.dead_units_ = counts
-        report_dead_units(sparsity, len(self.dead_units_), self.n_components_)
+        activity = count_active(self._here(), data.X, sparsity)
+        self.mean_active_, self.dead_units_ = activity
         # In parts it takes many to reach the target.
-        if sparsity.adapts and engine.max_epochs > 1:
-            share = self.mean_active_ / self.n_components_
-            report_target(sparsity, share, self.n_iter_, self.alpha_)
-
-    def _scales_freely(self) -> bool:
-        """Whether the code can be scaled and the decoder's columns by the inverse."""
-        homogeneous = self._activation() in ("relu", "leaky_relu", "identity")
-        return homogeneous and not self.tied_weights
+        report_activity(self, sparsity, is_whole=engine.max_epochs > 1)

@@ -124,8 +124,9 @@ def count_active(
     return mean_active, np.flatnonzero(is_dead)
 
 
-def report_dead_units(sparsity: Sparsity, n_dead: int, n_units: int) -> None:
-    """Warn if most units are dead."""
+def report_activity(estimator: Any, sparsity: Sparsity, is_whole: bool) -> None:
+    """Warn if most units are dead, or a whole fit has not reached its target."""
+    n_dead, n_units = len(estimator.dead_units_), estimator.n_components_
     if 2 * n_dead > n_units:
         remedy = "raise k" if sparsity.is_counted else "lower alpha"
         warn_caller(
@@ -133,14 +134,12 @@ def report_dead_units(sparsity: Sparsity, n_dead: int, n_units: int) -> None:
             f"sparsity={sparsity.kind!r}: {remedy}, or lower learning_rate_init.",
             ConvergenceWarning,
         )
-
-
-def report_target(sparsity: Sparsity, share: float, n_iter: int, alpha: float) -> None:
-    """Warn if the share of active entries is far from the target."""
-    if abs(share / sparsity.target - 1) > 0.2:
+    share = estimator.mean_active_ / n_units
+    if is_whole and sparsity.adapts and abs(share / sparsity.target - 1) > 0.2:
         warn_caller(
             f"target_sparsity={sparsity.wanted} is not reached: {share:.3g} of the "
-            f"entries are active after {n_iter} epochs. Raise max_iter, or start "
-            f"nearer than alpha={sparsity.alpha:g}; it ended at {alpha:.3g}.",
+            f"entries are active after {estimator.n_iter_} epochs. Raise max_iter, or "
+            f"start nearer than alpha={sparsity.alpha:g}; it ended at "
+            f"{estimator.alpha_:.3g}.",
             ConvergenceWarning,
         )

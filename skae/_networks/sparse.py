@@ -28,6 +28,8 @@ SPARSITIES = {
     "batch_top_k": "relu",
     "jump_relu": "identity",
 }
+#: Activations with which a code can be scaled, and the decoder by the inverse.
+HOMOGENEOUS = ("relu", "leaky_relu", "identity")
 #: Those that keep ``k`` entries, and have no penalty.
 COUNTED = ("top_k", "batch_top_k")
 

@@ -106,6 +106,10 @@ class SparseObjective(Objective):
     def penalty_weight(self) -> Any:
         return self.alpha * self.factor if self.adapts else self.alpha
 
+    def last_alpha(self) -> float:
+        """Return the penalty's weight at the end; 0.0 where there is none."""
+        return 0.0 if self.penalty is None else float(self.penalty_weight())
+
     def forward(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
         code, penalty = self.encode(network, x, generator)
         value = self.reconstruction_loss(network, code, x, x) + penalty
@@ -115,6 +119,8 @@ class SparseObjective(Objective):
 
     def advance(self, network: Any, share: float) -> None:
         if isinstance(layer := network.sparsify[-1], TopK):
+            # What is trained is validated, and widened when it is done.
+            layer.support(1.0)
             layer.advance(share)
             self.is_stationary = layer.n_trained <= layer.k
 

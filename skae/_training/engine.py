@@ -44,6 +44,8 @@ class Engine(RecordedNet):
         self.monitor = "valid_loss" if settings.validation_fraction else "train_loss"
         self.stopping = Stopping(settings.tol, settings.n_iter_no_change)
         self.interrupts: list[int] = []
+        is_full = settings.is_full_batch
+        self.take_step = line_search_step if is_full else gradient_step
         super().__init__(
             network,
             objective,
@@ -187,8 +189,7 @@ class Engine(RecordedNet):
 
     def train_step(self, batch: Tensor, **_: Any) -> dict[str, Any]:
         """Take one step of the solver."""
-        step = line_search_step if self.settings.is_full_batch else gradient_step
-        return {"loss": step(self, batch), "y_pred": None}
+        return {"loss": self.take_step(self, batch), "y_pred": None}
 
     @torch.no_grad()
     def validation_step(self, batch: Tensor, **_: Any) -> dict[str, Any]:
