@@ -44,6 +44,8 @@ def fits():
     for sparsity in ("l1", "kl", "top_k", "batch_top_k", "jump_relu"):
         yield sparsity, skae.SparseAE(80, sparsity=sparsity, **few).fit(X), X
     yield "target", skae.SparseAE(80, target_sparsity=0.1, **few).fit(X), X
+    wide = skae.SparseAE(80, sparsity="top_k", k=5, support=2.0, warm_start=True, **few)
+    yield "support", wide.fit(X).fit(X), X
     yield "noise", skae.DenoisingAE(8, noise="swap", noise_level=0.2, **few).fit(X), X
     yield "gaps", skae.DenoisingAE(8, emphasis=0.5, **few).fit(gaps), gaps
     yield "contractive", skae.ContractiveAE(4, **few).fit(X), X

@@ -4,13 +4,11 @@ import copy
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
-import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._machine.callers import warn_caller
-from .._networks.linear_skip import LinearSkip
 from .._networks.network import Network
 from .._objectives.objective import Objective
 from .._objectives.ordered import OrderedObjective, prefix_weights
@@ -23,8 +21,8 @@ from .._training.schedule import Schedule
 from .base import BaseAutoencoder
 from .data import Data
 from .parameters import SharedParameters, autoencoder
+from .prefixes import PrefixScores, n_enough, score_prefixes
 from .selection import Selection
-from .state import PrefixScores
 
 
 def _has_order(estimator: Any) -> bool:
@@ -70,7 +68,7 @@ class OrderedAutoencoder(BaseAutoencoder):
             standardise(part, data.mean, data.scale).numpy()
             for part in parts(data.X, data.validation)
         )
-        return _n_enough(explained, self.n_components) or len(explained)
+        return n_enough(explained, self.n_components) or len(explained)
 
     def _schedule(self, data: Data) -> Schedule:
         if not self._wants_order():
@@ -94,13 +92,8 @@ class OrderedAutoencoder(BaseAutoencoder):
     ) -> PrefixScores | None:
         if not self._wants_order():
             return None
-        network, pca = engine.module_, None
-        scores = _explained_by_prefixes(engine, network)
-        if selection.pca_score is not None:
-            pca = _explained(engine, network.project, network.expand)
-            scores = scores if selection.keeps_training else pca
-        variance = engine.validation.variance / self.n_features_in_
-        return PrefixScores(scores, pca, variance)
+        started_from_pca = selection.pca_score is not None
+        return score_prefixes(engine, started_from_pca, not selection.keeps_training)
 
     def _finish(self, engine: Engine, data: Data) -> None:
         super()._finish(engine, data)
@@ -111,21 +104,21 @@ class OrderedAutoencoder(BaseAutoencoder):
         if not is_share(self.n_components):
             self._keep(width)
             return
-        n_enough = _n_enough(prefixes.explained, self.n_components)
-        if not n_enough:
+        n_kept = n_enough(prefixes.explained, self.n_components)
+        if not n_kept:
             warn_caller(
                 f"n_components={self.n_components} is not reached: all {width} "
                 f"components explain {prefixes.explained[-1]:.4g} of the variance of "
                 "the rows that judge, and all are kept. More rows may help.",
                 ConvergenceWarning,
             )
-        self._keep(n_enough or width)
+        self._keep(n_kept or width)
 
     def _keep(self, n_components: int) -> None:
         """Use the first components only, and publish their scores."""
         self._model = self._model.first(n_components)
         prefixes = cast(PrefixScores, self._state.prefixes)
-        ratio = np.diff(prefixes.explained, prepend=0.0)[:n_components]
+        ratio = prefixes.ratio(n_components)
         self.explained_variance_ratio_ = ratio
         if self.best_score_ is not None:
             self.best_score_ = float(ratio.sum())
@@ -169,27 +162,3 @@ class OrderedAutoencoder(BaseAutoencoder):
         truncated.n_components, truncated.ordered = int(n_components), True
         truncated._keep(int(n_components))
         return truncated
-
-
-def _n_enough(explained: np.ndarray, share: Any) -> int:
-    """Return how many components reach a share of the variance; 0 if all do not."""
-    enough = np.flatnonzero(explained >= share)
-    return int(enough[0]) + 1 if len(enough) else 0
-
-
-def _explained(engine: Engine, encode: Any, decode: Any) -> np.ndarray:
-    """Return the explained variance of the rows that judge, by each prefix."""
-    widths = range(1, engine.module_.widths[-1] + 1)
-    return 1 - engine.unexplained(encode, decode, widths).mean(0).double().numpy()
-
-
-def _explained_by_prefixes(engine: Engine, network: Any) -> np.ndarray:
-    """Return what each explains, decoded in the way that explains more."""
-    if not isinstance(network, LinearSkip):
-        return _explained(engine, network.encode, network.decode_prefix)
-    network.is_linear.fill_(False)
-    network.is_corrected.zero_()
-    guessed = _explained(engine, network.encode, network.decode_prefix)
-    corrected = _explained(engine, network.encode, network.correct_prefix)
-    network.is_corrected.copy_(torch.from_numpy(corrected > guessed))
-    return np.maximum(guessed, corrected)

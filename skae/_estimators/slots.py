@@ -13,8 +13,8 @@ from .._training.engine import Engine
 from .._training.schedule import Schedule
 from .data import Data
 from .parameters import SharedParameters
+from .prefixes import PrefixScores
 from .selection import Selection
-from .state import PrefixScores
 
 
 class Slots(SharedParameters):

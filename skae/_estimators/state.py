@@ -7,6 +7,7 @@ import numpy as np
 
 from .._training.schedule import Schedule
 from .._training.state import EngineState
+from .prefixes import PrefixScores
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,17 +27,6 @@ class Baseline:
         """Return the one weight of an objective, the variance of what PCA misses."""
         log_variance = np.float32(np.log(max(self.residual_variance, 1e-6)))
         return {"loss.log_variance": np.array(log_variance)}
-
-
-@dataclass(frozen=True, eq=False)
-class PrefixScores:
-    """Explained variance by the first 1, 2, ... components of an ordered code."""
-
-    explained: np.ndarray
-    #: By PCA; None where it was not judged.
-    pca: np.ndarray | None
-    #: Mean variance of a standardised feature among the rows that judged.
-    variance: float
 
 
 @dataclass(frozen=True, eq=False)
