@@ -91,11 +91,13 @@ class Starting(Slots):
         now, fitted = now | self._fixed_parameters(), state.network | state.parameters
         changed = {k: (fitted[k], now[k]) for k in now if fitted[k] != now[k]}
         if changed:
-            changes = ", ".join(f"{k} from {a} to {b}" for k, (a, b) in changed.items())
-            changes = changes.replace("sizes from", "sizes of layers from")
+            labels = {"sizes": "sizes of layers"}
+            changes = (
+                f"{labels.get(k, k)} from {a} to {b}" for k, (a, b) in changed.items()
+            )
             raise ValueError(
-                f"Cannot go on training: the parameters change {changes}. Fit with "
-                "warm_start=False to start anew."
+                f"Cannot go on training: the parameters change {', '.join(changes)}. "
+                "Fit with warm_start=False to start anew."
             )
 
     def _make_model(
