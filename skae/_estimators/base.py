@@ -378,11 +378,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         super().__setstate__(state)
         if values is None:
             return
-        self._state = TrainingState.from_dict(state["_state"])
+        last = TrainingState.from_dict(state["_state"])
         mean, scale, layout = values["unit"]
         with own_settings(torch.device("cpu"), grad=True):
-            fixed, options = self._state.parameters, self._state.network
-            network = self._build_network(fixed, options, mean, scale).eval()
-            network.load_state_dict(to_tensors(values["weights"]))
-        model = self._make_model(network, mean, scale, layout)
-        self._model = model.first(values["n_components"])
+            network = self._build_network(last.parameters, last.network, mean, scale)
+            network.eval().load_state_dict(to_tensors(values["weights"]))
+        self._set_model(network, last, mean, scale, layout)
+        self._model = self._model.first(values["n_components"])

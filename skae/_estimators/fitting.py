@@ -112,10 +112,10 @@ class Trainable(Starting):
         is_sound = not (engine.diverged or state.kept_pca)
         state = replace(state, engine=state_of(engine, may_go_on and is_sound))
         kept = state.kept_pca
-        self._state = state.with_baseline(kept) if kept else state
+        state = state.with_baseline(kept) if kept else state
         network = engine.module_.to("cpu").eval()
         network.zero_grad()
-        self._model = self._make_model(network, data.mean, data.scale, data.layout)
+        self._set_model(network, state, data.mean, data.scale, data.layout)
         self._tell(engine, selection, data.scale)
         self._finish(engine, data)
 

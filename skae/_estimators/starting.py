@@ -26,11 +26,6 @@ N_SAMPLE = 4096
 class Starting(Slots):
     """Builds networks, and sets weights before training."""
 
-    #: Between rows in their unit and codes.
-    _model: FittedModel
-    #: What the next run needs beside it.
-    _state: TrainingState
-
     def _start(self, data: Data) -> tuple[Network, TrainingState]:
         """Set the first weights."""
         width, schedule = self._choose_width(data), self._schedule(data)
@@ -100,12 +95,18 @@ class Starting(Slots):
                 "Fit with warm_start=False to start anew."
             )
 
-    def _make_model(
-        self, network: Network, mean: Any, scale: float, layout: tuple[int, ...]
-    ) -> FittedModel:
-        domain = DOMAINS.get(self._state.parameters["loss"])
-        name = type(self).__name__
-        return FittedModel(
+    def _set_model(
+        self,
+        network: Network,
+        state: TrainingState,
+        mean: np.ndarray,
+        scale: float,
+        layout: tuple[int, ...],
+    ) -> None:
+        """Keep what lies between rows and codes, and what a later run needs."""
+        domain, name = DOMAINS.get(state.parameters["loss"]), type(self).__name__
+        self._state: TrainingState = state
+        self._model: FittedModel = FittedModel(
             network, mean, scale, layout, domain, self._allows_nan(), name
         )
 
