@@ -848,6 +848,15 @@ class CtrlC(Callback):
         self.interrupt("on_epoch_begin", net)
 
 
+@pytest.fixture
+def _ctrl_c():
+    """Python's handler, which a job that a shell runs in the background lacks."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c")
 @pytest.mark.parametrize("event", ["on_batch_begin", "on_epoch_begin"])
 def test_interrupt_keeps_the_best_weights_and_warns(X, event):
     estimator = small(max_iter=500, callbacks=[CtrlC(3, event)])
@@ -861,6 +870,7 @@ def test_interrupt_keeps_the_best_weights_and_warns(X, event):
     assert not small().fit(X).interrupted_
 
 
+@pytest.mark.usefixtures("_ctrl_c")
 def test_interrupt_inside_a_meta_estimator_is_raised_again(X):
     pipeline = Pipeline([("reduce", small(callbacks=[CtrlC(3)], max_iter=500))])
     with pytest.raises(KeyboardInterrupt, match="best of 2 epochs"):
@@ -870,6 +880,7 @@ def test_interrupt_inside_a_meta_estimator_is_raised_again(X):
     )
 
 
+@pytest.mark.usefixtures("_ctrl_c")
 def test_interrupt_of_the_first_epoch_loses_nothing(X):
     estimator = small(max_iter=50).fit(X)
     codes = estimator.transform(X)
