@@ -21,7 +21,7 @@ ESTIMATORS = [
     and issubclass(value, BaseEstimator)
 ]
 # The first variant of each trains as long as by default, but for two that take minutes.
-FEW = {"max_iter": 10}
+FEW = {"max_iter": 3}
 # Enough for training to stop early, as it does by default.
 SOME = {"max_iter": 40}
 
@@ -114,7 +114,7 @@ def test_every_parameter_is_documented_with_its_default(cls):
 @pytest.mark.parametrize("cls", ESTIMATORS)
 def test_every_fitted_attribute_is_documented(cls, digits):
     options = {"ordered": True} if cls is skae.UndercompleteAE else {}
-    estimator = cls(8, max_iter=9, loss="gaussian", **options).fit(digits)
+    estimator = cls(8, max_iter=9, loss="gaussian", **options).fit(digits[:200])
     documented = {d.split(" : ")[0].strip() for d in cls.__doc__.splitlines()}
     fitted = {n for n in vars(estimator) if n.endswith("_") and not n.startswith("_")}
     assert fitted <= documented

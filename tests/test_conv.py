@@ -98,10 +98,10 @@ def test_it_stands_in_a_pipeline_after_a_scaler(digits):
     ids=str,
 )
 def test_convolutions_find_what_pca_misses(bumps, options):
-    options = {"max_iter": 15, "random_state": 0} | options
-    train, test = bumps[:600], bumps[600:]
+    options = {"learning_rate_init": 0.01, "max_iter": 10, "random_state": 0} | options
+    train, test = bumps[:300], bumps[600:]
     ae = ConvAE(4, **options).fit(train)
-    pca = PCA(4).fit(train.reshape(600, -1))
+    pca = PCA(4).fit(train.reshape(300, -1))
     missed = 1 - explained_variance(pca, test.reshape(200, -1))
     assert 1 - ae.score(test) < 0.5 * missed
 
@@ -140,7 +140,7 @@ def test_noise_of_images_sees_images(bumps):
 
 
 def test_hidden_block_is_filled_in(bumps, rng):
-    options = {"noise": "block", "noise_level": 0.1, "max_iter": 40, "random_state": 0}
+    options = {"noise": "block", "noise_level": 0.1, "max_iter": 10, "random_state": 0}
     train, test = bumps[:600], bumps[600:]
     ae = ConvAE(8, **options).fit(train)
     hidden = np.zeros(test.shape, bool)
@@ -165,7 +165,8 @@ def test_refined_codes_of_an_affine_decoder_are_least_squares(bumps):
 
 
 def test_refined_codes_are_nearer_in_every_row(bumps):
-    ae = ConvAE(8, max_iter=10, init="random", random_state=0).fit(bumps)
+    bumps = bumps[:300]
+    ae = ConvAE(8, max_iter=4, init="random", random_state=0).fit(bumps)
     errors = [
         -ae.set_params(transform_max_iter=n).score_samples(bumps) for n in (0, 5, 20)
     ]
@@ -181,10 +182,10 @@ def test_one_step_already_helps_near_pca(bumps):
 
 @pytest.mark.parametrize("wrong", [-1, 2.5, None])
 def test_number_of_steps_is_checked_where_it_is_used(bumps, wrong):
-    ae = ConvAE(2, early_stopping=False, **SHORT).fit(bumps)
+    ae = ConvAE(2, early_stopping=False, **SHORT).fit(bumps[:50])
     ae.set_params(transform_max_iter=wrong)
     with pytest.raises(ValueError, match="'transform_max_iter' parameter of ConvAE"):
-        ae.transform(bumps)
+        ae.transform(bumps[:50])
 
 
 def test_sparse_images_must_be_flat(bumps):
@@ -193,7 +194,8 @@ def test_sparse_images_must_be_flat(bumps):
 
 
 def test_refined_codes_see_known_pixels_alone(bumps):
-    ae = ConvAE(2, max_iter=20, transform_max_iter=30, random_state=0).fit(bumps)
+    ae = ConvAE(2, max_iter=5, transform_max_iter=30, random_state=0)
+    ae.fit(bumps[:300])
     images = bumps[:20].copy()
     codes = ae.transform(images)
     images[:, :, :4] = np.nan

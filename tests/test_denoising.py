@@ -35,7 +35,7 @@ def test_without_noise_it_is_the_plain_autoencoder(digits, noise):
 
 def test_it_denoises_better_than_pca(digits, rng):
     train, test = digits[:1400], digits[1400:]
-    ae = DenoisingAE(16, noise_level=1.0, max_iter=100, random_state=0).fit(train)
+    ae = DenoisingAE(16, noise_level=1.0, max_iter=30, random_state=0).fit(train)
     noisy = test + rng.normal(scale=ae.scale_, size=test.shape)
     pca = PCA(16).fit(train)
     of_pca = np.square(pca.inverse_transform(pca.transform(noisy)) - test).mean()
@@ -60,7 +60,7 @@ def test_field_points_to_the_curve(rng):
     """The mean of ``reconstruct(x) - x`` leads back to where rows are dense."""
     t = rng.uniform(0, 2 * np.pi, 2000)
     X = np.column_stack([np.cos(t), np.sin(t)])
-    ae = DenoisingAE(2, noise_level=0.3, random_state=0).fit(X)
+    ae = DenoisingAE(2, noise_level=0.3, max_iter=40, random_state=0).fit(X)
     for radius in (0.8, 1.2):
         arrows = ae.reconstruct(radius * X) - radius * X
         outwards = (arrows * X).sum(axis=1)
@@ -69,7 +69,7 @@ def test_field_points_to_the_curve(rng):
 
 def test_it_fills_gaps_better_than_the_mean(digits):
     X = with_gaps(digits, 0.2)
-    ae = DenoisingAE(32, noise="masking", max_iter=100, random_state=0).fit(X)
+    ae = DenoisingAE(32, noise="masking", max_iter=50, random_state=0).fit(X)
     gaps = np.isnan(X)
     filled, means = ae.reconstruct(X), SimpleImputer().fit_transform(X)
     errors = [np.square(Y - digits)[gaps].mean() for Y in (filled, means)]
@@ -119,7 +119,7 @@ def test_plain_autoencoder_refuses_gaps(digits):
 
 def test_emphasis_learns_more_of_corrupted_entries(digits):
     """They come out better then, and the others worse."""
-    options = {"noise": "masking", "max_iter": 60, "random_state": 0}
+    options = {"noise": "masking", "max_iter": 20, "random_state": 0}
     plain, keen = (
         DenoisingAE(16, noise_level=0.3, emphasis=e, **options).fit(digits)
         for e in (0.0, 0.5)
@@ -136,7 +136,7 @@ def double(x, generator):
 
 
 def test_function_as_noise(digits):
-    ae = DenoisingAE(32, noise=double, max_iter=60, random_state=0).fit(digits)
+    ae = DenoisingAE(32, noise=double, max_iter=20, random_state=0).fit(digits)
     far = digits + (digits - ae.mean_)
     assert np.square(ae.reconstruct(far) - digits).mean() < 2
 

@@ -15,7 +15,7 @@ from skae._rows.batches import read_rows
 from skae._rows.split import hold_out
 from skae.metrics import explained_variance
 
-SHORT = {"max_iter": 30, "random_state": 0}
+SHORT = {"max_iter": 10, "random_state": 0}
 
 
 def standardised(X):
@@ -97,8 +97,8 @@ def test_attraction_is_the_cross_entropy_of_umap():
 @pytest.mark.parametrize(
     ("cls", "options"),
     [
-        (UndercompleteAE, {"hidden_layer_sizes": (256,), "max_iter": 100}),
-        (ConvAE, {"max_iter": 20}),
+        (UndercompleteAE, {"hidden_layer_sizes": (256,), "max_iter": 30}),
+        (ConvAE, {"channels": 8, "learning_rate_init": 0.01, "max_iter": 20}),
     ],
     ids=["UndercompleteAE", "ConvAE"],
 )
@@ -129,7 +129,7 @@ def test_few_rows_have_few_neighbours():
     X = np.random.default_rng(0).normal(size=(4, 3))
     ae = UndercompleteAE(2, neighbor_weight=1.0, early_stopping=False, **SHORT)
     assert ae.fit(X).transform(X).shape == (4, 2)
-    assert ae.partial_fit(X[:1]).n_iter_ == 31
+    assert ae.partial_fit(X[:1]).n_iter_ == 11
 
 
 def test_neighbours_need_chance():

@@ -29,7 +29,7 @@ def parts(digits):
 
 @pytest.fixture(scope="module")
 def ordered(parts):
-    return UndercompleteAE(10, ordered=True, max_iter=60, random_state=0).fit(parts[0])
+    return UndercompleteAE(10, ordered=True, max_iter=20, random_state=0).fit(parts[0])
 
 
 def test_prefix_widths():
@@ -90,7 +90,8 @@ def test_prefixes_that_guesses_would_spoil_are_corrected():
     angle = rng.uniform(0, 2 * np.pi, (600, 1))
     curve = [f(k * angle) for k in range(1, 5) for f in (np.sin, np.cos)]
     X = np.hstack([[4, 3, 2] * rng.normal(size=(600, 3)), *curve])
-    estimator = UndercompleteAE(8, ordered=True, random_state=0).fit(X[:300])
+    estimator = UndercompleteAE(8, ordered=True, max_iter=100, random_state=0)
+    estimator.fit(X[:300])
     three = estimator.truncate(3)
     assert (
         three.score(X[300:]) > explained_variance(PCA(3).fit(X[:300]), X[300:]) - 0.01
@@ -185,7 +186,7 @@ def test_epochs_that_lose_at_a_width_are_passed_over():
     angle = rng.uniform(0, 2 * np.pi, (600, 1))
     curve = np.hstack([f(k * angle) for k in range(1, 5) for f in (np.sin, np.cos)])
     X = np.pad(curve, ((0, 0), (0, 4))) + 0.1 * rng.normal(size=(600, 12))
-    estimator = UndercompleteAE(8, ordered=True, max_iter=300, random_state=0)
+    estimator = UndercompleteAE(8, ordered=True, max_iter=100, random_state=0)
     estimator.fit(X[:300])
     explained = estimator.explained_variance_ratio_.cumsum()
     assert np.all(1 - explained <= 1.005 * (1 - estimator._state.prefixes.pca))
@@ -210,7 +211,7 @@ def test_components_start_in_the_order_of_pca(digits):
 
 @pytest.mark.parametrize("kw", [{"init": "random"}, {"tied_weights": True}])
 def test_other_networks_can_be_ordered(digits, kw):
-    estimator = UndercompleteAE(5, ordered=True, max_iter=40, random_state=0, **kw).fit(
+    estimator = UndercompleteAE(5, ordered=True, max_iter=15, random_state=0, **kw).fit(
         digits
     )
     assert np.all(estimator.explained_variance_ratio_ > 0)
@@ -257,7 +258,7 @@ def test_training_cannot_go_on_once_truncated(ordered, digits):
 @pytest.mark.parametrize("share", [0.5, 0.8])
 def test_share_of_variance_chooses_the_width(parts, share):
     X = parts[0]
-    estimator = UndercompleteAE(share, max_iter=60, random_state=0).fit(X)
+    estimator = UndercompleteAE(share, max_iter=15, random_state=0).fit(X)
     explained = estimator.explained_variance_ratio_.cumsum()
     assert len(explained) == estimator.n_components_
     assert explained[-1] >= share
@@ -268,7 +269,7 @@ def test_share_of_variance_chooses_the_width(parts, share):
 def test_share_that_is_out_of_reach_is_warned_of(rng):
     X = rng.normal(size=(60, 100))
     with pytest.warns(ConvergenceWarning) as record:
-        estimator = UndercompleteAE(0.9, random_state=0).fit(X)
+        estimator = UndercompleteAE(0.9, max_iter=20, random_state=0).fit(X)
     assert any("n_components=0.9 is not reached" in str(w.message) for w in record)
     assert estimator.n_components_ == 50
 
