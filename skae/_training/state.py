@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from .._machine.devices import to_arrays, to_tensors
 
@@ -17,9 +18,9 @@ class EngineState:
     split_seed: int
     #: Weights and buffers of the objective.
     objective: dict[str, Any] = field(default_factory=dict)
-    #: Class of the optimizer, and its moments for each weight.
+    #: What the optimizer is, and its moments by the name of each weight.
     optimizer: str | None = None
-    slots: dict[Any, Any] = field(default_factory=dict)
+    moments: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def load_state(net: Any, state: EngineState) -> None:
@@ -27,24 +28,47 @@ def load_state(net: Any, state: EngineState) -> None:
     net.generator.set_state(torch.tensor(state.generator, device="cpu"))
     net.split_seed = state.split_seed
     net.criterion_.load_state_dict(to_tensors(state.objective), strict=False)
-    if state.optimizer == type(net.optimizer_).__name__:
-        groups = net.optimizer_.state_dict()["param_groups"]
-        slots = {k: to_tensors(slot) for k, slot in state.slots.items()}
-        net.optimizer_.load_state_dict({"state": slots, "param_groups": groups})
+    if state.optimizer == _kind(net.optimizer_):
+        _load_moments(net, state.moments)
+
+
+def _load_moments(net: Any, moments: dict[str, dict[str, Any]]) -> None:
+    """Give weights their moments back, by name: groups of weights may be others now."""
+    optimizer, slots = net.optimizer_, {}
+    weights = [w for group in optimizer.param_groups for w in group["params"]]
+    places = {id(weight): place for place, weight in enumerate(weights)}
+    for name, weight in net.get_all_learnable_params():
+        slot = to_tensors(moments.get(name, {}))
+        if slot and all(_suits(value, weight) for value in slot.values()):
+            slots[places[id(weight)]] = slot
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": slots, "param_groups": groups})
+
+
+def _suits(value: Any, weight: Tensor) -> bool:
+    """Whether a moment is of the weight's shape, or a number."""
+    return not isinstance(value, Tensor) or value.shape in ((), weight.shape)
+
+
+def _kind(optimizer: torch.optim.Optimizer) -> str:
+    """Name an optimizer and what decides which moments it keeps."""
+    defaults = optimizer.defaults.items()
+    options = {k: v for k, v in defaults if k not in ("lr", "weight_decay")}
+    return f"{type(optimizer).__name__}({options})"
 
 
 def state_of(net: Any, keep_optimizer: bool) -> EngineState:
     """Return the state of an engine, with the optimizer's moments or without."""
-    optimizer, slots = None, {}
+    kind, moments = None, {}
     # The curvature that L-BFGS has seen means nothing on other rows.
     if keep_optimizer and not net.settings.is_full_batch:
-        optimizer = type(net.optimizer_).__name__
-        moments = net.optimizer_.state_dict()["state"]
-        slots = {k: to_arrays(slot) for k, slot in moments.items()}
+        kind, state = _kind(net.optimizer_), net.optimizer_.state
+        named = net.get_all_learnable_params()
+        moments = {name: to_arrays(state[w]) for name, w in named if w in state}
     return EngineState(
         net.generator.get_state().numpy(),
         net.split_seed,
         to_arrays(net.criterion_.state_dict()),
-        optimizer,
-        slots,
+        kind,
+        moments,
     )
