@@ -36,7 +36,8 @@ def X():
 @pytest.mark.parametrize(("first", "second"), CHANGES)
 def test_solver_and_decay_can_change_and_change_back(X, cls, first, second):
     """Moments that went to other weights would crash the process."""
-    estimator = cls(2, batch_size=100, random_state=0, **first).partial_fit(X)
+    options = {"batch_size": 100, "learning_rate_init": 1e-3, "random_state": 0}
+    estimator = cls(2, **options, **first).partial_fit(X)
     for changed in (second, first, second):
         estimator.set_params(**PLAIN | changed).partial_fit(X).partial_fit(X)
     assert np.isfinite(estimator.transform(X)).all()
