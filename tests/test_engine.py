@@ -248,7 +248,7 @@ def test_verbose_prints_a_line_an_epoch(X, capsys):
 class Net:
     """As much of an engine as Stopping looks at; its weight counts the copies."""
 
-    monitor, is_stationary = "train_loss", True
+    monitor, is_stationary, interrupted = "train_loss", True, False
 
     def __init__(self, losing=()):
         self.module_, self.criterion_, self.validation = self, torch.nn.Module(), self

@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from skae import ConvAE, UndercompleteAE
+from skae._machine.interrupts import Interrupts
 from skae._training.engine import Engine
 
 from ..shared.suite import Case, Options, Row
@@ -162,7 +163,7 @@ def train_in_turns(
         Engine.on_epoch_begin(net, net, **kwargs)
 
     engine.on_epoch_begin = take_turns
-    engine.run(torch.from_numpy(X), state.engine)
+    engine.run(torch.from_numpy(X), state.engine, Interrupts())
     return times[WARM_UP:]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from .._machine.devices import own_settings, resolve_device
+from .._machine.interrupts import noted_interrupts, raised_first
 from .._networks.network import Network
 from .._objectives.losses import Gaussian, try_out
 from .._rows.batches import read_rows
@@ -39,12 +40,15 @@ class Trainable(Starting):
 
     def _train(self, X: Any, is_part: bool) -> Self:
         self._check_parameters()
-        device = resolve_device(self.device)
-        with all_or_nothing(self), own_settings(device, grad=True):
+        settings = own_settings(resolve_device(self.device), grad=True)
+        with noted_interrupts() as interrupts, all_or_nothing(self), settings:
             engine, state, data = self._prepare(X, is_part)
-            engine.run(read_rows(data.X, data.mean, data.scale), state.engine)
-            self._publish(engine, state, data)
-        if engine.interrupted:
+            rows = read_rows(data.X, data.mean, data.scale)
+            with raised_first(interrupts):
+                engine.run(rows, state.engine, interrupts)
+                self._publish(engine, state, data)
+        if interrupts.count:
+            self.interrupted_ = True
             report_interrupt(self)
         return self
 

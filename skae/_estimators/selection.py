@@ -58,6 +58,8 @@ def select(engine: Engine, baseline: Baseline | None) -> Selection:
 
 def check_learnt(estimator: Any, engine: Engine, scale: float) -> None:
     """Raise if training has left no good weights, and warn if it diverged."""
+    if engine.interrupted and not engine.epochs():
+        raise KeyboardInterrupt
     if math.isnan(engine.loss_before):
         raise ValueError(
             f"loss={estimator.loss!r} is NaN before the first step: use another, such "
@@ -65,8 +67,6 @@ def check_learnt(estimator: Any, engine: Engine, scale: float) -> None:
         )
     if engine.diverged:
         _report_divergence(estimator, engine, scale)
-    if engine.interrupted and not engine.epochs():
-        raise KeyboardInterrupt
 
 
 def _report_divergence(estimator: Any, engine: Engine, scale: float) -> None:

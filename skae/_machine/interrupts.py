@@ -4,17 +4,27 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
 
+@dataclass
+class Interrupts:
+    """How often Ctrl-C came, and whether the next is held back."""
+
+    count: int = 0
+    #: While results are kept one is held back; who asks again means it.
+    holds: bool = False
+
+
 @contextmanager
-def noted_interrupts() -> Iterator[list[int]]:
-    """Yield a list that grows when Ctrl-C raises KeyboardInterrupt, as it always does.
+def noted_interrupts() -> Iterator[Interrupts]:
+    """Count Ctrl-C, which raises KeyboardInterrupt as always unless it is held back.
 
     skorch's callbacks raise KeyboardInterrupt to end training, without a signal.
     Signals are for the main thread; a program may ignore them.
     """
-    noted: list[int] = []
+    noted = Interrupts()
     handle = signal.getsignal(signal.SIGINT)
     is_main = threading.current_thread() is threading.main_thread()
     if not (callable(handle) and is_main):
@@ -25,11 +35,26 @@ def noted_interrupts() -> Iterator[list[int]]:
         try:
             handle(number, frame)
         except KeyboardInterrupt:
-            noted.append(number)
+            noted.count += 1
+            if noted.holds and noted.count == 1:
+                return
             raise
 
     signal.signal(signal.SIGINT, note)
     try:
         yield noted
     finally:
+        # One that came now would leave this handler in its place.
+        noted.holds = True
         signal.signal(signal.SIGINT, handle)
+
+
+@contextmanager
+def raised_first(interrupts: Interrupts) -> Iterator[None]:
+    """Raise an interrupt that was held back in place of an error that came then."""
+    try:
+        yield
+    except Exception as error:
+        if interrupts.count:
+            raise KeyboardInterrupt from error
+        raise

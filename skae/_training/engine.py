@@ -11,7 +11,7 @@ from skorch.utils import TeeGenerator
 from torch import Tensor
 
 from .._machine.devices import place, seeded
-from .._machine.interrupts import noted_interrupts
+from .._machine.interrupts import Interrupts
 from .._machine.threads import limited_threads, reproducible_threads
 from .._objectives.neighbors import PairedBatches, nearest
 from .._rows.batches import Batches
@@ -43,7 +43,7 @@ class Engine(RecordedNet):
         self.generator = torch.Generator("cpu")
         self.monitor = "valid_loss" if settings.validation_fraction else "train_loss"
         self.stopping = Stopping(settings.tol, settings.n_iter_no_change)
-        self.interrupts: list[int] = []
+        self.interrupts = Interrupts()
         is_full = settings.is_full_batch
         self.take_step = line_search_step if is_full else gradient_step
         super().__init__(
@@ -57,22 +57,21 @@ class Engine(RecordedNet):
             **kwargs,
         )
 
-    def run(self, rows: Any, state: EngineState) -> None:
+    def run(self, rows: Any, state: EngineState, interrupts: Interrupts) -> None:
         """Train on rows, from the state that an earlier run left."""
+        self.interrupts = interrupts
         self.initialize()
         load_state(self, state)
         device = torch.device(self.device)
         draws = self.settings.draws_globally
         seeds = seeded(self.generator, device) if draws else nullcontext()
         with limited_threads(self.n_threads(len(rows))), seeds:
-            rows = place(rows, device)
-            with noted_interrupts() as self.interrupts:
-                self.partial_fit(rows)
+            self.partial_fit(place(rows, device))
 
     @property
     def interrupted(self) -> bool:
         """Whether Ctrl-C came."""
-        return bool(self.interrupts)
+        return self.interrupts.count > 0
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> Any:
         """Build the optimizer, and say which parameter is at fault if that fails."""
@@ -125,6 +124,7 @@ class Engine(RecordedNet):
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **_: Any) -> None:
         """Go back to the best weights where the last are not meant to stay."""
+        self.interrupts.holds = True
         self.diverged = not self.stopping.is_finite or self._has_grown()
         keep_last = not (self.is_stationary and self.settings.validation_fraction)
         if not keep_last or self.diverged or self.interrupted:

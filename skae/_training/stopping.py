@@ -28,8 +28,9 @@ class Stopping(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         error = net.history[-1, net.monitor]
         self.is_finite = bool(np.isfinite(error)) and _has_finite_weights(net)
-        if not self.is_finite:
-            raise KeyboardInterrupt  # skorch's way to end training early
+        # skorch's way to end training early; Ctrl-C may have been lost in a destructor.
+        if not self.is_finite or net.interrupted:
+            raise KeyboardInterrupt
         self.consider(net, error)
         self.n_stale += 1
         if not net.is_stationary or self._has_improved(error):
