@@ -188,6 +188,7 @@ def test_noise_variance_where_pca_stays_is_that_of_clean_rows(rng):
     assert ours == plain
 
 
+@pytest.mark.filterwarnings("ignore:After . epochs the reconstruction is worse")
 def test_first_rows_without_a_value(rng):
     X = rng.normal(size=(40, 70_000))
     X[:16] = np.nan

@@ -201,6 +201,7 @@ def test_automatic_hidden_layers(rng, n_features, ordered, expected):
     assert widths == [*expected, 2]
 
 
+@pytest.mark.filterwarnings("ignore:After . epochs the reconstruction is worse")
 def test_ordered_codes_take_larger_batches_and_more_steps(rng):
     X = rng.normal(size=(3000, 4)).astype(np.float32)
     listener = Listener()

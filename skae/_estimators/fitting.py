@@ -13,12 +13,20 @@ from .._machine.interrupts import noted_interrupts, raised_first
 from .._networks.network import Network
 from .._objectives.losses import Gaussian, try_out
 from .._rows.batches import read_rows
-from .._rows.checks import check_callbacks, check_domain, check_finite
+from .._rows.checks import check_domain, check_finite
+from .._training.callbacks import check_callbacks
 from .._training.engine import Engine
 from .._training.settings import Settings
 from .._training.state import state_of
 from .data import Data, measure
-from .selection import Selection, check_learnt, report_interrupt, report_no_gain, select
+from .selection import (
+    Selection,
+    check_learnt,
+    report_interrupt,
+    report_no_gain,
+    report_worse_than_mean,
+    select,
+)
 from .starting import Starting
 from .state import Baseline, TrainingState
 
@@ -40,6 +48,8 @@ class Trainable(Starting):
 
     def _train(self, X: Any, is_part: bool) -> Self:
         self._check_parameters()
+        rate = "constant" if is_part else self.learning_rate
+        check_callbacks(self.callbacks, rate)
         settings = own_settings(resolve_device(self.device), grad=True)
         with noted_interrupts() as interrupts, all_or_nothing(self), settings:
             engine, state, data = self._prepare(X, is_part)
@@ -96,7 +106,7 @@ class Trainable(Starting):
             network,
             self._objective(network, data),
             settings,
-            callbacks=check_callbacks(self.callbacks),
+            callbacks=list(self.callbacks or []),
             device=str(resolve_device(self.device)),
             verbose=int(self.verbose),
         )
@@ -107,6 +117,8 @@ class Trainable(Starting):
         selection = select(engine, state.baseline)
         if not selection.keeps_training:
             report_no_gain(self, engine, selection)
+        elif not data.is_part:
+            report_worse_than_mean(self, engine)
         prefixes = self._score_prefixes(engine, selection)
         pca = self._kept_baseline(engine.module_, state.baseline, selection, data)
         state = replace(state, baseline=pca, prefixes=prefixes)

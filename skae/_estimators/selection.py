@@ -60,7 +60,7 @@ def check_learnt(estimator: Any, engine: Engine, scale: float) -> None:
     """Raise if training has left no good weights, and warn if it diverged."""
     if engine.interrupted and not engine.epochs():
         raise KeyboardInterrupt
-    if math.isnan(engine.loss_before):
+    if any(map(math.isnan, engine.losses_before)):
         raise ValueError(
             f"loss={estimator.loss!r} is NaN before the first step: use another, such "
             "as 'squared_error'."
@@ -73,12 +73,40 @@ def _report_divergence(estimator: Any, engine: Engine, scale: float) -> None:
     """Warn if there are good weights to go back to, raise if not."""
     message = (
         f"The loss grew without bound in {len(engine.history)} epochs with "
-        f"learning_rate_init={estimator.learning_rate_init}, on data divided by "
-        f"scale_={scale:.3g}. Lower learning_rate_init"
+        f"{_what_may_grow(estimator, engine)}, on data divided by scale_={scale:.3g}. "
+        "Lower what is large"
     )
     if engine.stopping.weights is None:
         raise ValueError(f"{message}.")
     warn_caller(f"{message}; the best weights are kept.", ConvergenceWarning)
+
+
+def _what_may_grow(estimator: Any, engine: Engine) -> str:
+    """Name the settings that can make a loss grow, with their values."""
+    settings, objective = engine.settings, engine.criterion_
+    values = {
+        "learning_rate_init": settings.learning_rate_init,
+        "weight_decay": settings.weight_decay,
+        "alpha": objective.alpha if objective.penalty is not None else 0,
+        "neighbor_weight": objective.neighbor_weight,
+    }
+    named = [f"{name}={value:g}" for name, value in values.items() if value]
+    if callable(estimator.loss):
+        named.append(f"loss={estimator.loss!r}, which may be infinite or NaN")
+    return ", ".join(named)
+
+
+def report_worse_than_mean(estimator: Any, engine: Engine) -> None:
+    """Warn if the mean of the rows would reconstruct better than what is kept."""
+    of_mean, ours = engine.losses_after
+    if ours > of_mean + 0.01 * abs(of_mean):
+        warn_caller(
+            f"After {len(engine.epochs())} epochs the reconstruction is worse than the "
+            f"mean of the rows: its loss is {ours:.4g}, that of the mean "
+            f"{of_mean:.4g}. Raise max_iter, or lower learning_rate_init="
+            f"{estimator.learning_rate_init} or the weights of penalties.",
+            ConvergenceWarning,
+        )
 
 
 def report_no_gain(estimator: Any, engine: Engine, selection: Selection) -> None:

@@ -39,19 +39,6 @@ def is_share(n_components: Any) -> bool:
     return is_float and bool(0 < n_components < 1)
 
 
-def check_callbacks(callbacks: list[Any] | None) -> list[Any]:
-    """Return the callbacks, each one an object or class of skorch's kind."""
-    for callback in callbacks or []:
-        is_named = isinstance(callback, tuple) and len(callback) == 2
-        member = callback[1] if is_named else callback
-        if not hasattr(member, "on_epoch_end"):
-            raise TypeError(
-                f"callbacks={callbacks!r} holds {callback!r}, which is no skorch "
-                "callback: derive it from skorch.callbacks.Callback."
-            )
-    return list(callbacks or [])
-
-
 def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
     """Return X as an array or CSR matrix; integers but uint8 become float64.
 

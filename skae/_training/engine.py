@@ -36,7 +36,7 @@ class Engine(RecordedNet):
     def __init__(
         self, network: Any, objective: Any, settings: Settings, **kwargs: Any
     ) -> None:
-        self.settings = settings
+        self.settings, self.diverged = settings, False
         optimizer, options = make_solver(
             settings.solver, settings.learning_rate_init, settings.weight_decay
         )
@@ -125,19 +125,34 @@ class Engine(RecordedNet):
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **_: Any) -> None:
         """Go back to the best weights where the last are not meant to stay."""
         self.interrupts.holds = True
-        self.diverged = not self.stopping.is_finite or self._has_grown()
+        if self.stopping.is_finite and not self.epochs():
+            return
+        self.diverged = self._has_diverged()
         keep_last = not (self.is_stationary and self.settings.validation_fraction)
         if not keep_last or self.diverged or self.interrupted:
             self.stopping.restore(self)
+        # The best by the losses before a step may answer nonsense after it.
+        if self.diverged and self._is_lost():
+            self.stopping.weights = None
+        self.losses_after = self.training_rows.first_losses(self.module_)
 
-    def _has_grown(self) -> bool:
-        """Whether the last loss is far above what it was without training."""
+    def _has_diverged(self) -> bool:
+        """Whether training ended far above where it began, or in nonsense."""
+        if not self.stopping.is_finite or self._is_lost():
+            return True
         objective = self.criterion_
         is_penalised = objective.penalty is not None or objective.neighbor_weight
-        if is_penalised or not self.epochs():
-            return False
-        last = self.epochs()[-1]["train_loss"]
-        return bool(last > self.loss_before + max(1.0, abs(self.loss_before)))
+        return not is_penalised and self._has_grown(self.epochs()[-1]["train_loss"])
+
+    def _is_lost(self) -> bool:
+        """Whether the network answers far worse than before training, or nonsense."""
+        _, loss = self.training_rows.first_losses(self.module_)
+        return self._has_grown(loss)
+
+    def _has_grown(self, loss: float) -> bool:
+        # A linear start may leave the domain of the loss, and do worse than the mean.
+        before = max(self.losses_before)
+        return not loss <= before + max(1.0, abs(before))
 
     @property
     def is_stationary(self) -> bool:
@@ -149,8 +164,8 @@ class Engine(RecordedNet):
         self.rows, settings = X, self.settings
         training, held_out = self._split(len(X))
         self._set_training(False)
-        self.validation = self._validation(training)
-        self.loss_before = self.validation.first_loss(self.module_)
+        self.training_rows = self.validation = self._validation(training)
+        self.losses_before = self.training_rows.first_losses(self.module_)
         if held_out is not None:
             self.validation = self._validation(held_out)
         if settings.n_neighbors:

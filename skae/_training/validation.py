@@ -102,19 +102,19 @@ class Validation:
         return total / n_rows
 
     @torch.no_grad()
-    def first_loss(self, network: Any) -> float:
-        """Return the loss of the first rows by the mean or by the network.
+    def first_losses(self, network: Any) -> tuple[float, float]:
+        """Return the loss of the first rows by the mean, and by the network.
 
-        A linear start may leave the domain of the loss, and do worse than the mean.
+        Penalties are left out: they say nothing of the reconstruction.
         """
-        objective = self.objective
-        x = next(self._batches_again())
+        network.eval()
+        objective, x = self.objective, next(self._batches_again())
         seen = objective.corrupted(x, self.generator)
         mean = objective.loss.first_output().expand_as(x)
         of_mean = objective.loss(mean, x.nan_to_num())
         code = network.encode(seen)
         of_network = objective.reconstruction_loss(network, code, x, seen)
-        return float(max(of_mean, of_network))
+        return float(of_mean), float(of_network)
 
     def error_of_first(self, network: Any) -> float:
         """Let later weights be no worse at any width; return the error of these."""
