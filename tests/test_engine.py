@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import BatchScoring, Callback, EpochScoring, LRScheduler
 from torch.nn import functional as F
 
 from skae import UndercompleteAE
@@ -319,3 +319,17 @@ def test_auto_prefers_cuda_then_mps(monkeypatch):
     assert resolve_device("cuda:1") == torch.device("cuda:1")
     monkeypatch.undo()
     assert resolve_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("callback", "message"),
+    [
+        (LRScheduler(), "no effect.*use learning_rate='constant'"),
+        (("rate", LRScheduler), "no effect.*use learning_rate='constant'"),
+        (EpochScoring("r2"), "needs labels: read validation_scores_"),
+        (BatchScoring, "needs labels: read validation_scores_"),
+    ],
+)
+def test_callbacks_that_cannot_work_are_refused(X, callback, message):
+    with pytest.raises(ValueError, match=message):
+        UndercompleteAE(2, callbacks=[callback]).fit(X)

@@ -90,7 +90,7 @@ def _what_may_grow(estimator: Any, engine: Engine) -> str:
         "alpha": objective.alpha if objective.penalty is not None else 0,
         "neighbor_weight": objective.neighbor_weight,
     }
-    named = [f"{name}={value:g}" for name, value in values.items() if value]
+    named = [f"{name}={value}" for name, value in values.items() if value]
     if callable(estimator.loss):
         named.append(f"loss={estimator.loss!r}, which may be infinite or NaN")
     return ", ".join(named)
