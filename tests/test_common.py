@@ -9,6 +9,7 @@ import pytest
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from skorch.callbacks import Callback
 
 import skae
 from skae._networks.sparse import SPARSITIES
@@ -172,3 +173,45 @@ def test_a_copy_on_a_device_is_made_once_and_follows_the_weights(digits):
     with torch.no_grad():
         next(estimator.network_.parameters()).add_(1)
     assert model.on(meta) is not there
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_what_auto_became_gives_the_same_fit(cls, digits):
+    options = {"early_stopping": False, "random_state": 0, "tol": 0.0}
+    first = cls(3, **options | {"max_iter": 3}).fit(digits[:200])
+    given = {
+        name: getattr(first, f"{name}_")
+        for name in ("batch_size", "max_iter", "n_iter_no_change", "weight_decay")
+    }
+    assert given["max_iter"] == first.n_iter_ == 3
+    again = cls(3, **options | given).fit(digits[:200])
+    np.testing.assert_array_equal(again.transform(digits), first.transform(digits))
+
+
+class Enough(Callback):
+    """Ends training after two epochs."""
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == 2:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("reason", "options"),
+    [
+        ("max_iter", {"max_iter": 3}),
+        ("no_change", {"tol": 10.0, "n_iter_no_change": 2}),
+        ("callback", {"callbacks": [Enough()]}),
+    ],
+)
+def test_the_reason_why_training_stopped_is_told(reason, options, digits):
+    ae = skae.UndercompleteAE(4, early_stopping=False, random_state=0, **options)
+    assert ae.fit(digits[:200]).stop_reason_ == reason
+    assert not ae.is_pca_
+
+
+@pytest.mark.filterwarnings("ignore:Training did not improve on PCA")
+def test_pca_that_stays_is_told(digits):
+    ae = skae.UndercompleteAE(4, max_iter=1, learning_rate_init=1e-9).fit(digits[:200])
+    assert ae.is_pca_
+    assert ae.best_score_ == ae.pca_score_

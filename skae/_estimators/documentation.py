@@ -217,6 +217,25 @@ DOCUMENTATION = {
     interrupted_ : bool
         Whether Ctrl-C ended the last training.
 
+    stop_reason_ : str
+        Why the last training ended: "no_change" for ``n_iter_no_change`` epochs,
+        "max_iter", "interrupt", "divergence", or "callback".
+
+    is_pca_ : bool
+        Whether the weights are PCA's, for training did not improve on it.
+
+    batch_size_ : int
+        Rows in a minibatch of the last training.
+
+    max_iter_ : int
+        Number of epochs that the last training had at most.
+
+    n_iter_no_change_ : int
+        Number of epochs without a gain after which it would have stopped.
+
+    weight_decay_ : float
+        Its weight of the L2 penalty.
+
     noise_variance_ : float
         Learnt variance of features about their reconstruction, in the squared unit of
         the data; of ordered codes that of the rows behind

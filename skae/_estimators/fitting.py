@@ -58,7 +58,7 @@ class Trainable(Starting):
                 engine.run(rows, state.engine, interrupts)
                 self._publish(engine, state, data)
         if interrupts.count:
-            self.interrupted_ = True
+            self.interrupted_, self.stop_reason_ = True, "interrupt"
             report_interrupt(self)
         return self
 
@@ -149,8 +149,13 @@ class Trainable(Starting):
 
     def _tell(self, engine: Engine, selection: Selection, scale: float) -> None:
         """Publish how training went."""
-        self.device_ = engine.device
-        self.interrupted_ = engine.interrupted
+        settings = engine.settings
+        self.batch_size_, self.max_iter_ = settings.batch_size, settings.max_epochs
+        self.n_iter_no_change_ = settings.n_iter_no_change
+        self.weight_decay_ = settings.weight_decay
+        self.device_, self.interrupted_ = engine.device, engine.interrupted
+        self.stop_reason_ = engine.stop_reason
+        self.is_pca_ = self._state.kept_pca is not None
         self.validation_scores_ = selection.validation_scores
         self.best_score_ = selection.best_score
         self.pca_score_ = selection.pca_score

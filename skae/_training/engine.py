@@ -73,6 +73,17 @@ class Engine(RecordedNet):
         """Whether Ctrl-C came."""
         return self.interrupts.count > 0
 
+    @property
+    def stop_reason(self) -> str:
+        """Why training ended."""
+        reasons = {
+            "interrupt": self.interrupted,
+            "divergence": self.diverged,
+            "no_change": self.stopping.stands_still,
+            "max_iter": len(self.epochs()) >= self.max_epochs,
+        }
+        return next((name for name, holds in reasons.items() if holds), "callback")
+
     def initialize_optimizer(self, triggered_directly: Any = None) -> Any:
         """Build the optimizer, and say which parameter is at fault if that fails."""
         try:

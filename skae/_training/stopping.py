@@ -35,8 +35,13 @@ class Stopping(Callback):
         self.n_stale += 1
         if not net.is_stationary or self._has_improved(error):
             self.reference, self.n_stale = error, 0
-        if self.n_stale >= self.n_iter_no_change:
+        if self.stands_still:
             raise KeyboardInterrupt
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether there has been no gain for long enough."""
+        return self.n_stale >= self.n_iter_no_change
 
     def consider(self, net: Any, error: float) -> None:
         """Remember the weights if they are the best so far, and lose at no width."""
