@@ -115,7 +115,7 @@ def test_every_parameter_is_documented_with_its_default(cls):
 @pytest.mark.parametrize("cls", ESTIMATORS)
 def test_every_fitted_attribute_is_documented(cls, digits):
     options = {"ordered": True} if cls is skae.UndercompleteAE else {}
-    estimator = cls(8, max_iter=9, loss="gaussian", **options).fit(digits[:200])
+    estimator = cls(8, max_iter=9, loss="gaussian", **options).fit(digits[:900])
     documented = {d.split(" : ")[0].strip() for d in cls.__doc__.splitlines()}
     fitted = {n for n in vars(estimator) if n.endswith("_") and not n.startswith("_")}
     assert fitted <= documented
