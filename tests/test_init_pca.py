@@ -15,6 +15,8 @@ from skorch.callbacks import Callback
 from torch.nn import functional as F
 
 from skae import UndercompleteAE
+from skae._objectives.losses import make_loss
+from skae._rows.split import hold_out
 from skae.metrics import explained_variance
 
 UNTRAINED = {"learning_rate_init": 1e-30, "max_iter": 1, "early_stopping": False}
@@ -406,3 +408,30 @@ def test_gaussian_variance_starts_from_pca_and_falls_back_to_it(rng):
     kw |= {"learning_rate_init": 1e-30, "early_stopping": False}
     untrained = UndercompleteAE(3, **kw).fit(X)
     assert untrained.noise_variance_ == pytest.approx(residual, rel=0.01)
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "bernoulli", "poisson"])
+def test_the_loss_that_was_asked_for_decides_whether_pca_stays(loss, rng):
+    """Training lowers the loss, though not always the squared error."""
+    t = rng.uniform(0.2, 0.8, size=(400, 1))
+    X = np.hstack([t, t**2, np.sqrt(t), 1 - t]) + 0.02 * rng.standard_t(1.5, (400, 4))
+    X = np.clip(X, 0.0, 1.0)
+    ae = UndercompleteAE(2, loss=loss, max_iter=30, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ae.fit(X)
+    _, held_out = hold_out(len(X), 0.1, ae._state.engine.split_seed)
+    made = make_loss(loss, ae.mean_, ae.scale_)
+    x = torch.tensor((X[held_out] - ae.mean_) / ae.scale_, dtype=torch.float32)
+    network = ae.network_
+    with torch.no_grad():
+        ours = made(network.decode(network.encode(x)), x)
+        pca = made(network.expand(network.project(x)), x)
+    assert ours <= pca + 1e-6
+
+
+def test_a_picture_is_kept_though_pca_reconstructs_better(rng):
+    ae = UndercompleteAE(2, neighbor_weight=30.0, max_iter=10, random_state=0)
+    ae.fit(rng.normal(size=(100, 10)) * np.arange(1, 11))
+    assert not ae.is_pca_
+    assert ae.best_score_ < ae.pca_score_

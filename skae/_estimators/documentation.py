@@ -7,8 +7,8 @@ DOCUMENTATION = {
         log((1 + d_ik^2) / (0.001 + d_ik^2))``, where ``d`` are distances of codes,
         ``j`` is one of the neighbours of row ``i``, and ``k`` any other [5]_: codes of
         neighbours keep together, and groups show in pictures; 1.0 is a good start.
-        Held-out errors do not see what it gains: the last weights are kept, unless PCA
-        reconstructs better. It adds a pass of the network for each row.
+        Held-out errors do not see what it gains: the last weights are kept. It adds a
+        pass of the network for each row.
 
     n_neighbors : int, default=15
         Rows near a row in the data, by Euclidean distance along the 50 widest axes,
@@ -99,8 +99,9 @@ DOCUMENTATION = {
           With ``early_stopping`` what is trained is kept only if it explains more of
           the held-out rows than PCA, by a paired t test at the level 0.025; if not, the
           weights are PCA's of all rows. So on few rows, where a gain may be luck, PCA
-          mostly stays. Other losses than the squared error see PCA's answer clipped to
-          their domain. ``code_activation`` must be "identity".
+          mostly stays. "absolute_error", "bernoulli" and "poisson" are compared by
+          their own values, for which PCA's answer is clipped to their domain.
+          ``code_activation`` must be "identity".
         - "random": networks alone, their weights Glorot-uniform with biases of zero,
           save the last, with which the first reconstruction lies about the mean.
 """,

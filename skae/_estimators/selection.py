@@ -45,15 +45,27 @@ def select(engine: Engine, baseline: Baseline | None) -> Selection:
         return Selection(validation_scores=scores, best_score=best)
     pca = engine.unexplained(network.project, network.expand, network.widths)
     pca_score = 1 - geometric_mean(pca).item()
+    if engine.criterion_.neighbor_weight:
+        # The reconstruction is not what was asked for.
+        return Selection(True, False, scores, best, pca_score)
     if penalty:
         linear = copy.deepcopy(network)
         linear.zero_last_layers()
         ours, pca = ours + penalty, pca + engine.penalty(linear)
     # A model that was better before is good enough to go back to, whatever the new
     # rows are.
-    wins = baseline.is_beaten or is_better(ours, pca)
+    wins = baseline.is_beaten or is_better(*_aims(engine, ours, pca))
     kept_score = best if wins else pca_score
     return Selection(wins, wins, scores, kept_score, pca_score, (pca, ours))
+
+
+def _aims(engine: Engine, ours: Tensor, pca: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what each row has of the aim that was set: squares, or another loss."""
+    if engine.criterion_.loss.falls_with_squares:
+        return ours, pca
+    network = engine.module_
+    losses = engine.losses(network.encode, network.decode, network.widths)
+    return losses, engine.losses(network.project, network.expand, network.widths)
 
 
 def check_learnt(estimator: Any, engine: Engine, scale: float) -> None:
@@ -74,7 +86,7 @@ def _report_divergence(estimator: Any, engine: Engine, scale: float) -> None:
     message = (
         f"The loss grew without bound in {len(engine.history)} epochs with "
         f"{_what_may_grow(estimator, engine)}, on data divided by scale_={scale:.3g}. "
-        "Lower what is large"
+        "Lower learning_rate_init, or what else is large"
     )
     if engine.stopping.weights is None:
         raise ValueError(f"{message}.")

@@ -22,6 +22,8 @@ class Loss(nn.Module):
     """
 
     link_class: ClassVar[type[Link]] = Link
+    #: Whether a lower squared error is a lower loss, as far as rows can tell.
+    falls_with_squares: ClassVar[bool] = True
 
     def __init__(self, mean: np.ndarray, scale: float) -> None:
         super().__init__()
@@ -53,6 +55,8 @@ class SquaredError(Loss):
 
 class AbsoluteError(Loss):
     """``|x - output|``."""
+
+    falls_with_squares = False
 
     def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
         return F.l1_loss(output, x, reduction=reduction)
@@ -87,6 +91,7 @@ class Bernoulli(Loss):
     """
 
     link_class = Logit
+    falls_with_squares = False
 
     def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
         target = x * self.link.scale + self.link.mean
@@ -102,6 +107,7 @@ class Poisson(Loss):
     """
 
     link_class = Log
+    falls_with_squares = False
 
     def __init__(self, mean: np.ndarray, scale: float) -> None:
         level = mean.mean() or 1.0

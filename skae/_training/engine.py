@@ -231,6 +231,12 @@ class Engine(RecordedNet):
         with limited_threads(self.n_threads(len(self.rows))):
             return self.validation.all_unexplained(encode, decode, widths).cpu()
 
+    def losses(self, encode: Map, decode: Map, widths: Sequence[int]) -> Tensor:
+        """Return the loss of each row that judges, by each width."""
+        self._set_training(False)
+        with limited_threads(self.n_threads(len(self.rows))):
+            return self.validation.all_losses(encode, decode, widths).cpu()
+
     def penalty(self, network: Any) -> float:
         """Return the weighted penalty of the rows that judge, in their variance."""
         self._set_training(False)

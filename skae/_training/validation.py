@@ -73,6 +73,19 @@ class Validation:
         ]
         return torch.stack(squares, 1) / self.variance
 
+    def losses(
+        self, x: Tensor, encode: Map, decode: Map, widths: Sequence[int]
+    ) -> Tensor:
+        """Return the loss of each row of a batch, by each width."""
+        seen = self.objective.corrupted(x, self.generator)
+        code, target = encode(seen), x.nan_to_num()
+        each = [
+            self.objective.loss.distance(decode(code[:, :n]), target, "none")
+            for n in widths
+        ]
+        rows = [self._weighted(e, x, seen).flatten(1).mean(1) for e in each]
+        return torch.stack(rows, 1)
+
     def _weighted(self, squares: Tensor, x: Tensor, seen: Tensor) -> Tensor:
         """Let squares of entries count as the objective does."""
         weights = self.objective.entry_weights(x, seen)
@@ -87,6 +100,11 @@ class Validation:
     ) -> Tensor:
         """Return the shares of all rows."""
         return torch.cat([self.unexplained(x, encode, decode, widths) for x in self])
+
+    @torch.no_grad()
+    def all_losses(self, encode: Map, decode: Map, widths: Sequence[int]) -> Tensor:
+        """Return the losses of all rows."""
+        return torch.cat([self.losses(x, encode, decode, widths) for x in self])
 
     @torch.no_grad()
     def penalty(self, network: Any) -> float:
