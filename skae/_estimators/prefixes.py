@@ -50,7 +50,8 @@ def _explained_by_prefixes(engine: Engine, network: Any) -> np.ndarray:
 
 def _explained(engine: Engine, encode: Any, decode: Any) -> np.ndarray:
     widths = range(1, engine.module_.widths[-1] + 1)
-    return 1 - engine.unexplained(encode, decode, widths).mean(0).double().numpy()
+    shares = engine.ask(lambda rows: rows.all_unexplained(encode, decode, widths))
+    return 1 - shares.mean(0).double().numpy()
 
 
 def n_enough(explained: np.ndarray, share: Any) -> int:

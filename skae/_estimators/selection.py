@@ -38,20 +38,20 @@ def select(engine: Engine, baseline: Baseline | None) -> Selection:
     if not engine.settings.validation_fraction:
         return Selection()
     network, scores = engine.module_, [1 - e["unexplained"] for e in engine.epochs()]
-    ours = engine.unexplained(network.encode, network.decode, network.widths)
-    penalty = engine.penalty(network)
+    trained = network.encode, network.decode, network.widths
+    ours = engine.ask(lambda rows: rows.all_unexplained(*trained))
+    penalty = engine.ask(lambda rows: rows.penalty(network))
     best = 1 - (geometric_mean(ours).item() if penalty else engine.stopping.best)
     if baseline is None:
         return Selection(validation_scores=scores, best_score=best)
-    pca = engine.unexplained(network.project, network.expand, network.widths)
+    linear = network.project, network.expand, network.widths
+    pca = engine.ask(lambda rows: rows.all_unexplained(*linear))
     pca_score = 1 - geometric_mean(pca).item()
     if engine.criterion_.neighbor_weight:
         # The reconstruction is not what was asked for.
         return Selection(True, False, scores, best, pca_score)
     if penalty:
-        linear = copy.deepcopy(network)
-        linear.zero_last_layers()
-        ours, pca = ours + penalty, pca + engine.penalty(linear)
+        ours, pca = ours + penalty, pca + _penalty_of_pca(engine)
     # A model that was better before is good enough to go back to, whatever the new
     # rows are.
     wins = baseline.is_beaten or is_better(*_aims(engine, ours, pca))
@@ -59,13 +59,23 @@ def select(engine: Engine, baseline: Baseline | None) -> Selection:
     return Selection(wins, wins, scores, kept_score, pca_score, (pca, ours))
 
 
+def _penalty_of_pca(engine: Engine) -> float:
+    linear = copy.deepcopy(engine.module_)
+    linear.zero_last_layers()
+    return engine.ask(lambda rows: rows.penalty(linear))
+
+
 def _aims(engine: Engine, ours: Tensor, pca: Tensor) -> tuple[Tensor, Tensor]:
     """Return what each row has of the aim that was set: squares, or another loss."""
     if engine.criterion_.loss.falls_with_squares:
         return ours, pca
     network = engine.module_
-    losses = engine.losses(network.encode, network.decode, network.widths)
-    return losses, engine.losses(network.project, network.expand, network.widths)
+    trained = network.encode, network.decode, network.widths
+    linear = network.project, network.expand, network.widths
+    return (
+        engine.ask(lambda rows: rows.all_losses(*trained)),
+        engine.ask(lambda rows: rows.all_losses(*linear)),
+    )
 
 
 def check_learnt(estimator: Any, engine: Engine, scale: float) -> None:

@@ -1,9 +1,9 @@
 """The training loop: skorch's, over batches of tensors held in memory."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from skorch.callbacks import Callback, EpochTimer, PrintLog
@@ -16,15 +16,18 @@ from .._machine.threads import limited_threads, reproducible_threads
 from .._objectives.neighbors import PairedBatches, nearest
 from .._rows.batches import Batches
 from .._rows.split import hold_out
+from .divergence import has_diverged, is_lost
 from .history import RecordedNet
 from .settings import Settings
 from .solvers import make_solver
 from .state import EngineState, load_state
 from .steps import CosineRates, gradient_step, line_search_step
 from .stopping import Stopping
-from .validation import Map, Validation, geometric_mean
+from .validation import Validation, geometric_mean
 
 VALIDATION_ELEMENTS = 2**20
+
+T = TypeVar("T")
 
 
 class Engine(RecordedNet):
@@ -138,32 +141,14 @@ class Engine(RecordedNet):
         self.interrupts.holds = True
         if self.stopping.is_finite and not self.epochs():
             return
-        self.diverged = self._has_diverged()
+        self.diverged = has_diverged(self)
         keep_last = not (self.is_stationary and self.settings.validation_fraction)
         if not keep_last or self.diverged or self.interrupted:
             self.stopping.restore(self)
         # The best by the losses before a step may answer nonsense after it.
-        if self.diverged and self._is_lost():
+        if self.diverged and is_lost(self):
             self.stopping.weights = None
         self.losses_after = self.training_rows.first_losses(self.module_)
-
-    def _has_diverged(self) -> bool:
-        """Whether training ended far above where it began, or in nonsense."""
-        if not self.stopping.is_finite or self._is_lost():
-            return True
-        objective = self.criterion_
-        is_penalised = objective.penalty is not None or objective.neighbor_weight
-        return not is_penalised and self._has_grown(self.epochs()[-1]["train_loss"])
-
-    def _is_lost(self) -> bool:
-        """Whether the network answers far worse than before training, or nonsense."""
-        _, loss = self.training_rows.first_losses(self.module_)
-        return self._has_grown(loss)
-
-    def _has_grown(self, loss: float) -> bool:
-        # A linear start may leave the domain of the loss, and do worse than the mean.
-        before = max(self.losses_before)
-        return not loss <= before + max(1.0, abs(before))
 
     @property
     def is_stationary(self) -> bool:
@@ -225,20 +210,8 @@ class Engine(RecordedNet):
         shares = self.validation.unexplained(batch, *maps)
         return {"loss": geometric_mean(shares), "y_pred": None}
 
-    def unexplained(self, encode: Map, decode: Map, widths: Sequence[int]) -> Tensor:
-        """Return the unexplained share of each row that judges, by each width."""
+    def ask(self, question: Callable[[Validation], T]) -> T:
+        """Ask the rows that validate, with as many threads as training has."""
         self._set_training(False)
         with limited_threads(self.n_threads(len(self.rows))):
-            return self.validation.all_unexplained(encode, decode, widths).cpu()
-
-    def losses(self, encode: Map, decode: Map, widths: Sequence[int]) -> Tensor:
-        """Return the loss of each row that judges, by each width."""
-        self._set_training(False)
-        with limited_threads(self.n_threads(len(self.rows))):
-            return self.validation.all_losses(encode, decode, widths).cpu()
-
-    def penalty(self, network: Any) -> float:
-        """Return the weighted penalty of the rows that judge, in their variance."""
-        self._set_training(False)
-        with limited_threads(self.n_threads(len(self.rows))):
-            return self.validation.penalty(network)
+            return question(self.validation)

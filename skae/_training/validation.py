@@ -99,12 +99,13 @@ class Validation:
         self, encode: Map, decode: Map, widths: Sequence[int]
     ) -> Tensor:
         """Return the shares of all rows."""
-        return torch.cat([self.unexplained(x, encode, decode, widths) for x in self])
+        shares = [self.unexplained(x, encode, decode, widths) for x in self]
+        return torch.cat(shares).cpu()
 
     @torch.no_grad()
     def all_losses(self, encode: Map, decode: Map, widths: Sequence[int]) -> Tensor:
         """Return the losses of all rows."""
-        return torch.cat([self.losses(x, encode, decode, widths) for x in self])
+        return torch.cat([self.losses(x, encode, decode, widths) for x in self]).cpu()
 
     @torch.no_grad()
     def penalty(self, network: Any) -> float:
