@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-from ._rows.checks import check_reconstructs
+from ._rows.checks import check_answers, check_reconstructs
 from ._rows.chunks import chunks, dense
 from ._rows.statistics import (
     column_means,
@@ -20,6 +20,7 @@ from ._rows.statistics import (
     n_known,
     root_mean_square,
     squared_deviation,
+    squared_errors,
 )
 
 __all__ = ["explained_variance", "neg_mean_squared_error"]
@@ -52,7 +53,7 @@ def explained_variance(estimator: Any, X: Any, y: Any = None) -> float:
     TypeError
         If the estimator cannot reconstruct.
     ValueError
-        If ``X`` is not numeric.
+        If ``X`` is not numeric, or a reconstruction is not finite.
 
     Examples
     --------
@@ -94,7 +95,7 @@ def neg_mean_squared_error(estimator: Any, X: Any, y: Any = None) -> float:
     TypeError
         If the estimator cannot reconstruct.
     ValueError
-        If ``X`` is not numeric.
+        If ``X`` is not numeric, or a reconstruction is not finite.
 
     Examples
     --------
@@ -114,12 +115,20 @@ def _squared_error(estimator: Any, X: Any, scale: float = 1.0) -> float:
     # Sparse rows would fill the memory if they were dense all at once.
     X = X.tocsr() if issparse(X) else X
     parts = (X[s] for s in chunks(X)) if issparse(X) else (X,)
-    total = 0.0
-    for part in parts:
-        reconstruction = estimator.inverse_transform(estimator.transform(part))
-        difference = dense(_flat(part)) - dense(_flat(reconstruction))
-        total += float(np.nansum(np.square(difference / scale)))
-    return total
+    errors = np.concatenate([_errors(estimator, part, scale) for part in parts])
+    check_answers(errors, estimator)
+    return float(errors.sum())
+
+
+def _errors(estimator: Any, part: Any, scale: float) -> np.ndarray:
+    """Return the squared error of each row, infinite where an answer is not finite."""
+    codes, rows = estimator.transform(part), dense(_flat(part))
+    # Where nothing is missing there is no reason for a code to be NaN, which
+    # inverse_transform may refuse before it is counted.
+    lost = np.isfinite(rows).all(axis=1) & ~np.isfinite(dense(_flat(codes))).all(axis=1)
+    if lost.any():
+        return np.where(lost, np.inf, 0.0)
+    return squared_errors(rows, dense(_flat(estimator.inverse_transform(codes))), scale)
 
 
 def _flat(X: Any) -> Any:

@@ -7,7 +7,7 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skae import UndercompleteAE
 from skae.metrics import explained_variance, neg_mean_squared_error
@@ -66,3 +66,31 @@ def test_y_is_ignored(digits):
 def test_estimator_that_cannot_reconstruct(scorer, digits):
     with pytest.raises(TypeError, match=r"KMeans\(.*\) cannot reconstruct"):
         scorer(KMeans(n_clusters=2), digits)
+
+
+class Forgetful(PCA):
+    """Answers so many rows by NaN or infinity."""
+
+    lost, value = 2, np.nan
+
+    def inverse_transform(self, X):
+        answers = super().inverse_transform(X)
+        answers[: self.lost, 1] = self.value
+        return answers
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e200])
+@pytest.mark.parametrize("scorer", [explained_variance, neg_mean_squared_error])
+def test_answers_that_are_not_finite_are_counted(scorer, digits, value):
+    forgetful = Forgetful(2).fit(digits[:9])
+    forgetful.value = value
+    with pytest.raises(ValueError, match=r"Of 9 rows 2 .* by Forgetful"):
+        scorer(forgetful, digits[:9])
+
+
+@pytest.mark.parametrize("scorer", [explained_variance, neg_mean_squared_error])
+def test_answers_may_miss_what_rows_miss(scorer, rng):
+    X = rng.normal(size=(9, 3))
+    X[2, 1] = np.nan
+    best = {explained_variance: 1.0, neg_mean_squared_error: 0.0}
+    assert scorer(FunctionTransformer().fit(X), X) == best[scorer]

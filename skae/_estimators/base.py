@@ -14,8 +14,13 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._machine.devices import own_settings, resolve_device, to_arrays, to_tensors
-from .._rows.checks import check_codes, check_count, is_share
-from .._rows.statistics import column_means, explained_share, squared_deviation
+from .._rows.checks import check_answers, check_codes, check_count, is_share
+from .._rows.statistics import (
+    column_means,
+    explained_share,
+    squared_deviation,
+    squared_errors,
+)
 from .._training.solvers import is_full_batch
 from .fitting import Trainable
 from .model import FittedModel
@@ -214,6 +219,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         scores : ndarray of shape (n_samples,), float32
             ``-||x - reconstruct(x)||^2`` in the squared unit of the data, of which
             float32 holds 1e-45 to 3e38: the higher, the more like the training data.
+            ``-inf``, the worst, where the reconstruction is not finite.
 
         Raises
         ------
@@ -252,10 +258,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If called before ``fit``.
         ValueError
             If ``X`` has infinite values, other features than in ``fit``, or NaN that
-            the estimator does not take.
+            the estimator does not take. If a reconstruction is not finite.
         """
         X = self._checked(X)
-        unexplained = self._squared_errors(X).sum()
+        errors = self._squared_errors(X)
+        check_answers(errors, self)
+        unexplained = errors.sum()
         total = squared_deviation(X, column_means(X), self.scale_)
         return explained_share(unexplained, total)
 
@@ -343,8 +351,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         model, n = self._here(), self._n_refinements()
 
         def errors(x: np.ndarray) -> np.ndarray:
-            reconstruction = model.decode(model.encode(x, n)).astype(np.float64)
-            return np.nansum(np.square((x - reconstruction) / model.scale), axis=1)
+            answers = model.decode(model.encode(x, n))
+            return squared_errors(x, answers, model.scale)
 
         return model.map(errors, X)
 

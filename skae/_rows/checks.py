@@ -117,6 +117,17 @@ def check_reconstructs(estimator: Any) -> None:
         )
 
 
+def check_answers(errors: np.ndarray, estimator: Any) -> None:
+    """Raise if squared errors of rows say that answers are not finite."""
+    if n_lost := int(np.isinf(errors).sum()):
+        raise ValueError(
+            f"Of {len(errors)} rows {n_lost} are answered by NaN, infinity, or what is "
+            f"too large to be squared, and have no score by {type(estimator).__name__}. Its "
+            "training went wrong: fit it again, with a lower learning_rate_init or "
+            "weight_decay if it has them."
+        )
+
+
 def check_index(name: str, value: Any, length: int) -> None:
     """Raise if a value is no index of so many."""
     is_integer = isinstance(value, Integral) and not isinstance(value, bool)

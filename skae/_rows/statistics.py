@@ -67,6 +67,18 @@ def squared_deviation(X: Any, mean: np.ndarray, scale: float) -> float:
     return sum(float(_known_sum(part, None)) for part in squares)
 
 
+@np.errstate(over="ignore")
+def squared_errors(X: np.ndarray, answers: np.ndarray, scale: float) -> np.ndarray:
+    """Each row's sum of ``((x - answer) / scale)^2`` over what is known, in float64.
+
+    It is infinite where an answer is not finite.
+    """
+    difference = (X - answers.astype(np.float64)) / scale
+    # Only what X misses is left out, not what an answer misses.
+    squares = np.square(np.where(np.isnan(X), 0.0, difference)).sum(axis=1)
+    return np.where(np.isnan(squares), np.inf, squares)
+
+
 @np.errstate(over="ignore", invalid="ignore")
 def root_mean_square(X: Any, mean: np.ndarray) -> float:
     """Root of the mean squared deviation from ``mean``, over all entries.
