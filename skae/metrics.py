@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.utils import check_array
 
 from ._rows.checks import check_answers, check_reconstructs
 from ._rows.chunks import chunks, dense
 from ._rows.statistics import (
     column_means,
     explained_share,
-    n_known,
+    mean_squared,
     root_mean_square,
-    squared_deviation,
     squared_errors,
 )
 
@@ -46,14 +46,20 @@ def explained_variance(estimator: Any, X: Any, y: Any = None) -> float:
     Returns
     -------
     score : float
-        Without unit, at most 1.0.
+        Without unit, at most 1.0. NaN of rows that do not vary.
 
     Raises
     ------
     TypeError
         If the estimator cannot reconstruct.
     ValueError
-        If ``X`` is not numeric, or a reconstruction is not finite.
+        If ``X`` is not numeric or empty, or a reconstruction is not finite.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        If the rows do not vary: one row, rows that are equal up to rounding, or rows
+        without a value.
 
     Examples
     --------
@@ -67,8 +73,7 @@ def explained_variance(estimator: Any, X: Any, y: Any = None) -> float:
     rows = _flat(X)
     mean = column_means(rows)
     scale = root_mean_square(rows, mean)
-    unexplained = _squared_error(estimator, X, scale)
-    return explained_share(unexplained, squared_deviation(rows, mean, scale))
+    return explained_share(_squared_error(estimator, X, scale), rows, mean, scale)
 
 
 def neg_mean_squared_error(estimator: Any, X: Any, y: Any = None) -> float:
@@ -88,14 +93,19 @@ def neg_mean_squared_error(estimator: Any, X: Any, y: Any = None) -> float:
     Returns
     -------
     score : float
-        In the squared unit of ``X``, at most 0.0.
+        In the squared unit of ``X``, at most 0.0. NaN of rows without a value.
 
     Raises
     ------
     TypeError
         If the estimator cannot reconstruct.
     ValueError
-        If ``X`` is not numeric, or a reconstruction is not finite.
+        If ``X`` is not numeric or empty, or a reconstruction is not finite.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        If the rows have no value.
 
     Examples
     --------
@@ -106,7 +116,7 @@ def neg_mean_squared_error(estimator: Any, X: Any, y: Any = None) -> float:
     >>> round(neg_mean_squared_error(PCA(2).fit(X), X), 3)
     -0.025
     """
-    return -_squared_error(estimator, X) / float(n_known(_flat(X)).sum())
+    return -mean_squared(_squared_error(estimator, X), _flat(X))
 
 
 def _squared_error(estimator: Any, X: Any, scale: float = 1.0) -> float:
@@ -132,8 +142,13 @@ def _errors(estimator: Any, part: Any, scale: float) -> np.ndarray:
 
 
 def _flat(X: Any) -> Any:
-    """Return two-dimensional rows: a CSR matrix, or an array in float64."""
-    if issparse(X):
-        return X.tocsr()
-    X = np.asarray(X, dtype=np.float64)
-    return X.reshape(len(X), -1)
+    """Return two-dimensional rows: a CSR matrix, or an array."""
+    X = check_array(
+        X,
+        accept_sparse="csr",
+        dtype=[np.float64, np.float32, np.uint8],
+        ensure_all_finite=False,
+        allow_nd=True,
+        input_name="X",
+    )
+    return X if issparse(X) else X.reshape(len(X), -1)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from sklearn.impute import SimpleImputer
 from torch.nn.functional import mse_loss as squared_error
 
@@ -222,6 +222,15 @@ def test_scorers_leave_gaps_out(digits, scorer):
         neg_mean_squared_error: -np.nanmean(squares),
     }
     assert scorer(ae, X) == pytest.approx(expected[scorer], rel=1e-5)
+
+
+def test_rows_without_a_value_have_no_score(digits):
+    ae = DenoisingAE(8, **SHORT).fit(digits)
+    nothing = np.full((5, 64), np.nan)
+    scorers = explained_variance, neg_mean_squared_error
+    for score in (ae.score, *(partial(scorer, ae) for scorer in scorers)):
+        with pytest.warns(UndefinedMetricWarning, match="of 5 rows without a value"):
+            assert np.isnan(score(nothing))
 
 
 def test_share_above_one(digits):

@@ -15,12 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._machine.devices import own_settings, resolve_device, to_arrays, to_tensors
 from .._rows.checks import check_answers, check_codes, check_count, is_share
-from .._rows.statistics import (
-    column_means,
-    explained_share,
-    squared_deviation,
-    squared_errors,
-)
+from .._rows.statistics import column_means, explained_share, squared_errors
 from .._training.solvers import is_full_batch
 from .fitting import Trainable
 from .model import FittedModel
@@ -249,8 +244,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         -------
         score : float
             ``1 - sum ||x - reconstruct(x)||^2 / sum ||x - mean(X)||^2``: 1.0 is
-            perfect, 0.0 as good as the mean. Of rows that are all alike it is 1.0 if
-            the reconstruction is exact, else 0.0.
+            perfect, 0.0 as good as the mean. NaN of rows that do not vary.
 
         Raises
         ------
@@ -259,13 +253,17 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         ValueError
             If ``X`` has infinite values, other features than in ``fit``, or NaN that
             the estimator does not take. If a reconstruction is not finite.
+
+        Warns
+        -----
+        UndefinedMetricWarning
+            If the rows do not vary: one row, rows that are equal up to rounding, or
+            rows without a value.
         """
         X = self._checked(X)
         errors = self._squared_errors(X)
         check_answers(errors, self)
-        unexplained = errors.sum()
-        total = squared_deviation(X, column_means(X), self.scale_)
-        return explained_share(unexplained, total)
+        return explained_share(errors.sum(), X, column_means(X), self.scale_)
 
     def jacobian(self, X: Any) -> np.ndarray:
         """Differentiate the encoder at each row.

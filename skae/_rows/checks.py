@@ -122,9 +122,9 @@ def check_answers(errors: np.ndarray, estimator: Any) -> None:
     if n_lost := int(np.isinf(errors).sum()):
         raise ValueError(
             f"Of {len(errors)} rows {n_lost} are answered by NaN, infinity, or what is "
-            f"too large to be squared, and have no score by {type(estimator).__name__}. Its "
-            "training went wrong: fit it again, with a lower learning_rate_init or "
-            "weight_decay if it has them."
+            f"too large to be squared, and have no score by {type(estimator).__name__}."
+            " Its training went wrong: fit it again, with a lower learning_rate_init "
+            "or weight_decay if it has them."
         )
 
 

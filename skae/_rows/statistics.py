@@ -4,10 +4,15 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from torch.utils.dlpack import from_dlpack
 
+from .._machine.callers import warn_caller
 from .chunks import chunks, dense
+
+# Equal rows that were computed on different ways differ by as many.
+N_ROUNDINGS = 4
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -83,9 +88,11 @@ def squared_errors(X: np.ndarray, answers: np.ndarray, scale: float) -> np.ndarr
 def root_mean_square(X: Any, mean: np.ndarray) -> float:
     """Root of the mean squared deviation from ``mean``, over all entries.
 
-    It is 1.0 if there is no deviation, so that dividing by it is safe.
+    It is 1.0 if there is no deviation or no value, so that dividing by it is safe.
     """
     n_values = n_known(X).sum()
+    if not n_values:
+        return 1.0
     plain = squared_deviation(X, mean, 1.0)
     if 1e-250 < plain < 1e250:
         return float(np.sqrt(plain / n_values))
@@ -103,6 +110,48 @@ def root_mean_square(X: Any, mean: np.ndarray) -> float:
     )
 
 
-def explained_share(unexplained: float, total: float) -> float:
-    """Return ``1 - unexplained / total``; of nothing, all or none is explained."""
-    return float(1 - unexplained / total) if total else float(unexplained == 0)
+def mean_squared(error: float, X: Any) -> float:
+    """Return a sum of squares over the values of ``X``; NaN and a warning of none."""
+    if not (n_values := int(n_known(X).sum())):
+        warn_caller(
+            f"The mean squared error of {X.shape[0]} rows without a value is not "
+            "defined, and NaN: score rows that have values.",
+            UndefinedMetricWarning,
+        )
+        return np.nan
+    return error / n_values
+
+
+def explained_share(
+    unexplained: float, X: Any, mean: np.ndarray, scale: float
+) -> float:
+    """Return ``1 - unexplained / total``, or NaN and a warning if rows do not vary."""
+    total = squared_deviation(X, mean, scale)
+    if reason := _why_constant(X, mean, total):
+        warn_caller(
+            f"The explained variance of {reason} is not defined, and NaN: score two "
+            "rows or more that differ.",
+            UndefinedMetricWarning,
+        )
+        return np.nan
+    return float(1 - unexplained / total)
+
+
+def _why_constant(X: Any, mean: np.ndarray, total: float) -> str:
+    """Say in which way rows do not vary; empty if they do."""
+    if X.shape[0] < 2:
+        return f"{X.shape[0]} row"
+    if not n_known(X).any():
+        return f"{X.shape[0]} rows without a value"
+    if not total or _are_equal(X, mean):
+        return f"{X.shape[0]} rows that are all equal"
+    return ""
+
+
+def _are_equal(X: Any, mean: np.ndarray) -> bool:
+    """Whether rows differ by rounding alone; mostly a chunk tells that they do not."""
+    eps = np.finfo(np.float32 if X.dtype == np.float32 else np.float64).eps
+    # Sums over features round each by what most of them are large.
+    typical = np.nanquantile(abs(mean), 0.5, method="lower")
+    rounding = N_ROUNDINGS * eps * np.maximum(abs(mean), typical)
+    return not any((abs(dense(X[s]) - mean) > rounding).any() for s in chunks(X))
