@@ -15,7 +15,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._machine.devices import own_settings, resolve_device, to_arrays, to_tensors
 from .._rows.checks import check_answers, check_codes, check_count, is_share
-from .._rows.statistics import column_means, explained_share, squared_errors
+from .._rows.statistics import (
+    column_means,
+    explained_share,
+    known_shares,
+    squared_errors,
+)
 from .._training.solvers import is_full_batch
 from .fitting import Trainable
 from .model import FittedModel
@@ -204,6 +209,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the squared reconstruction error of each row.
 
+        ``-n_features / n_known sum_known (x - reconstruct(x))^2``: rows with gaps count
+        as if their missing values were reconstructed as well as those that are known.
+
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
@@ -212,9 +220,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         Returns
         -------
         scores : ndarray of shape (n_samples,), float32
-            ``-||x - reconstruct(x)||^2`` in the squared unit of the data, of which
-            float32 holds 1e-45 to 3e38: the higher, the more like the training data.
-            ``-inf``, the worst, where the reconstruction is not finite.
+            ``-||x - reconstruct(x)||^2`` of complete rows, in the squared unit of the
+            data, of which float32 holds 1e-45 to 3e38: the higher, the more like the
+            training data. ``-inf``, the worst, where the reconstruction is not finite;
+            NaN of rows without a value, which are like no rows and unlike none.
 
         Raises
         ------
@@ -224,8 +233,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If ``X`` has infinite values, other features than in ``fit``, or NaN that
             the estimator does not take.
         """
-        errors = self._squared_errors(self._checked(X))
-        with np.errstate(over="ignore"):
+        X = self._checked(X)
+        shares = known_shares(X)
+        with np.errstate(over="ignore", invalid="ignore"):
+            errors = self._squared_errors(X) / shares
             return -(errors * self.scale_ * self.scale_).astype(np.float32)
 
     def score(self, X: Any, y: Any = None) -> float:

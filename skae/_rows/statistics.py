@@ -60,6 +60,13 @@ def n_known(X: Any) -> np.ndarray:
     return np.sum(list(counts), axis=0)
 
 
+def known_shares(X: Any) -> np.ndarray:
+    """Return the share of each row's values that is not missing."""
+    if not has_gaps(X):
+        return np.ones(X.shape[0])
+    return np.concatenate([np.isfinite(X[s]).mean(axis=1) for s in chunks(X)])
+
+
 def largest_deviation(X: Any, mean: np.ndarray) -> float:
     """Largest distance of an entry from ``mean``."""
     largest = (np.fmax.reduce(abs(dense(X[s]) - mean), None) for s in chunks(X))
