@@ -7,14 +7,21 @@ compare ``PCA``, a ``Pipeline`` and an autoencoder in the same step::
                  scoring=skae.metrics.explained_variance)
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import check_array
 
-from ._rows.checks import check_answers, check_reconstructs
+from ._rows.checks import (
+    check_answers,
+    check_finite,
+    check_reconstructs,
+    taken_dtypes,
+)
 from ._rows.chunks import chunks, dense
+from ._rows.containers import as_array, unmasked
 from ._rows.statistics import (
     column_means,
     explained_share,
@@ -53,7 +60,7 @@ def explained_variance(estimator: Any, X: Any, y: Any = None) -> float:
     TypeError
         If the estimator cannot reconstruct.
     ValueError
-        If ``X`` is not numeric or empty, or a reconstruction is not finite.
+        If ``X`` is not numeric, empty or infinite, or a reconstruction is not finite.
 
     Warns
     -----
@@ -70,10 +77,10 @@ def explained_variance(estimator: Any, X: Any, y: Any = None) -> float:
     >>> round(explained_variance(PCA(2).fit(X), X), 3)
     0.978
     """
-    rows = _flat(X)
+    X, rows = _read(estimator, X)
     mean = column_means(rows)
     scale = root_mean_square(rows, mean)
-    return explained_share(_squared_error(estimator, X, scale), rows, mean, scale)
+    return explained_share(_squared_error(estimator, X, rows, scale), rows, mean, scale)
 
 
 def neg_mean_squared_error(estimator: Any, X: Any, y: Any = None) -> float:
@@ -100,7 +107,7 @@ def neg_mean_squared_error(estimator: Any, X: Any, y: Any = None) -> float:
     TypeError
         If the estimator cannot reconstruct.
     ValueError
-        If ``X`` is not numeric or empty, or a reconstruction is not finite.
+        If ``X`` is not numeric, empty or infinite, or a reconstruction is not finite.
 
     Warns
     -----
@@ -116,23 +123,39 @@ def neg_mean_squared_error(estimator: Any, X: Any, y: Any = None) -> float:
     >>> round(neg_mean_squared_error(PCA(2).fit(X), X), 3)
     -0.025
     """
-    return -mean_squared(_squared_error(estimator, X), _flat(X))
+    X, rows = _read(estimator, X)
+    return -mean_squared(_squared_error(estimator, X, rows, 1.0), rows)
 
 
-def _squared_error(estimator: Any, X: Any, scale: float = 1.0) -> float:
-    """Sum over all known entries of ``((x - x^) / scale)^2``."""
+def _read(estimator: Any, X: Any) -> tuple[Any, Any]:
+    """Return rows as the estimator is to get them, and flat for the scorer."""
     check_reconstructs(estimator)
-    # Sparse rows would fill the memory if they were dense all at once.
+    owner = type(estimator).__name__
+    X = unmasked(X, allow_nan=True, owner=owner)
     X = X.tocsr() if issparse(X) else X
-    parts = (X[s] for s in chunks(X)) if issparse(X) else (X,)
-    errors = np.concatenate([_errors(estimator, part, scale) for part in parts])
-    check_answers(errors, estimator)
-    return float(errors.sum())
+    rows = _flat(X)
+    check_finite(rows, allow_nan=True, owner=owner)
+    return X, rows
 
 
-def _errors(estimator: Any, part: Any, scale: float) -> np.ndarray:
+def _squared_error(estimator: Any, X: Any, rows: Any, scale: float) -> float:
+    """Sum over all known entries of ``((x - x^) / scale)^2``."""
+    errors = [_errors(estimator, x, part, scale) for x, part in _parts(X, rows)]
+    check_answers(np.concatenate(errors), estimator)
+    return float(np.concatenate(errors).sum())
+
+
+def _parts(X: Any, rows: Any) -> Iterator[tuple[Any, np.ndarray]]:
+    """Yield rows as given and as flat arrays, a chunk at a time if slices are cheap."""
+    if not (issparse(X) or isinstance(X, np.ndarray)):
+        yield X, dense(rows)
+        return
+    yield from ((X[s], dense(rows[s])) for s in chunks(rows))
+
+
+def _errors(estimator: Any, X: Any, rows: np.ndarray, scale: float) -> np.ndarray:
     """Return the squared error of each row, infinite where an answer is not finite."""
-    codes, rows = estimator.transform(part), dense(_flat(part))
+    codes = estimator.transform(X)
     # Where nothing is missing there is no reason for a code to be NaN, which
     # inverse_transform may refuse before it is counted.
     lost = np.isfinite(rows).all(axis=1) & ~np.isfinite(dense(_flat(codes))).all(axis=1)
@@ -144,9 +167,9 @@ def _errors(estimator: Any, part: Any, scale: float) -> np.ndarray:
 def _flat(X: Any) -> Any:
     """Return two-dimensional rows: a CSR matrix, or an array."""
     X = check_array(
-        X,
+        as_array(X, allow_nan=True, owner=""),
         accept_sparse="csr",
-        dtype=[np.float64, np.float32, np.uint8],
+        dtype=taken_dtypes(X),
         ensure_all_finite=False,
         allow_nd=True,
         input_name="X",

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils import assert_all_finite, check_array, get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
 from .._machine.threads import available_threads, limited_threads
 from .chunks import chunks
+from .containers import as_array, is_narrow_frame
 from .statistics import extremes, sums_up
 
 POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
@@ -57,25 +58,41 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> 
 
     Of sparse matrices alone the values are looked at: see :func:`check_finite`.
     """
+    allow_nan, owner = (
+        get_tags(estimator).input_tags.allow_nan,
+        type(estimator).__name__,
+    )
     X = validate_data(
         estimator,
-        X,
+        as_array(X, allow_nan, owner),
         reset=reset,
         accept_sparse="csr",
-        dtype=[np.float64, np.float32, np.uint8],
-        ensure_all_finite=issparse(X),
+        dtype=taken_dtypes(X),
+        ensure_all_finite=False,
         ensure_min_samples=min_samples,
     )
-    if issparse(X) and not X.has_canonical_format:
+    if not issparse(X):
+        return X
+    # A sparse frame is known by what it has become.
+    check_finite(X, allow_nan, owner)
+    if not X.has_canonical_format:
         # Variances of entries given in parts would be those of the parts.
         X = X.copy()
         X.sum_duplicates()
     return X
 
 
+def taken_dtypes(X: Any) -> list[Any]:
+    """Return the dtypes that stay as they are; others become the first one."""
+    if is_narrow_frame(X):
+        return [np.float32, np.uint8]
+    return [np.float64, np.float32, np.uint8]
+
+
 def check_finite(X: Any, allow_nan: bool, owner: str) -> None:
     """Raise if values are infinite, or NaN where the estimator does not allow it."""
     if issparse(X):
+        _check_entries(X, allow_nan, owner)
         return
     with limited_threads(available_threads()):
         suspects = [s for s in chunks(X) if not sums_up(X[s])]
@@ -85,8 +102,19 @@ def check_finite(X: Any, allow_nan: bool, owner: str) -> None:
         )
 
 
+def _check_entries(X: Any, allow_nan: bool, owner: str) -> None:
+    """Raise if entries of a sparse matrix are not finite."""
+    if allow_nan and (n_missing := int(np.isnan(X.data).sum())):
+        raise ValueError(
+            f"X is sparse and contains NaN, {n_missing} times, but only dense rows may "
+            "have missing values: pass X.toarray()."
+        )
+    assert_all_finite(X.data, estimator_name=owner, input_name="X")
+
+
 def check_codes(Z: Any, n_components: int) -> np.ndarray:
     """Return codes as a float array of ``n_components`` columns."""
+    Z = as_array(Z, allow_nan=False, owner="inverse_transform")
     Z = check_array(Z, dtype=[np.float32, np.float64], input_name="X")
     if Z.shape[1] != n_components:
         raise ValueError(
