@@ -166,8 +166,9 @@ def _errors(estimator: Any, X: Any, rows: np.ndarray, scale: float) -> np.ndarra
 
 def _flat(X: Any) -> Any:
     """Return two-dimensional rows: a CSR matrix, or an array."""
+    X = as_array(X, allow_nan=True, owner="")
     X = check_array(
-        as_array(X, allow_nan=True, owner=""),
+        X,
         accept_sparse="csr",
         dtype=taken_dtypes(X),
         ensure_all_finite=False,

@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import tracemalloc
 import warnings
 from functools import partial
 
@@ -329,6 +330,57 @@ def test_dtypes(X, dtype, answer):
     assert codes.dtype == estimator.score_samples(X).dtype == np.float32
     assert estimator.inverse_transform(codes).dtype == answer
     np.testing.assert_allclose(codes, small().fit(X).transform(X), atol=1e-4)
+
+
+REAL = ["?", *np.typecodes["AllInteger"], *np.typecodes["Float"], ">f4", ">f8", ">i4"]
+
+
+@pytest.mark.parametrize("dtype", REAL)
+@pytest.mark.parametrize("is_large", [False, True])
+def test_every_real_dtype_gives_what_float64_does(dtype, is_large, X, monkeypatch):
+    if is_large:
+        monkeypatch.setattr("skae._rows.batches.KEPT_ELEMENTS", 1)
+    rows = X.astype(dtype)
+    estimator, same = (
+        small(loss="poisson", early_stopping=True).fit(Z)
+        for Z in (rows, rows.astype(float))
+    )
+    names = "transform", "reconstruct", "score_samples", "score", "jacobian"
+    metrics = skae.metrics.explained_variance, skae.metrics.neg_mean_squared_error
+    for method in (*names, *metrics):
+        name = getattr(method, "__name__", method)
+        ours, theirs = (
+            method(e, rows) if callable(method) else getattr(e, name)(rows)
+            for e in (estimator, same)
+        )
+        np.testing.assert_allclose(ours, theirs, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", REAL)
+def test_codes_of_every_real_dtype_are_decoded_alike(dtype, fitted, rng):
+    codes = rng.integers(0, 2, (40, 3)).astype(dtype)
+    np.testing.assert_array_equal(
+        fitted.inverse_transform(codes), fitted.inverse_transform(codes.astype(float))
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.int8, np.int64, bool])
+def test_rows_are_converted_a_few_at_a_time(dtype, tmp_path, monkeypatch):
+    """At the door all rows would become float64, 16 MB; a file's stay in it."""
+    monkeypatch.setattr("skae._rows.chunks.CHUNK_ELEMENTS", 2**15)
+    monkeypatch.setattr("skae._rows.batches.KEPT_ELEMENTS", 2**15)
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "rows.npy", rng.integers(0, 2, (50_000, 40)).astype(dtype))
+    rows = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    estimator = small(batch_size=5000, max_iter=1).fit(rows[:100])
+    scorer = partial(skae.metrics.explained_variance, estimator)
+    methods = estimator.transform, estimator.score_samples, estimator.score, scorer
+    for method in (*methods, estimator.partial_fit, estimator.fit):
+        tracemalloc.start()
+        method(rows)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 6e6, method
 
 
 @pytest.mark.parametrize("matrix", [csr_matrix, csc_matrix])

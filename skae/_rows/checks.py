@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
 from .._machine.threads import available_threads, limited_threads
-from .chunks import chunks
+from .chunks import KEPT_DTYPES, chunks, dense
 from .containers import as_array, is_narrow_frame
 from .statistics import extremes, sums_up
 
@@ -54,7 +54,7 @@ def check_callbacks(callbacks: list[Any] | None) -> list[Any]:
 
 
 def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
-    """Return X as an array or CSR matrix; integers but uint8 become float64.
+    """Return X as an array of real numbers, or as a CSR matrix.
 
     Of sparse matrices alone the values are looked at: see :func:`check_finite`.
     """
@@ -62,9 +62,10 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> 
         get_tags(estimator).input_tags.allow_nan,
         type(estimator).__name__,
     )
+    X = as_array(X, allow_nan, owner)
     X = validate_data(
         estimator,
-        as_array(X, allow_nan, owner),
+        X,
         reset=reset,
         accept_sparse="csr",
         dtype=taken_dtypes(X),
@@ -83,10 +84,15 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> 
 
 
 def taken_dtypes(X: Any) -> list[Any]:
-    """Return the dtypes that stay as they are; others become the first one."""
+    """Return the dtypes that rows may keep; others become the first one.
+
+    Real arrays keep theirs, so that files are not read at the door: ``dense`` will
+    convert a few rows at a time.
+    """
     if is_narrow_frame(X):
         return [np.float32, np.uint8]
-    return [np.float64, np.float32, np.uint8]
+    is_real = isinstance(X, np.ndarray) and X.dtype.kind in "biuf"
+    return [*KEPT_DTYPES, X.dtype] if is_real else KEPT_DTYPES
 
 
 def check_finite(X: Any, allow_nan: bool, owner: str) -> None:
@@ -94,11 +100,13 @@ def check_finite(X: Any, allow_nan: bool, owner: str) -> None:
     if issparse(X):
         _check_entries(X, allow_nan, owner)
         return
+    if X.dtype.kind != "f":
+        return
     with limited_threads(available_threads()):
         suspects = [s for s in chunks(X) if not sums_up(X[s])]
     for s in suspects:
         assert_all_finite(
-            X[s], allow_nan=allow_nan, estimator_name=owner, input_name="X"
+            dense(X[s]), allow_nan=allow_nan, estimator_name=owner, input_name="X"
         )
 
 
@@ -113,15 +121,16 @@ def _check_entries(X: Any, allow_nan: bool, owner: str) -> None:
 
 
 def check_codes(Z: Any, n_components: int) -> np.ndarray:
-    """Return codes as a float array of ``n_components`` columns."""
+    """Return codes as a real array of ``n_components`` columns."""
     Z = as_array(Z, allow_nan=False, owner="inverse_transform")
-    Z = check_array(Z, dtype=[np.float32, np.float64], input_name="X")
+    Z = check_array(Z, dtype=taken_dtypes(Z), input_name="X")
     if Z.shape[1] != n_components:
         raise ValueError(
             f"X has {Z.shape[1]} columns, but codes here have {n_components}: "
             "pass what transform returned."
         )
-    if (largest := abs(Z).max()) > np.finfo(np.float32).max:
+    largest = max(abs(float(value)) for value in extremes(Z))
+    if largest > float(np.finfo(np.float32).max):
         raise ValueError(
             f"X holds {largest:.3g}, which is no code: codes are float32. Pass what "
             "transform returned."

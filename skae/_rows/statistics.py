@@ -21,7 +21,7 @@ def column_means(X: Any) -> np.ndarray:
     if issparse(X):
         return mean_variance_axis(X, axis=0)[0].astype(np.float64)
     origin = np.nan_to_num(X[0].astype(np.float64))
-    sums = (_known_sum(X[s] - origin, 0) for s in chunks(X))
+    sums = (_known_sum(dense(X[s]) - origin, 0) for s in chunks(X))
     return origin + np.sum(list(sums), axis=0) / n_known(X)
 
 
@@ -36,14 +36,14 @@ def extremes(X: Any) -> tuple[float, float]:
     if issparse(X):
         return X.min(), X.max()
     # Unlike nanmin they do not warn of a chunk where all values are missing.
-    lows = [np.fmin.reduce(X[s], axis=None) for s in chunks(X)]
-    highs = [np.fmax.reduce(X[s], axis=None) for s in chunks(X)]
+    lows = [np.fmin.reduce(dense(X[s]), axis=None) for s in chunks(X)]
+    highs = [np.fmax.reduce(dense(X[s]), axis=None) for s in chunks(X)]
     return np.fmin.reduce(lows), np.fmax.reduce(highs)
 
 
 def sums_up(rows: np.ndarray) -> bool:
     """Whether a sum is finite, so that all is; by all cores, where numpy has one."""
-    return bool(from_dlpack(np.ascontiguousarray(rows)).sum().isfinite())
+    return bool(from_dlpack(np.ascontiguousarray(dense(rows))).sum().isfinite())
 
 
 def has_gaps(X: Any) -> bool:
@@ -106,9 +106,10 @@ def root_mean_square(X: Any, mean: np.ndarray) -> float:
     # Squares of what is at most 1 cannot overflow.
     largest = largest_deviation(X, mean)
     if not np.isfinite(largest):
+        magnitude = max(map(abs, extremes(X)))
         raise ValueError(
             "The spread of X overflows float64: its largest magnitude is "
-            f"{abs(X).max():.3g}. Divide X by a constant first."
+            f"{magnitude:.3g}. Divide X by a constant first."
         )
     if largest == 0:
         return 1.0
