@@ -174,6 +174,13 @@ def test_rows_in_float32_come_back_in_float32(cls, container, X):
     np.testing.assert_array_equal(answer, plain.reconstruct(X.astype(np.float32)))
 
 
+@pytest.mark.parametrize("cls", ESTIMATORS)
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_sparse_frames_in_float32_come_back_in_float32(cls, dtype, X):
+    frame = pd.DataFrame(X).astype(pd.SparseDtype(dtype, 0))
+    assert cls(2, **SHORT).fit(frame).reconstruct(frame).dtype == np.float32
+
+
 def test_images_may_be_a_tensor(X):
     images = X.reshape(60, 2, 4).astype(np.float32)
     ours = ConvAE(2, **SHORT).fit(torch.tensor(images))

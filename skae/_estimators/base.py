@@ -18,7 +18,7 @@ from .._rows.checks import check_answers, check_codes, check_count, is_share
 from .._rows.statistics import (
     column_means,
     explained_share,
-    known_shares,
+    for_whole_rows,
     squared_errors,
 )
 from .._training.solvers import is_full_batch
@@ -233,10 +233,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If ``X`` has infinite values, other features than in ``fit``, or NaN that
             the estimator does not take.
         """
-        X = self._checked(X)
-        shares = known_shares(X)
-        with np.errstate(over="ignore", invalid="ignore"):
-            errors = self._squared_errors(X) / shares
+        errors = self._squared_errors(self._checked(X), fills_gaps=True)
+        with np.errstate(over="ignore"):
             return -(errors * self.scale_ * self.scale_).astype(np.float32)
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -355,13 +353,17 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         """Return how many steps improve the encoder's codes."""
         return 0
 
-    def _squared_errors(self, X: Any) -> np.ndarray:
-        """Return each row's squared error, on data divided by ``scale_``."""
+    def _squared_errors(self, X: Any, fills_gaps: bool = False) -> np.ndarray:
+        """Return each row's squared error, on data divided by ``scale_``.
+
+        Gaps count for nothing, or as the rest of their row does.
+        """
         model, n = self._here(), self._n_refinements()
 
         def errors(x: np.ndarray) -> np.ndarray:
             answers = model.decode(model.encode(x, n))
-            return squared_errors(x, answers, model.scale)
+            known = squared_errors(x, answers, model.scale)
+            return for_whole_rows(known, x) if fills_gaps else known
 
         return model.map(errors, X)
 

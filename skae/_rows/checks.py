@@ -58,10 +58,8 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> 
 
     Of sparse matrices alone the values are looked at: see :func:`check_finite`.
     """
-    allow_nan, owner = (
-        get_tags(estimator).input_tags.allow_nan,
-        type(estimator).__name__,
-    )
+    allow_nan = get_tags(estimator).input_tags.allow_nan
+    owner = type(estimator).__name__
     X = as_array(X, allow_nan, owner)
     X = validate_data(
         estimator,

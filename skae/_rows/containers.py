@@ -32,7 +32,7 @@ def unmasked(X: Any, allow_nan: bool, owner: str) -> Any:
         return np.ma.getdata(X)
     if not allow_nan:
         raise ValueError(
-            f"X is masked in {n_masked} of {X.size} entries, so that they are missing, "
+            f"X is masked in {n_masked} of {X.size} entries, which are missing then, "
             f"and {owner} takes no missing values: fill them in, by X.filled or an "
             "imputer."
         )
@@ -49,5 +49,7 @@ def _of_tensor(X: Tensor) -> np.ndarray:
 
 def is_narrow_frame(X: Any) -> bool:
     """Whether float32 holds all columns of a frame, by the names of their types."""
-    dtypes = getattr(X, "dtypes", None)
-    return dtypes is not None and {str(dtype).lower() for dtype in dtypes} <= NARROW
+    if not hasattr(X, "columns"):
+        return False
+    names = (str(dtype).lower().removeprefix("sparse[") for dtype in X.dtypes)
+    return {name.split(",")[0] for name in names} <= NARROW

@@ -60,13 +60,6 @@ def n_known(X: Any) -> np.ndarray:
     return np.sum(list(counts), axis=0)
 
 
-def known_shares(X: Any) -> np.ndarray:
-    """Return the share of each row's values that is not missing."""
-    if not has_gaps(X):
-        return np.ones(X.shape[0])
-    return np.concatenate([np.isfinite(X[s]).mean(axis=1) for s in chunks(X)])
-
-
 def largest_deviation(X: Any, mean: np.ndarray) -> float:
     """Largest distance of an entry from ``mean``."""
     largest = (np.fmax.reduce(abs(dense(X[s]) - mean), None) for s in chunks(X))
@@ -89,6 +82,12 @@ def squared_errors(X: np.ndarray, answers: np.ndarray, scale: float) -> np.ndarr
     # Only what X misses is left out, not what an answer misses.
     squares = np.square(np.where(np.isnan(X), 0.0, difference)).sum(axis=1)
     return np.where(np.isnan(squares), np.inf, squares)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def for_whole_rows(errors: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """Return errors of what is known, raised by what is not; NaN of nothing known."""
+    return errors / np.mean(~np.isnan(X), axis=1)
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -149,7 +148,7 @@ def _why_constant(X: Any, mean: np.ndarray, total: float) -> str:
     """Say in which way rows do not vary; empty if they do."""
     if X.shape[0] < 2:
         return f"{X.shape[0]} row"
-    if not n_known(X).any():
+    if np.isnan(mean).all():
         return f"{X.shape[0]} rows without a value"
     if not total or _are_equal(X, mean):
         return f"{X.shape[0]} rows that are all equal"
