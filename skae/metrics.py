@@ -5,54 +5,85 @@ compare ``PCA``, a ``Pipeline`` and an autoencoder in the same step::
 
     GridSearchCV(pipeline, {"reduce": [PCA(), UndercompleteAE()]},
                  scoring=skae.metrics.explained_variance)
+
+Of a pipeline they score the last step, the one that reduces, in the units of the rows
+as they enter it: after a ``StandardScaler`` all features count alike, as they do for
+the step itself. What steps before it lose does not count, and another scaler is another
+ruler: to search over such steps too, count in the units of ``X``::
+
+    scoring=functools.partial(explained_variance, raw_units=True)
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.base import OneToOneFeatureMixin
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import check_array
 
-from ._rows.checks import check_reconstructs
+from ._rows.checks import (
+    check_answers,
+    check_finite,
+    check_reconstructs,
+    taken_dtypes,
+)
 from ._rows.chunks import chunks, dense
+from ._rows.containers import as_array, unmasked
 from ._rows.statistics import (
     column_means,
     explained_share,
-    n_known,
+    mean_squared,
     root_mean_square,
-    squared_deviation,
+    squared_errors,
 )
 
 __all__ = ["explained_variance", "neg_mean_squared_error"]
 
 
-def explained_variance(estimator: Any, X: Any, y: Any = None) -> float:
+def explained_variance(
+    estimator: Any, X: Any, y: Any = None, *, raw_units: bool = False
+) -> float:
     """Share of the variance of ``X`` that the reconstruction explains.
 
     ``1 - sum ||x - x^||^2 / sum ||x - mean(X)||^2`` with
     ``x^ = inverse_transform(transform(x))``: 1.0 is perfect, 0.0 as good as the mean.
+    Of a pipeline ``x`` is a row as it enters the last step, that which reduces.
     :func:`sklearn.metrics.r2_score` with ``multioutput="variance_weighted"`` is the
     same where no feature is constant; it leaves out the errors in those that are.
 
     Parameters
     ----------
     estimator : object
-        Fitted estimator with ``transform`` and ``inverse_transform``.
+        Fitted estimator with ``transform`` and ``inverse_transform``; of a pipeline
+        its last step, scalers behind it left aside, and of a search its best estimator.
     X : {array-like, sparse matrix} of shape (n_samples, ...)
         Rows in the unit that the estimator was fitted in.
     y : Ignored
         Not used, present for API consistency by convention.
+    raw_units : bool, default=False
+        Whether to reconstruct by the whole pipeline, and to count in the units of
+        ``X``. Then the feature with the widest spread in ``X`` counts most.
 
     Returns
     -------
     score : float
-        Without unit, at most 1.0.
+        Without unit, at most 1.0. NaN of rows that do not vary.
 
     Raises
     ------
     TypeError
         If the estimator cannot reconstruct.
     ValueError
-        If ``X`` is not numeric.
+        If ``X`` is not numeric, empty or infinite, or a reconstruction is not finite.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        If the rows do not vary: one row, rows that are equal up to rounding, or rows
+        without a value.
 
     Examples
     --------
@@ -63,38 +94,50 @@ def explained_variance(estimator: Any, X: Any, y: Any = None) -> float:
     >>> round(explained_variance(PCA(2).fit(X), X), 3)
     0.978
     """
-    rows = _flat(X)
+    estimator, X, rows = _read(estimator, X, raw_units)
     mean = column_means(rows)
     scale = root_mean_square(rows, mean)
-    unexplained = _squared_error(estimator, X, scale)
-    return explained_share(unexplained, squared_deviation(rows, mean, scale))
+    return explained_share(_squared_error(estimator, X, rows, scale), rows, mean, scale)
 
 
-def neg_mean_squared_error(estimator: Any, X: Any, y: Any = None) -> float:
+def neg_mean_squared_error(
+    estimator: Any, X: Any, y: Any = None, *, raw_units: bool = False
+) -> float:
     """Minus the mean over all entries of the squared reconstruction error.
 
-    ``-mean (x - x^)^2`` with ``x^ = inverse_transform(transform(x))``.
+    ``-mean (x - x^)^2`` with ``x^ = inverse_transform(transform(x))``. Of a pipeline
+    ``x`` is a row as it enters the last step, that which reduces.
 
     Parameters
     ----------
     estimator : object
-        Fitted estimator with ``transform`` and ``inverse_transform``.
+        Fitted estimator with ``transform`` and ``inverse_transform``; of a pipeline
+        its last step, scalers behind it left aside, and of a search its best estimator.
     X : {array-like, sparse matrix} of shape (n_samples, ...)
         Rows in the unit that the estimator was fitted in.
     y : Ignored
         Not used, present for API consistency by convention.
+    raw_units : bool, default=False
+        Whether to reconstruct by the whole pipeline, and to count in the units of
+        ``X``. Then the feature with the widest spread in ``X`` counts most.
 
     Returns
     -------
     score : float
-        In the squared unit of ``X``, at most 0.0.
+        In the squared unit of the rows that are counted, at most 0.0. NaN of rows
+        without a value.
 
     Raises
     ------
     TypeError
         If the estimator cannot reconstruct.
     ValueError
-        If ``X`` is not numeric.
+        If ``X`` is not numeric, empty or infinite, or a reconstruction is not finite.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        If the rows have no value.
 
     Examples
     --------
@@ -105,26 +148,77 @@ def neg_mean_squared_error(estimator: Any, X: Any, y: Any = None) -> float:
     >>> round(neg_mean_squared_error(PCA(2).fit(X), X), 3)
     -0.025
     """
-    return -_squared_error(estimator, X) / float(n_known(_flat(X)).sum())
+    estimator, X, rows = _read(estimator, X, raw_units)
+    return -mean_squared(_squared_error(estimator, X, rows, 1.0), rows)
 
 
-def _squared_error(estimator: Any, X: Any, scale: float = 1.0) -> float:
-    """Sum over all known entries of ``((x - x^) / scale)^2``."""
+def _read(estimator: Any, X: Any, raw_units: bool) -> tuple[Any, Any, Any]:
+    """Return what reconstructs, rows as it is to get them, and flat for the scorer."""
+    X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
+    if not raw_units:
+        estimator, X = _reducing_step(estimator, X)
     check_reconstructs(estimator)
-    # Sparse rows would fill the memory if they were dense all at once.
     X = X.tocsr() if issparse(X) else X
-    parts = (X[s] for s in chunks(X)) if issparse(X) else (X,)
-    total = 0.0
-    for part in parts:
-        reconstruction = estimator.inverse_transform(estimator.transform(part))
-        difference = dense(_flat(part)) - dense(_flat(reconstruction))
-        total += float(np.nansum(np.square(difference / scale)))
-    return total
+    rows = _flat(X)
+    check_finite(rows, allow_nan=True, owner=type(estimator).__name__)
+    return estimator, X, rows
+
+
+def _reducing_step(estimator: Any, X: Any) -> tuple[Any, Any]:
+    """Return the step of a pipeline that reduces, and rows as they enter it."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    if not isinstance(estimator, Pipeline):
+        return estimator, X
+    steps = [step for _, step in estimator.steps]
+    reduces = [i for i, step in enumerate(steps) if not _is_scaler(step)]
+    last = reduces[-1] if reduces else 0
+    X = estimator[:last].transform(X) if last else X
+    # Scalers behind it are undone by the rest of the pipeline.
+    is_last = last == len(steps) - 1
+    return _reducing_step(steps[last], X) if is_last else (estimator[last:], X)
+
+
+def _is_scaler(step: Any) -> bool:
+    """Whether a step changes features each by itself, and reduces nothing."""
+    kinds = OneToOneFeatureMixin, FunctionTransformer
+    return step in (None, "passthrough") or isinstance(step, kinds)
+
+
+def _squared_error(estimator: Any, X: Any, rows: Any, scale: float) -> float:
+    """Sum over all known entries of ``((x - x^) / scale)^2``."""
+    errors = [_errors(estimator, x, part, scale) for x, part in _parts(X, rows)]
+    check_answers(np.concatenate(errors), estimator)
+    return float(np.concatenate(errors).sum())
+
+
+def _parts(X: Any, rows: Any) -> Iterator[tuple[Any, np.ndarray]]:
+    """Yield rows as given and as flat arrays, a chunk at a time if slices are cheap."""
+    if not (issparse(X) or isinstance(X, np.ndarray)):
+        yield X, dense(rows)
+        return
+    yield from ((X[s], dense(rows[s])) for s in chunks(rows))
+
+
+def _errors(estimator: Any, X: Any, rows: np.ndarray, scale: float) -> np.ndarray:
+    """Return the squared error of each row, infinite where an answer is not finite."""
+    codes = estimator.transform(X)
+    # Where nothing is missing there is no reason for a code to be NaN, which
+    # inverse_transform may refuse before it is counted.
+    lost = np.isfinite(rows).all(axis=1) & ~np.isfinite(dense(_flat(codes))).all(axis=1)
+    if lost.any():
+        return np.where(lost, np.inf, 0.0)
+    return squared_errors(rows, dense(_flat(estimator.inverse_transform(codes))), scale)
 
 
 def _flat(X: Any) -> Any:
-    """Return two-dimensional rows: a CSR matrix, or an array in float64."""
-    if issparse(X):
-        return X.tocsr()
-    X = np.asarray(X, dtype=np.float64)
-    return X.reshape(len(X), -1)
+    """Return two-dimensional rows: a CSR matrix, or an array."""
+    X = as_array(X, allow_nan=True, owner="")
+    X = check_array(
+        X,
+        accept_sparse="csr",
+        dtype=taken_dtypes(X),
+        ensure_all_finite=False,
+        allow_nd=True,
+        input_name="X",
+    )
+    return X if issparse(X) else X.reshape(len(X), -1)

@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import tracemalloc
 import warnings
 from functools import partial
 
@@ -18,9 +19,13 @@ import torch
 from scipy.sparse import csc_matrix, csr_array, csr_matrix, random_array
 from sklearn.base import clone
 from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.exceptions import (
+    ConvergenceWarning,
+    NotFittedError,
+    UndefinedMetricWarning,
+)
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.model_selection import GridSearchCV, LeaveOneOut, cross_validate
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from skorch.callbacks import Callback
@@ -99,21 +104,66 @@ def test_scores_are_the_errors_of_the_reconstruction(fitted, X):
     assert fitted.score(X) == pytest.approx(1 - errors.sum() / total)
 
 
+def undefined(fitted, rows, what):
+    """Whether the scores of rows are NaN, and a warning says of what."""
+    scores = []
+    for score in (fitted.score, partial(skae.metrics.explained_variance, fitted)):
+        with pytest.warns(UndefinedMetricWarning, match=f"of {what}") as record:
+            scores.append(score(rows))
+        assert record[0].filename == __file__
+    return np.isnan(scores).all()
+
+
 def test_score_of_rows_that_are_all_alike(fitted, X):
-    assert fitted.score(np.repeat(X[:1], 3, axis=0)) == 0.0
+    alike = "3 rows that are all equal is not defined"
+    assert undefined(fitted, np.repeat(X[:1], 3, axis=0), alike)
     fixed = small(hidden_layer_sizes=()).fit(X)
     with torch.no_grad():
         for weight in fixed.network_.parameters():
             weight.zero_()
     mean = fixed.inverse_transform(np.zeros((1, 2)))
-    assert fixed.score(np.repeat(mean, 3, axis=0)) == 1.0
+    assert undefined(fixed, np.repeat(mean, 3, axis=0), alike)
 
 
 @pytest.mark.parametrize("value", [0.1, 1 / 3, 7.7, 3333333333.3])
 @pytest.mark.parametrize("n_rows", [3, 7, 49])
-def test_score_of_equal_rows_is_zero_or_one(fitted, value, n_rows):
+def test_score_of_equal_rows_is_not_defined(fitted, value, n_rows):
     rows = np.full((n_rows, 64), value)
-    assert fitted.score(rows) == skae.metrics.explained_variance(fitted, rows) == 0.0
+    assert undefined(fitted, rows, f"{n_rows} rows that are all equal")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_that_are_equal_up_to_rounding_are_equal(fitted, rng, dtype):
+    rows = np.repeat(rng.normal(size=(1, 64)), 40, axis=0).astype(dtype)
+    rows[1::2] = np.nextafter(rows[1::2], dtype(np.inf))
+    assert undefined(fitted, rows, "40 rows that are all equal")
+    # Sums round small features as they do large ones.
+    rows += np.finfo(dtype).eps * rng.choice([-1, 0, 1], size=rows.shape).astype(dtype)
+    assert undefined(fitted, rows, "40 rows that are all equal")
+    rows[0] *= dtype(1.001)
+    assert fitted.score(rows) < 0
+
+
+def test_score_of_one_row_is_not_defined(fitted, X):
+    assert undefined(fitted, X[:1], "1 row is not defined")
+    assert undefined(fitted, csr_matrix(X[:1]), "1 row is not defined")
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+def test_a_search_over_single_rows_says_that_nothing_was_measured(X):
+    grid = {"n_components": [1, 8]}
+    with pytest.warns(UndefinedMetricWarning, match="of 1 row"):
+        search = GridSearchCV(small(max_iter=1), grid, cv=LeaveOneOut()).fit(X[:3])
+    assert np.isnan(search.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize(
+    "scorer", [skae.metrics.explained_variance, skae.metrics.neg_mean_squared_error]
+)
+def test_no_rows_are_refused_in_scikit_learns_words(fitted, X, scorer):
+    for score in (fitted.score, fitted.score_samples, partial(scorer, fitted)):
+        with pytest.raises(ValueError, match=r"0 sample\(s\).* minimum of 1"):
+            score(X[:0])
 
 
 @pytest.mark.parametrize("unit", [1e-170, 1e-45, 1e45, 1e200])
@@ -281,6 +331,57 @@ def test_dtypes(X, dtype, answer):
     assert codes.dtype == estimator.score_samples(X).dtype == np.float32
     assert estimator.inverse_transform(codes).dtype == answer
     np.testing.assert_allclose(codes, small().fit(X).transform(X), atol=1e-4)
+
+
+REAL = ["?", *np.typecodes["AllInteger"], *np.typecodes["Float"], ">f4", ">f8", ">i4"]
+
+
+@pytest.mark.parametrize("dtype", REAL)
+@pytest.mark.parametrize("is_large", [False, True])
+def test_every_real_dtype_gives_what_float64_does(dtype, is_large, X, monkeypatch):
+    if is_large:
+        monkeypatch.setattr("skae._rows.batches.KEPT_ELEMENTS", 1)
+    rows = X.astype(dtype)
+    estimator, same = (
+        small(loss="poisson", early_stopping=True).fit(Z)
+        for Z in (rows, rows.astype(float))
+    )
+    names = "transform", "reconstruct", "score_samples", "score", "jacobian"
+    metrics = skae.metrics.explained_variance, skae.metrics.neg_mean_squared_error
+    for method in (*names, *metrics):
+        name = getattr(method, "__name__", method)
+        ours, theirs = (
+            method(e, rows) if callable(method) else getattr(e, name)(rows)
+            for e in (estimator, same)
+        )
+        np.testing.assert_allclose(ours, theirs, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", REAL)
+def test_codes_of_every_real_dtype_are_decoded_alike(dtype, fitted, rng):
+    codes = rng.integers(0, 2, (40, 3)).astype(dtype)
+    np.testing.assert_array_equal(
+        fitted.inverse_transform(codes), fitted.inverse_transform(codes.astype(float))
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.int8, np.int64, bool])
+def test_rows_are_converted_a_few_at_a_time(dtype, tmp_path, monkeypatch):
+    """At the door all rows would become float64, 16 MB; a file's stay in it."""
+    monkeypatch.setattr("skae._rows.chunks.CHUNK_ELEMENTS", 2**15)
+    monkeypatch.setattr("skae._rows.batches.KEPT_ELEMENTS", 2**15)
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "rows.npy", rng.integers(0, 2, (50_000, 40)).astype(dtype))
+    rows = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    estimator = small(batch_size=5000, max_iter=1).fit(rows[:100])
+    scorer = partial(skae.metrics.explained_variance, estimator)
+    methods = estimator.transform, estimator.score_samples, estimator.score, scorer
+    for method in (*methods, estimator.partial_fit, estimator.fit):
+        tracemalloc.start()
+        method(rows)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 6e6, method
 
 
 @pytest.mark.parametrize("matrix", [csr_matrix, csc_matrix])

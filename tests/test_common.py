@@ -3,17 +3,21 @@
 import dataclasses
 import inspect
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from sklearn.base import BaseEstimator
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from skorch.callbacks import Callback
 
 import skae
 from skae._networks.sparse import SPARSITIES
 from skae._objectives.corruption import NOISES
+from skae.metrics import explained_variance, neg_mean_squared_error
 
 ESTIMATORS = [
     value
@@ -215,3 +219,43 @@ def test_pca_that_stays_is_told(digits):
     ae = skae.UndercompleteAE(4, max_iter=1, learning_rate_init=1e-9).fit(digits[:200])
     assert ae.is_pca_
     assert ae.best_score_ == ae.pca_score_
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_answers_that_are_not_finite_have_the_worst_score_or_none(cls, digits, value):
+    estimator = cls(4, max_iter=1, early_stopping=False).fit(digits[:50])
+    with torch.no_grad():
+        for weight in estimator.network_.parameters():
+            weight.fill_(value)
+    assert (estimator.score_samples(digits[:9]) == -np.inf).all()
+    for score in (estimator.score, partial(explained_variance, estimator)):
+        with pytest.raises(ValueError, match="Of 9 rows 9 are answered by NaN"):
+            score(digits[:9])
+
+
+class Broken(skae.UndercompleteAE):
+    """Answers NaN."""
+
+    def fit(self, X, y=None):
+        super().fit(X)
+        with torch.no_grad():
+            next(self.network_.parameters()).fill_(torch.nan)
+        return self
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+@pytest.mark.parametrize("scoring", [None, explained_variance, neg_mean_squared_error])
+def test_a_search_takes_no_model_that_answers_nan(digits, scoring):
+    options = {"n_components": 4, "max_iter": 1, "early_stopping": False}
+    candidates = [Broken(**options), skae.UndercompleteAE(**options)]
+    search = GridSearchCV(
+        Pipeline([("reduce", candidates[1])]),
+        {"reduce": candidates},
+        scoring=scoring,
+        cv=2,
+    )
+    with pytest.warns(UserWarning, match="Of 30 rows 30 are answered by NaN"):
+        search.fit(digits[:60])
+    assert np.isnan(search.cv_results_["mean_test_score"][0])
+    assert search.best_index_ == 1

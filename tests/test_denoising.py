@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
 from sklearn.impute import SimpleImputer
 from torch.nn.functional import mse_loss as squared_error
 
-from skae import DenoisingAE, UndercompleteAE
+from skae import ConvAE, DenoisingAE, UndercompleteAE
 from skae._objectives.corruption import NOISES
 from skae.metrics import explained_variance, neg_mean_squared_error
 
@@ -91,7 +91,7 @@ def test_scores_leave_gaps_out(digits):
     ae = DenoisingAE(8, **SHORT).fit(X)
     squares = np.square(X - ae.reconstruct(X))
     np.testing.assert_allclose(
-        ae.score_samples(X), -np.nansum(squares, axis=1), rtol=1e-4
+        ae.score_samples(X), -64 * np.nanmean(squares, axis=1), rtol=1e-4
     )
     total = np.nansum(np.square(X - np.nanmean(X, axis=0)))
     assert ae.score(X) == pytest.approx(1 - np.nansum(squares) / total, rel=1e-5)
@@ -223,6 +223,28 @@ def test_scorers_leave_gaps_out(digits, scorer):
         neg_mean_squared_error: -np.nanmean(squares),
     }
     assert scorer(ae, X) == pytest.approx(expected[scorer], rel=1e-5)
+
+
+@pytest.mark.parametrize("cls", [DenoisingAE, ConvAE])
+def test_gaps_do_not_make_outliers_look_normal(rng, cls):
+    X = rng.normal(size=(300, 2)) @ rng.normal(size=(2, 12))
+    X += 0.3 * rng.normal(size=X.shape)
+    ae = cls(2, max_iter=5, early_stopping=False, random_state=0).fit(X)
+    outliers = 6 * rng.normal(size=(50, 12))
+    complete = np.median(ae.score_samples(outliers))
+    outliers[:, 2:] = np.nan
+    assert np.median(ae.score_samples(outliers)) < 0.5 * complete
+    outliers[3] = np.nan
+    assert np.flatnonzero(np.isnan(ae.score_samples(outliers))) == [3]
+
+
+def test_rows_without_a_value_have_no_score(digits):
+    ae = DenoisingAE(8, **SHORT).fit(digits)
+    nothing = np.full((5, 64), np.nan)
+    scorers = explained_variance, neg_mean_squared_error
+    for score in (ae.score, *(partial(scorer, ae) for scorer in scorers)):
+        with pytest.warns(UndefinedMetricWarning, match="of 5 rows without a value"):
+            assert np.isnan(score(nothing))
 
 
 def test_share_above_one(digits):

@@ -14,8 +14,13 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._machine.devices import own_settings, resolve_device, to_arrays, to_tensors
-from .._rows.checks import check_codes, check_count, is_share
-from .._rows.statistics import column_means, explained_share, squared_deviation
+from .._rows.checks import check_answers, check_codes, check_count, is_share
+from .._rows.statistics import (
+    column_means,
+    explained_share,
+    for_whole_rows,
+    squared_errors,
+)
 from .._training.solvers import is_full_batch
 from .fitting import Trainable
 from .model import FittedModel
@@ -204,6 +209,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the squared reconstruction error of each row.
 
+        ``-n_features / n_known sum_known (x - reconstruct(x))^2``: rows with gaps count
+        as if their missing values were reconstructed as well as those that are known.
+
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
@@ -212,8 +220,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         Returns
         -------
         scores : ndarray of shape (n_samples,), float32
-            ``-||x - reconstruct(x)||^2`` in the squared unit of the data, of which
-            float32 holds 1e-45 to 3e38: the higher, the more like the training data.
+            ``-||x - reconstruct(x)||^2`` of complete rows, in the squared unit of the
+            data, of which float32 holds 1e-45 to 3e38: the higher, the more like the
+            training data. ``-inf``, the worst, where the reconstruction is not finite;
+            NaN of rows without a value, which are like no rows and unlike none.
 
         Raises
         ------
@@ -223,7 +233,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If ``X`` has infinite values, other features than in ``fit``, or NaN that
             the estimator does not take.
         """
-        errors = self._squared_errors(self._checked(X))
+        errors = self._squared_errors(self._checked(X), fills_gaps=True)
         with np.errstate(over="ignore"):
             return -(errors * self.scale_ * self.scale_).astype(np.float32)
 
@@ -243,8 +253,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         -------
         score : float
             ``1 - sum ||x - reconstruct(x)||^2 / sum ||x - mean(X)||^2``: 1.0 is
-            perfect, 0.0 as good as the mean. Of rows that are all alike it is 1.0 if
-            the reconstruction is exact, else 0.0.
+            perfect, 0.0 as good as the mean. NaN of rows that do not vary.
 
         Raises
         ------
@@ -252,12 +261,18 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If called before ``fit``.
         ValueError
             If ``X`` has infinite values, other features than in ``fit``, or NaN that
-            the estimator does not take.
+            the estimator does not take. If a reconstruction is not finite.
+
+        Warns
+        -----
+        UndefinedMetricWarning
+            If the rows do not vary: one row, rows that are equal up to rounding, or
+            rows without a value.
         """
         X = self._checked(X)
-        unexplained = self._squared_errors(X).sum()
-        total = squared_deviation(X, column_means(X), self.scale_)
-        return explained_share(unexplained, total)
+        errors = self._squared_errors(X)
+        check_answers(errors, self)
+        return explained_share(errors.sum(), X, column_means(X), self.scale_)
 
     def jacobian(self, X: Any) -> np.ndarray:
         """Differentiate the encoder at each row.
@@ -338,13 +353,17 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         """Return how many steps improve the encoder's codes."""
         return 0
 
-    def _squared_errors(self, X: Any) -> np.ndarray:
-        """Return each row's squared error, on data divided by ``scale_``."""
+    def _squared_errors(self, X: Any, fills_gaps: bool = False) -> np.ndarray:
+        """Return each row's squared error, on data divided by ``scale_``.
+
+        Gaps count for nothing, or as the rest of their row does.
+        """
         model, n = self._here(), self._n_refinements()
 
         def errors(x: np.ndarray) -> np.ndarray:
-            reconstruction = model.decode(model.encode(x, n)).astype(np.float64)
-            return np.nansum(np.square((x - reconstruction) / model.scale), axis=1)
+            answers = model.decode(model.encode(x, n))
+            known = squared_errors(x, answers, model.scale)
+            return for_whole_rows(known, x) if fills_gaps else known
 
         return model.map(errors, X)
 

@@ -64,5 +64,5 @@ def measure(X: Any) -> tuple[np.ndarray, float]:
         raise ValueError(
             f"No row of X has a value in columns {empty.tolist()}: leave them out."
         )
-    dtype = np.float64 if X.dtype == np.float64 else np.float32
+    dtype = np.float32 if X.dtype in (np.float32, np.uint8) else np.float64
     return means.astype(dtype), root_mean_square(X, means)

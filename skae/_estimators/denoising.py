@@ -42,9 +42,10 @@ class DenoisingAE(CorruptingAutoencoder):
 
     Notes
     -----
-    ``score`` and ``score_samples`` leave missing values out. ``solver="lbfgs"`` needs
-    ``noise_level=0.0``, for chance would spoil its line search. Sparse matrices cannot
-    have missing values.
+    ``score`` and ``score_samples`` leave missing values out; the latter counts what is
+    known for the whole row, so that gaps make no row look normal. ``solver="lbfgs"``
+    needs ``noise_level=0.0``, for chance would spoil its line search. Sparse matrices
+    cannot have missing values.
 
     References
     ----------

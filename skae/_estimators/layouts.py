@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from sklearn.utils._param_validation import Options
 
 from .._rows.checks import POSITIVE_INTEGER, names
+from .._rows.containers import as_array
 from .._rows.layout import Shape, check_images, find_shape, flatten, said_shape
 from .base import BaseAutoencoder
 from .parameters import SharedParameters, autoencoder
@@ -28,6 +29,7 @@ class ImageAutoencoder(BaseAutoencoder):
     def _check_rows(
         self, X: Any, *, reset: bool, min_samples: int = 1
     ) -> tuple[Any, Shape]:
+        X = as_array(X, self._allows_nan(), type(self).__name__)
         X, given = flatten(X)
         if not reset:
             check_images(given, self.image_shape_)

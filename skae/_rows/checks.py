@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils import assert_all_finite, check_array, get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
 from .._machine.threads import available_threads, limited_threads
-from .chunks import chunks
+from .chunks import KEPT_DTYPES, chunks, dense
+from .containers import as_array, is_narrow_frame
 from .statistics import extremes, sums_up
 
 POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
@@ -40,47 +41,81 @@ def is_share(n_components: Any) -> bool:
 
 
 def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
-    """Return X as an array or CSR matrix; integers but uint8 become float64.
+    """Return X as an array of real numbers, or as a CSR matrix.
 
     Of sparse matrices alone the values are looked at: see :func:`check_finite`.
     """
+    allow_nan = get_tags(estimator).input_tags.allow_nan
+    owner = type(estimator).__name__
+    X = as_array(X, allow_nan, owner)
     X = validate_data(
         estimator,
         X,
         reset=reset,
         accept_sparse="csr",
-        dtype=[np.float64, np.float32, np.uint8],
-        ensure_all_finite=issparse(X),
+        dtype=taken_dtypes(X),
+        ensure_all_finite=False,
         ensure_min_samples=min_samples,
     )
-    if issparse(X) and not X.has_canonical_format:
+    if not issparse(X):
+        return X
+    # A sparse frame is known by what it has become.
+    check_finite(X, allow_nan, owner)
+    if not X.has_canonical_format:
         # Variances of entries given in parts would be those of the parts.
         X = X.copy()
         X.sum_duplicates()
     return X
 
 
+def taken_dtypes(X: Any) -> list[Any]:
+    """Return the dtypes that rows may keep; others become the first one.
+
+    Real arrays keep theirs, so that files are not read at the door: ``dense`` will
+    convert a few rows at a time.
+    """
+    if is_narrow_frame(X):
+        return [np.float32, np.uint8]
+    is_real = isinstance(X, np.ndarray) and X.dtype.kind in "biuf"
+    return [*KEPT_DTYPES, X.dtype] if is_real else KEPT_DTYPES
+
+
 def check_finite(X: Any, allow_nan: bool, owner: str) -> None:
     """Raise if values are infinite, or NaN where the estimator does not allow it."""
     if issparse(X):
+        _check_entries(X, allow_nan, owner)
+        return
+    if X.dtype.kind != "f":
         return
     with limited_threads(available_threads()):
         suspects = [s for s in chunks(X) if not sums_up(X[s])]
     for s in suspects:
         assert_all_finite(
-            X[s], allow_nan=allow_nan, estimator_name=owner, input_name="X"
+            dense(X[s]), allow_nan=allow_nan, estimator_name=owner, input_name="X"
         )
 
 
+def _check_entries(X: Any, allow_nan: bool, owner: str) -> None:
+    """Raise if entries of a sparse matrix are not finite."""
+    if allow_nan and (n_missing := int(np.isnan(X.data).sum())):
+        raise ValueError(
+            f"X is sparse and contains NaN, {n_missing} times, but only dense rows may "
+            "have missing values: pass X.toarray()."
+        )
+    assert_all_finite(X.data, estimator_name=owner, input_name="X")
+
+
 def check_codes(Z: Any, n_components: int) -> np.ndarray:
-    """Return codes as a float array of ``n_components`` columns."""
-    Z = check_array(Z, dtype=[np.float32, np.float64], input_name="X")
+    """Return codes as a real array of ``n_components`` columns."""
+    Z = as_array(Z, allow_nan=False, owner="inverse_transform")
+    Z = check_array(Z, dtype=taken_dtypes(Z), input_name="X")
     if Z.shape[1] != n_components:
         raise ValueError(
             f"X has {Z.shape[1]} columns, but codes here have {n_components}: "
             "pass what transform returned."
         )
-    if (largest := abs(Z).max()) > np.finfo(np.float32).max:
+    largest = max(abs(float(value)) for value in extremes(Z))
+    if largest > float(np.finfo(np.float32).max):
         raise ValueError(
             f"X holds {largest:.3g}, which is no code: codes are float32. Pass what "
             "transform returned."
@@ -101,6 +136,17 @@ def check_reconstructs(estimator: Any) -> None:
         raise TypeError(
             f"{estimator!r} cannot reconstruct: it needs transform and "
             "inverse_transform, as PCA has."
+        )
+
+
+def check_answers(errors: np.ndarray, estimator: Any) -> None:
+    """Raise if squared errors of rows say that answers are not finite."""
+    if n_lost := int(np.isinf(errors).sum()):
+        raise ValueError(
+            f"Of {len(errors)} rows {n_lost} are answered by NaN, infinity, or what is "
+            f"too large to be squared, and have no score by {type(estimator).__name__}."
+            " Its training went wrong: fit it again, with a lower learning_rate_init "
+            "or weight_decay if it has them."
         )
 
 

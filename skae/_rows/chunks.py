@@ -16,6 +16,8 @@ CHUNK_ELEMENTS = 2**20
 N_SCATTERED = 128
 # BLAS sums products of few rows in another order than those of many.
 BLOCK = 16
+#: What is computed with as it is; the first one stands for all others.
+KEPT_DTYPES = [np.dtype(kind) for kind in (np.float64, np.float32, np.uint8)]
 #: What picks rows of an array or of a sparse matrix.
 Rows = slice | np.ndarray
 
@@ -88,8 +90,9 @@ def map_rows(
 
 
 def dense(X: Any) -> np.ndarray:
-    """Return the rows as an array."""
-    return X.toarray() if issparse(X) else X
+    """Return the rows as an array, in float64 if torch might not take their dtype."""
+    X = X.toarray() if issparse(X) else X
+    return X if X.dtype in KEPT_DTYPES else X.astype(np.float64)
 
 
 def in_blocks(

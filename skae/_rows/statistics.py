@@ -4,10 +4,15 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from torch.utils.dlpack import from_dlpack
 
+from .._machine.callers import warn_caller
 from .chunks import chunks, dense
+
+# Equal rows that were computed on different ways differ by as many.
+N_ROUNDINGS = 4
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -16,7 +21,7 @@ def column_means(X: Any) -> np.ndarray:
     if issparse(X):
         return mean_variance_axis(X, axis=0)[0].astype(np.float64)
     origin = np.nan_to_num(X[0].astype(np.float64))
-    sums = (_known_sum(X[s] - origin, 0) for s in chunks(X))
+    sums = (_known_sum(dense(X[s]) - origin, 0) for s in chunks(X))
     return origin + np.sum(list(sums), axis=0) / n_known(X)
 
 
@@ -31,14 +36,14 @@ def extremes(X: Any) -> tuple[float, float]:
     if issparse(X):
         return X.min(), X.max()
     # Unlike nanmin they do not warn of a chunk where all values are missing.
-    lows = [np.fmin.reduce(X[s], axis=None) for s in chunks(X)]
-    highs = [np.fmax.reduce(X[s], axis=None) for s in chunks(X)]
+    lows = [np.fmin.reduce(dense(X[s]), axis=None) for s in chunks(X)]
+    highs = [np.fmax.reduce(dense(X[s]), axis=None) for s in chunks(X)]
     return np.fmin.reduce(lows), np.fmax.reduce(highs)
 
 
 def sums_up(rows: np.ndarray) -> bool:
     """Whether a sum is finite, so that all is; by all cores, where numpy has one."""
-    return bool(from_dlpack(np.ascontiguousarray(rows)).sum().isfinite())
+    return bool(from_dlpack(np.ascontiguousarray(dense(rows))).sum().isfinite())
 
 
 def has_gaps(X: Any) -> bool:
@@ -67,22 +72,43 @@ def squared_deviation(X: Any, mean: np.ndarray, scale: float) -> float:
     return sum(float(_known_sum(part, None)) for part in squares)
 
 
+@np.errstate(over="ignore")
+def squared_errors(X: np.ndarray, answers: np.ndarray, scale: float) -> np.ndarray:
+    """Each row's sum of ``((x - answer) / scale)^2`` over what is known, in float64.
+
+    It is infinite where an answer is not finite.
+    """
+    difference = (X - answers.astype(np.float64)) / scale
+    # Only what X misses is left out, not what an answer misses.
+    squares = np.square(np.where(np.isnan(X), 0.0, difference)).sum(axis=1)
+    return np.where(np.isnan(squares), np.inf, squares)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def for_whole_rows(errors: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """Return errors of what is known, raised by what is not; NaN of nothing known."""
+    return errors / np.mean(~np.isnan(X), axis=1)
+
+
 @np.errstate(over="ignore", invalid="ignore")
 def root_mean_square(X: Any, mean: np.ndarray) -> float:
     """Root of the mean squared deviation from ``mean``, over all entries.
 
-    It is 1.0 if there is no deviation, so that dividing by it is safe.
+    It is 1.0 if there is no deviation or no value, so that dividing by it is safe.
     """
     n_values = n_known(X).sum()
+    if not n_values:
+        return 1.0
     plain = squared_deviation(X, mean, 1.0)
     if 1e-250 < plain < 1e250:
         return float(np.sqrt(plain / n_values))
     # Squares of what is at most 1 cannot overflow.
     largest = largest_deviation(X, mean)
     if not np.isfinite(largest):
+        magnitude = max(map(abs, extremes(X)))
         raise ValueError(
             "The spread of X overflows float64: its largest magnitude is "
-            f"{abs(X).max():.3g}. Divide X by a constant first."
+            f"{magnitude:.3g}. Divide X by a constant first."
         )
     if largest == 0:
         return 1.0
@@ -91,6 +117,48 @@ def root_mean_square(X: Any, mean: np.ndarray) -> float:
     )
 
 
-def explained_share(unexplained: float, total: float) -> float:
-    """Return ``1 - unexplained / total``; of nothing, all or none is explained."""
-    return float(1 - unexplained / total) if total else float(unexplained == 0)
+def mean_squared(error: float, X: Any) -> float:
+    """Return a sum of squares over the values of ``X``; NaN and a warning of none."""
+    if not (n_values := int(n_known(X).sum())):
+        warn_caller(
+            f"The mean squared error of {X.shape[0]} rows without a value is not "
+            "defined, and NaN: score rows that have values.",
+            UndefinedMetricWarning,
+        )
+        return np.nan
+    return error / n_values
+
+
+def explained_share(
+    unexplained: float, X: Any, mean: np.ndarray, scale: float
+) -> float:
+    """Return ``1 - unexplained / total``, or NaN and a warning if rows do not vary."""
+    total = squared_deviation(X, mean, scale)
+    if reason := _why_constant(X, mean, total):
+        warn_caller(
+            f"The explained variance of {reason} is not defined, and NaN: score two "
+            "rows or more that differ.",
+            UndefinedMetricWarning,
+        )
+        return np.nan
+    return float(1 - unexplained / total)
+
+
+def _why_constant(X: Any, mean: np.ndarray, total: float) -> str:
+    """Say in which way rows do not vary; empty if they do."""
+    if X.shape[0] < 2:
+        return f"{X.shape[0]} row"
+    if np.isnan(mean).all():
+        return f"{X.shape[0]} rows without a value"
+    if not total or _are_equal(X, mean):
+        return f"{X.shape[0]} rows that are all equal"
+    return ""
+
+
+def _are_equal(X: Any, mean: np.ndarray) -> bool:
+    """Whether rows differ by rounding alone; mostly a chunk tells that they do not."""
+    eps = np.finfo(np.float32 if X.dtype == np.float32 else np.float64).eps
+    # Sums over features round each by what most of them are large.
+    typical = np.nanquantile(abs(mean), 0.5, method="lower")
+    rounding = N_ROUNDINGS * eps * np.maximum(abs(mean), typical)
+    return not any((abs(dense(X[s]) - mean) > rounding).any() for s in chunks(X))

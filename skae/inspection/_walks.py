@@ -9,6 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils import Bunch
 
 from .._rows.checks import check_index, check_reconstructs
+from .._rows.containers import unmasked
 
 
 def traverse_component(
@@ -174,6 +175,7 @@ def interpolate(estimator: Any, first: Any, last: Any, *, n_steps: int = 9) -> B
 
 def _encode(estimator: Any, X: Any) -> np.ndarray:
     check_reconstructs(estimator)
+    X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
     return np.asarray(estimator.transform(X), dtype=np.float64)
 
 

@@ -1,0 +1,204 @@
+"""Containers at the door of every estimator and scorer."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import sklearn
+import torch
+from scipy.sparse import csr_matrix
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GridSearchCV
+
+from skae import ContractiveAE, ConvAE, DenoisingAE, SparseAE, UndercompleteAE
+from skae.inspection import traverse_component
+from skae.metrics import explained_variance, neg_mean_squared_error
+
+SHORT = {"max_iter": 2, "early_stopping": False, "random_state": 0}
+TAKE_GAPS = [ConvAE, DenoisingAE]
+REFUSE_GAPS = [ContractiveAE, SparseAE, UndercompleteAE]
+ESTIMATORS = TAKE_GAPS + REFUSE_GAPS
+SCORERS = [explained_variance, neg_mean_squared_error]
+
+
+@pytest.fixture(scope="module")
+def X():
+    """Rows of many zeros, which float32 holds exactly."""
+    X = np.random.default_rng(0).integers(0, 4, size=(60, 8)).astype(np.float64)
+    X.setflags(write=False)
+    return X
+
+
+@pytest.fixture
+def with_gap(X):
+    return np.where(np.arange(8) == 3, np.where(X == 1, np.nan, X), X)
+
+
+def sparse_frame(X):
+    return pd.DataFrame(X).astype(pd.SparseDtype(float, 0.0))
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+@pytest.mark.parametrize("sparse", [sparse_frame, csr_matrix])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_entries_of_sparse_rows_are_looked_at(cls, sparse, value, X):
+    bad, fitted = X.copy(), cls(2, **SHORT).fit(sparse(X))
+    bad[4, 2] = value
+    for method in (cls(2, **SHORT).fit, fitted.transform, fitted.partial_fit):
+        with pytest.raises(ValueError, match="NaN" if np.isnan(value) else "infinity"):
+            method(sparse(bad))
+
+
+@pytest.mark.parametrize("cls", TAKE_GAPS)
+@pytest.mark.parametrize("sparse", [sparse_frame, csr_matrix])
+def test_gaps_of_sparse_rows_are_refused_with_the_truth(cls, sparse, with_gap):
+    n = np.isnan(with_gap).sum()
+    with pytest.raises(ValueError, match=rf"NaN, {n} times.*pass X\.toarray") as error:
+        cls(2, **SHORT).fit(sparse(with_gap))
+    assert "does not accept" not in str(error.value)
+
+
+@pytest.mark.parametrize("cls", TAKE_GAPS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.uint8])
+@pytest.mark.parametrize("container", [np.ma.array, lambda X: list(np.ma.array(X))])
+def test_what_is_masked_is_missing(cls, X, dtype, container):
+    masked = np.ma.masked_array(X.astype(dtype), X == 3)
+    missing = np.where(X == 3, np.nan, X)
+    ours, plain = (cls(2, **SHORT).fit(Z) for Z in (container(masked), missing))
+    np.testing.assert_allclose(ours.mean_, plain.mean_, rtol=1e-6)
+    np.testing.assert_allclose(
+        ours.transform(container(masked)), ours.transform(missing), atol=1e-6
+    )
+    for score in (plain.score, *(partial(scorer, plain) for scorer in SCORERS)):
+        assert score(container(masked)) == pytest.approx(score(missing), rel=1e-6)
+
+
+def test_images_may_be_masked(X):
+    images = X.reshape(60, 2, 4)
+    ours = ConvAE(2, **SHORT).fit(np.ma.masked_array(images, images == 3))
+    plain = ConvAE(2, **SHORT).fit(np.where(images == 3, np.nan, images))
+    np.testing.assert_array_equal(ours.transform(images), plain.transform(images))
+
+
+@pytest.mark.parametrize("cls", REFUSE_GAPS)
+def test_masks_are_refused_where_nothing_may_be_missing(cls, X):
+    masked, fitted = np.ma.masked_array(X, X == 3), cls(2, **SHORT).fit(X)
+    said = rf"masked in {(X == 3).sum()} of 480 .*{cls.__name__} takes no missing"
+    for method in (cls(2, **SHORT).fit, fitted.transform, fitted.score_samples):
+        with pytest.raises(ValueError, match=said):
+            method(masked)
+    # A mask that hides nothing changes nothing.
+    np.testing.assert_array_equal(
+        fitted.transform(np.ma.masked_array(X)), fitted.transform(X)
+    )
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_scorers_do_not_let_pca_see_what_is_masked(scorer, X):
+    masked, pca = np.ma.masked_array(X, X == 3), PCA(2).fit(X)
+    for ask in (partial(scorer, pca), lambda X: traverse_component(pca, X, 0)):
+        with pytest.raises(ValueError, match="contains NaN"):
+            ask(masked)
+
+
+def test_codes_may_not_be_masked(X):
+    fitted = DenoisingAE(2, **SHORT).fit(X)
+    codes = fitted.transform(X)
+    with pytest.raises(ValueError, match="inverse_transform takes no missing values"):
+        fitted.inverse_transform(np.ma.masked_array(codes, codes > 0))
+
+
+def of_arrow(X):
+    return pd.DataFrame(X).convert_dtypes(dtype_backend="pyarrow")
+
+
+def of_polars(X):
+    return pl.DataFrame(X).with_columns(pl.all().fill_nan(None))
+
+
+NULLABLE = {
+    "pandas": lambda X: pd.DataFrame(X).astype("Float64"),
+    "arrow": of_arrow,
+    "polars": of_polars,
+    "object": lambda X: np.where(np.isnan(X), None, X),
+}
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+@pytest.mark.parametrize("frame", NULLABLE)
+def test_scorers_take_frames_with_nulls(scorer, frame, with_gap):
+    data = NULLABLE[frame](with_gap), with_gap
+    ours, plain = (scorer(DenoisingAE(2, **SHORT).fit(X), X) for X in data)
+    assert ours == pytest.approx(plain)
+
+
+def test_a_search_takes_frames_with_nulls(with_gap):
+    frame = pd.DataFrame(with_gap).astype("Float64")
+    search = GridSearchCV(
+        DenoisingAE(**SHORT), {"n_components": [1, 2]}, scoring=explained_variance, cv=2
+    ).fit(frame)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+def test_scorers_take_sparse_frames_and_refuse_infinity(scorer, X):
+    fitted = UndercompleteAE(2, **SHORT).fit(X)
+    assert scorer(fitted, sparse_frame(X)) == pytest.approx(scorer(fitted, X))
+    for container in (np.asarray, sparse_frame, csr_matrix):
+        with pytest.raises(ValueError, match="contains infinity"):
+            scorer(fitted, container(np.where(X == 2, np.inf, X)))
+
+
+NARROW = {
+    "tensor": torch.tensor,
+    "tensor with a gradient": lambda X: torch.tensor(X, requires_grad=True),
+    "sparse tensor": lambda X: torch.tensor(X).to_sparse(),
+    "bfloat16": lambda X: torch.tensor(X).bfloat16(),
+    "list of arrays": list,
+    "tuple of tensors": lambda X: tuple(torch.tensor(X)),
+    "nullable frame": lambda X: pd.DataFrame(X).astype("Float32"),
+    "arrow's frame": lambda X: pd.DataFrame(X).astype("float32[pyarrow]"),
+    "polars' frame": pl.DataFrame,
+}
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+@pytest.mark.parametrize("container", NARROW)
+def test_rows_in_float32_come_back_in_float32(cls, container, X):
+    data = NARROW[container](X.astype(np.float32))
+    ours, plain = cls(2, **SHORT).fit(data), cls(2, **SHORT).fit(X.astype(np.float32))
+    answer = ours.reconstruct(data)
+    assert answer.dtype == ours.mean_.dtype == np.float32
+    np.testing.assert_array_equal(answer, plain.reconstruct(X.astype(np.float32)))
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_sparse_frames_in_float32_come_back_in_float32(cls, dtype, X):
+    frame = pd.DataFrame(X).astype(pd.SparseDtype(dtype, 0))
+    assert cls(2, **SHORT).fit(frame).reconstruct(frame).dtype == np.float32
+
+
+def test_images_may_be_a_tensor(X):
+    images = X.reshape(60, 2, 4).astype(np.float32)
+    ours = ConvAE(2, **SHORT).fit(torch.tensor(images))
+    assert ours.reconstruct(torch.tensor(images)).dtype == np.float32
+    assert explained_variance(ours, torch.tensor(images)) == ours.score(images)
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_tensors_go_where_scikit_learn_takes_them(cls, X):
+    rows, plain = torch.tensor(X), cls(2, **SHORT).fit(X)
+    with sklearn.config_context(array_api_dispatch=True):
+        ours = cls(2, **SHORT).fit(rows)
+        codes = ours.transform(rows)
+        answer = ours.inverse_transform(torch.tensor(codes))
+        assert ours.score(rows) == pytest.approx(explained_variance(ours, rows))
+        pca = PCA(2, svd_solver="full").fit(rows)
+        assert explained_variance(pca, rows) == pytest.approx(
+            float(pca.explained_variance_ratio_.sum())
+        )
+    np.testing.assert_array_equal(codes, plain.transform(X))
+    np.testing.assert_array_equal(answer, plain.reconstruct(X))
