@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import sklearn
 import torch
 from scipy.sparse import csc_matrix, csr_array, csr_matrix, random_array
 from sklearn.base import clone
@@ -1189,3 +1190,14 @@ def test_a_file_is_not_read_into_memory(tmp_path):
     run = subprocess.run(code, capture_output=True, text=True, check=True)
     # As float32 it takes 630 MB; what is computed at a time takes 150, of any file.
     assert float(run.stdout) < 0.6
+
+
+@pytest.mark.parametrize("make", [np.asarray, csr_array])
+def test_infinite_values_are_refused_whatever_is_assumed(X, make):
+    bad = X.copy()
+    bad[3, 2], bad[4, 2] = np.inf, -np.inf
+    with sklearn.config_context(assume_finite=True):
+        with pytest.raises(ValueError, match="contains infinity"):
+            small().fit(make(bad))
+        with pytest.raises(ValueError, match="contains infinity"):
+            small().fit(X).transform(make(bad))

@@ -221,6 +221,7 @@ def test_pca_that_stays_is_told(digits):
     assert ae.best_score_ == ae.pca_score_
 
 
+@pytest.mark.filterwarnings("ignore:After . epochs the reconstruction is worse")
 @pytest.mark.parametrize("cls", ESTIMATORS)
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_answers_that_are_not_finite_have_the_worst_score_or_none(cls, digits, value):

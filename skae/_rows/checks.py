@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn import config_context
 from sklearn.utils import assert_all_finite, check_array, get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import validate_data
@@ -90,8 +91,15 @@ def check_finite(X: Any, allow_nan: bool, owner: str) -> None:
     with limited_threads(available_threads()):
         suspects = [s for s in chunks(X) if not sums_up(X[s])]
     for s in suspects:
+        _assert_finite(dense(X[s]), allow_nan, owner)
+
+
+def _assert_finite(values: Any, allow_nan: bool, owner: str) -> None:
+    """Raise scikit-learn's error, even where it is told to assume the best."""
+    # It adds infinities of both signs.
+    with np.errstate(invalid="ignore"), config_context(assume_finite=False):
         assert_all_finite(
-            dense(X[s]), allow_nan=allow_nan, estimator_name=owner, input_name="X"
+            values, allow_nan=allow_nan, estimator_name=owner, input_name="X"
         )
 
 
@@ -102,7 +110,7 @@ def _check_entries(X: Any, allow_nan: bool, owner: str) -> None:
             f"X is sparse and contains NaN, {n_missing} times, but only dense rows may "
             "have missing values: pass X.toarray()."
         )
-    assert_all_finite(X.data, estimator_name=owner, input_name="X")
+    _assert_finite(X.data, False, owner)
 
 
 def check_codes(Z: Any, n_components: int) -> np.ndarray:
