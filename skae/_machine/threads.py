@@ -3,39 +3,26 @@
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from joblib.parallel import get_active_backend
 from threadpoolctl import threadpool_limits
 
-# Operations of a step from which the speed of several threads is worth last bits.
-LARGE_STEP = 5e7
-# Elements from which torch shares a sum among threads.
-SHARED_SUM = 2**15
+# Operations of a step from which several threads pay. Two of them then take two thirds
+# of the time of one on quiet cores, and as long on cores that others use too; at a
+# sixth of it five sixths, and twice as long, for they spin while they wait.
+LARGE_STEP = 3e8
 
 
-def splits_unevenly(size: int) -> bool:
-    """Whether matrix products of this size change bits when two threads share them.
+def threads_of_step(n_rows: int, n_products: int) -> int | None:
+    """Return how many threads shall share a step on so many rows; None for all.
 
-    The halves of these few sizes meet other kernels of MKL than the whole.
+    One gives the same bits in any worker of a search. Only large steps, which would
+    wait too long, take all threads come what may.
     """
-    return 4 < size < 12 and size % 4 != 0
-
-
-def reproducible_threads(
-    widths: Set[int], batches: Set[int], n_products: int, convolves: bool
-) -> int | None:
-    """Return how many threads give the same bits in any worker of a search.
-
-    Only large steps, which would wait too long, take all threads come what may: None.
-    """
-    if 6 * max(batches) * n_products >= LARGE_STEP:
-        return None
-    shares_sums = max(batches) * max(widths) >= SHARED_SUM
-    alone = convolves or shares_sums or any(map(splits_unevenly, widths | batches))
-    return 1 if alone else min(2, torch.get_num_threads())
+    return None if 6 * n_rows * n_products >= LARGE_STEP else 1
 
 
 def available_threads() -> int | None:
