@@ -202,7 +202,7 @@ def test_first_rows_without_a_value(rng):
 @pytest.mark.parametrize("reduction", ["none", "mean"])
 @pytest.mark.parametrize("options", [{}, {"noise": "masking", "emphasis": 0.5}])
 def test_function_as_loss_leaves_gaps_out(digits, reduction, options):
-    """Means of entries that count alike are what weights of each entry are."""
+    """Whether it tells of entries or their mean, it is the named loss."""
     loss = partial(squared_error, reduction=reduction)
     X = with_gaps(digits, 0.1)
     named, ours = (
@@ -210,6 +210,24 @@ def test_function_as_loss_leaves_gaps_out(digits, reduction, options):
         for kind in ("squared_error", loss)
     )
     np.testing.assert_allclose(ours, named, rtol=1e-3)
+
+
+@pytest.mark.parametrize("cls", [DenoisingAE, ConvAE])
+@pytest.mark.parametrize("options", [{}, {"noise": "masking", "emphasis": 0.5}])
+def test_function_of_rows_as_loss_sees_rows(digits, cls, options):
+    widths = set()
+
+    def euclidean(reconstruction, rows):
+        widths.add(tuple(rows.shape[1:]))
+        return (reconstruction - rows).norm(dim=-1)
+
+    X = with_gaps(digits[:200], 0.1)
+    ae = cls(8, loss=euclidean, noise_level=0.2, max_iter=2, random_state=0)
+    ae.set_params(early_stopping=False, **options)
+    if cls is ConvAE:
+        ae.set_params(image_shape=(8, 8), channels=(3, 4))
+    assert np.isfinite(ae.fit(X).loss_curve_).all()
+    assert widths == {(64,)}
 
 
 @pytest.mark.parametrize("scorer", [explained_variance, neg_mean_squared_error])

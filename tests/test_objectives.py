@@ -168,3 +168,60 @@ def test_emphasis_weighs_entries_that_were_left_alone(pair):
     weights[:, 0] = 1
     expected = (weights * squares).sum() / weights.sum()
     torch.testing.assert_close(objective(Scale(), x, torch.Generator()), expected)
+
+
+def euclidean(output, x):
+    return (output - x).norm(dim=-1)
+
+
+@pytest.fixture
+def weighed(pair):
+    """Rows of which entries count nothing, a quarter or all."""
+    places = torch.arange(21).view(7, 3) * 5 % 7 % 3
+    return *pair, torch.tensor([0.0, 0.25, 1.0])[places]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        F.mse_loss,
+        lambda output, x: (output - x).square(),
+        lambda output, x: (output - x).square().mean(dim=-1),
+    ],
+)
+def test_callable_weighs_entries_as_the_named_loss_does(weighed, function):
+    """Whether it answers for entries, rows or all."""
+    torch.testing.assert_close(
+        plain(function)(*weighed), plain("squared_error")(*weighed)
+    )
+
+
+def test_callable_sees_rows_in_which_what_does_not_count_is_met(weighed):
+    output, x, weights = weighed
+    shapes = []
+
+    def loss(output, x):
+        shapes.append((output.shape, x.shape))
+        return euclidean(output, x)
+
+    value = plain(loss)(*weighed)
+    assert set(shapes) == {((7, 3), (7, 3))}
+    some, most = (
+        euclidean(torch.where(weights >= least, output, x), x).mean()
+        for least in (0.25, 1.0)
+    )
+    torch.testing.assert_close(value, (some + 3 * most) / 4 * 21 / weights.sum())
+
+
+def test_rows_without_a_value_have_no_slope(pair):
+    """Though that of a root is infinite at zero."""
+    output, x = pair
+    output.requires_grad_()
+    weights = torch.ones_like(x)
+    weights[0] = 0.0
+    root = plain(lambda output, x: (output - x).square().sum(dim=-1).sqrt())
+    root(output, x, weights).backward()
+    assert output.grad[0].abs().max() == 0 < output.grad[1:].abs().min()
+    output.grad = None
+    root(output, x, torch.zeros_like(x)).backward()
+    assert output.grad.abs().max() == 0

@@ -81,7 +81,8 @@ DOCUMENTATION = {
         - "bernoulli": ``-x log x^ - (1 - x) log(1 - x^)`` for data in [0, 1];
         - "poisson": ``x^ - x log x^`` for counts and other values from 0 up;
         - a function ``(reconstruction, rows) -> Tensor`` such as
-          ``torch.nn.functional.huber_loss``, of which the mean is taken.
+          ``torch.nn.functional.huber_loss``, of which the mean is taken. It sees whole
+          rows, and where an entry does not count the same value in both.
 
         The first three and functions compare rows less ``mean_`` and divided by
         ``scale_``, "bernoulli" rows as they are; "poisson" leaves a constant out.

@@ -1,7 +1,7 @@
 """Where and how torch computes: devices, settings, generators."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -67,8 +67,19 @@ def own_settings(device: torch.device, *, grad: bool) -> Iterator[None]:
         torch.inference_mode(False),
         torch.set_grad_enabled(grad),
         torch.autocast(device.type, enabled=False),
+        _default_device(),
     ):
         yield
+
+
+def _default_device() -> AbstractContextManager[Any]:
+    """Let functions of the user's make tensors on the CPU, where generators are.
+
+    Where that is so already, nothing is done: it would slow every call of torch.
+    """
+    # Unlike torch.get_default_device it tells of a context in any version.
+    is_cpu = torch.empty(0).device.type == "cpu"
+    return nullcontext() if is_cpu else torch.device("cpu")
 
 
 @contextmanager

@@ -1,50 +1,41 @@
 """How many threads share a sum: their number changes its last bits."""
 
 import multiprocessing
+import os
 import threading
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from joblib.parallel import get_active_backend
+from threadpoolctl import threadpool_limits
 
-# Operations of a step from which the speed of several threads is worth last bits.
-LARGE_STEP = 5e7
-# Elements from which torch shares a sum among threads.
-SHARED_SUM = 2**15
+# Operations of a step from which several threads pay. Two of them then take two thirds
+# of the time of one on quiet cores, and as long on cores that others use too; at a
+# sixth of it five sixths, and twice as long, for they spin while they wait.
+LARGE_STEP = 3e8
 
 
-def splits_unevenly(size: int) -> bool:
-    """Whether matrix products of this size change bits when two threads share them.
+def threads_of_step(n_rows: int, n_products: int) -> int | None:
+    """Return how many threads shall share a step on so many rows; None for all.
 
-    The halves of these few sizes meet other kernels of MKL than the whole.
+    One gives the same bits in any worker of a search. Only large steps, which would
+    wait too long, take all threads come what may.
     """
-    return 4 < size < 12 and size % 4 != 0
-
-
-def reproducible_threads(
-    widths: Set[int], batches: Set[int], n_products: int, convolves: bool
-) -> int | None:
-    """Return how many threads give the same bits in any worker of a search.
-
-    Only large steps, which would wait too long, take all threads come what may: None.
-    """
-    if 6 * max(batches) * n_products >= LARGE_STEP:
-        return None
-    shares_sums = max(batches) * max(widths) >= SHARED_SUM
-    alone = convolves or shares_sums or any(map(splits_unevenly, widths | batches))
-    return 1 if alone else min(2, torch.get_num_threads())
+    return None if 6 * n_rows * n_products >= LARGE_STEP else 1
 
 
 def available_threads() -> int | None:
-    """Return how many threads a worker of joblib's may use; None elsewhere.
+    """Return how many threads a fork or a worker of joblib's may use; None elsewhere.
 
-    Its processes of "loky" know their share of the cores. Threads and forks each would
-    take all; and in a fork OpenMP waits forever for the threads of the parent.
+    Its processes of "loky" know their share of the cores. Threads would each take all,
+    and so would other processes. In a fork OpenMP waits forever for the threads of the
+    parent, whoever made it.
     """
     in_thread = threading.current_thread() is not threading.main_thread()
-    is_fork = multiprocessing.current_process().daemon
-    return 1 if is_worker() and (in_thread or is_fork) else None
+    is_own = multiprocessing.current_process().daemon
+    shares = is_worker() and (in_thread or is_own)
+    return 1 if _here.is_fork or shares else None
 
 
 def is_worker() -> bool:
@@ -53,9 +44,32 @@ def is_worker() -> bool:
     return bool(backend.nesting_level)
 
 
-_limit_lock = threading.Lock()
-_limits: list[int] = []
+class Process:
+    """What this process keeps of its threads, which a fork keeps anew.
+
+    Of the parent's threads a fork has one: a lock that another held would never open.
+    """
+
+    def __init__(self, is_fork: bool = False, n_limits: int = 0) -> None:
+        self.is_fork = is_fork
+        self.lock, self.blas_lock = threading.Lock(), threading.Lock()
+        #: What each limit in force, of all threads, has to put back.
+        self.found = n_limits * [1]
+
+
+_here = Process()
 _own = threading.local()
+
+
+def _start_fork() -> None:
+    """Know of the fork, and put back no more than one thread."""
+    global _here
+    n_limits = len(getattr(_own, "limits", ()))
+    _here, _own.limits = Process(True, n_limits), n_limits * (1,)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_fork)
 
 
 @contextmanager
@@ -69,16 +83,27 @@ def limited_threads(n_threads: int | None) -> Iterator[None]:
     if n_threads is None:
         yield
         return
-    outer = getattr(_own, "limit", None)
-    with _limit_lock:
-        before = _limits[0] if _limits else torch.get_num_threads()
-        _limits.append(before)
-    _own.limit = n_threads
+    outer = getattr(_own, "limits", ())
+    with _here.lock:
+        _here.found.append(_here.found[0] if _here.found else torch.get_num_threads())
+    _own.limits = (*outer, n_threads)
     torch.set_num_threads(n_threads)
     try:
         yield
     finally:
-        with _limit_lock:
-            _limits.pop()
-            torch.set_num_threads(outer or before)
-        _own.limit = outer
+        # A fork in the block has changed what there is to put back.
+        _own.limits = _own.limits[:-1]
+        with _here.lock:
+            before = _here.found.pop()
+            torch.set_num_threads(_own.limits[-1] if _own.limits else before)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let numpy and scikit-learn compute in one thread.
+
+    The number of threads changes bits, and a search has fewer. It belongs to the
+    process: two fits at once would put back each other's.
+    """
+    with _here.blas_lock, threadpool_limits(limits=1):
+        yield

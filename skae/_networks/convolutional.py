@@ -14,7 +14,7 @@ from .._rows.checks import check_sizes
 from .activations import make_activation
 from .dense import Dense
 from .network import Network
-from .weights import draw_weights, without_weights
+from .weights import draw_weights, unset, without_weights
 from .windows import (
     CONVOLUTIONS,
     NORMALIZATIONS,
@@ -60,7 +60,7 @@ class Convolutional(Network):
         maps = _maps(steps, None if tied_weights else upsampling)
         halves = _chain(*maps, channels, activation, normalization)
         self.convolutions, self.expansions = halves
-        self.bias = nn.Parameter(torch.empty(math.prod(shape), device="cpu"))
+        self.bias = unset(math.prod(shape))
         self.n_values = _n_values(shape, steps, self._sizes)
         _settle(self, len(shape) - 1)
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from .activations import make_activation
 from .network import Network
 from .prefix import prefix_widths
-from .weights import draw_weights, linear
+from .weights import draw_weights, linear, unset
 
 
 def draw_evenly(module: nn.Module, generator: torch.Generator) -> None:
@@ -34,7 +34,7 @@ class TiedLinear(nn.Module):
         super().__init__()
         # A list keeps the borrowed map out of parameters() and state_dict().
         self._source = [source]
-        self.bias = nn.Parameter(torch.empty(source.in_features, device="cpu"))
+        self.bias = unset(source.in_features)
 
     @property
     def weight(self) -> Tensor:

@@ -140,15 +140,17 @@ class LinearSkip(Network):
         ``unexplained`` is the mean over features of the variance that the first 1, 2,
         ... components leave.
         """
-        self.axes.copy_(torch.as_tensor(axes))
-        self.centre.copy_(torch.as_tensor(centre))
-        self.deviation.copy_(torch.as_tensor(deviation))
-        missed = torch.as_tensor(unexplained).sqrt()
+        self.axes.copy_(torch.as_tensor(axes, device="cpu"))
+        self.centre.copy_(torch.as_tensor(centre, device="cpu"))
+        self.deviation.copy_(torch.as_tensor(deviation, device="cpu"))
+        missed = torch.as_tensor(unexplained, device="cpu").sqrt()
         ends = [next(w for w in self.widths if w > i) for i in range(len(missed))]
         self.output_scale.copy_(missed * self.link.slope)
-        self.code_scale.copy_(missed[torch.tensor(ends) - 1])
+        self.code_scale.copy_(missed[torch.tensor(ends, device="cpu") - 1])
         # A component of no variance is free to code what the others miss; what is less
         # than float32 resolves is nothing.
         least = missed[-1] if missed[-1] > 1e-6 else torch.ones_like(missed[-1])
-        self.code_deviation.copy_(torch.as_tensor(variances).sqrt().clamp(min=least))
+        self.code_deviation.copy_(
+            torch.as_tensor(variances, device="cpu").sqrt().clamp(min=least)
+        )
         self.zero_last_layers()

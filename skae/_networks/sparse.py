@@ -80,7 +80,8 @@ class BatchTopK(nn.Module):
             return x * (x >= self.threshold)
         values, index = x.flatten().topk(self.k * len(x), sorted=False)
         with torch.no_grad():
-            share = torch.where(self.threshold > 0, MOMENTUM, 1.0)
+            has_begun = self.threshold > 0
+            share = torch.ones_like(self.threshold).masked_fill_(has_begun, MOMENTUM)
             self.threshold.lerp_(values.min(), share)
         return torch.zeros_like(x).flatten().scatter(0, index, values).view_as(x)
 
@@ -97,7 +98,7 @@ class Step(torch.autograd.Function):
         ctx: Any, x: Tensor, log_threshold: Tensor, low: float, high: float
     ) -> Tensor:
         near = (x > (log_threshold + low).exp()) & (x < (log_threshold + high).exp())
-        ctx.save_for_backward(near / (high - low))
+        ctx.save_for_backward(near.to(x) / (high - low))
         return (x > log_threshold.exp()).to(x)
 
     @staticmethod

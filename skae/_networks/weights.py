@@ -6,11 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+#: How tensors are made, whatever torch's defaults are.
+PLAIN: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
+
 
 def without_weights(module: Callable[..., nn.Module], *args: Any, **kwargs: Any) -> Any:
     """Build a module without drawing from torch's global generator."""
     skip_init: Callable[..., Any] = nn.utils.skip_init
-    return skip_init(module, *args, device="cpu", **kwargs)
+    return skip_init(module, *args, **PLAIN, **kwargs)
 
 
 def linear(n_inputs: int, n_outputs: int) -> nn.Linear:
@@ -27,6 +30,11 @@ def draw_weights(module: nn.Module, generator: torch.Generator) -> None:
             parameter.zero_()
 
 
+def unset(n: int) -> nn.Parameter:
+    """Return so many weights, not yet set."""
+    return nn.Parameter(torch.empty(n, **PLAIN))
+
+
 def filled(shape: tuple[int, ...], value: float) -> Tensor:
     """Return a tensor of one value, whatever torch's defaults are."""
-    return torch.full(shape, value, dtype=torch.float32, device="cpu")
+    return torch.full(shape, value, **PLAIN)

@@ -4,9 +4,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from .weights import PLAIN, unset
 
 CONVOLUTIONS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED: dict[int, Any] = {
@@ -59,7 +60,7 @@ class TiedConvolution(nn.Module):
         super().__init__()
         # A list keeps the borrowed map out of parameters() and state_dict().
         self._source, self.window = [source], window
-        self.bias = nn.Parameter(torch.empty(source.in_channels, device="cpu"))
+        self.bias = unset(source.in_channels)
 
     @property
     def weight(self) -> Tensor:
@@ -110,6 +111,6 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
 
 
 NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
-    "batch": lambda n_channels: BatchNorm(n_channels, device="cpu"),
-    "layer": lambda n_channels: nn.GroupNorm(1, n_channels, device="cpu"),
+    "batch": lambda n_channels: BatchNorm(n_channels, **PLAIN),
+    "layer": lambda n_channels: nn.GroupNorm(1, n_channels, **PLAIN),
 }

@@ -6,6 +6,7 @@ deviation over all features.
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,13 +18,13 @@ Corruption = Callable[[Tensor, torch.Generator], Tensor]
 
 def gaussian(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
     """Add normal noise of standard deviation ``level``."""
-    noise = torch.randn(x.shape, generator=generator, device=generator.device)
+    noise = torch.randn(x.shape, **_drawn_by(generator))
     return torch.add(x, noise.to(x), alpha=level)
 
 
 def uniform(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
     """Add noise drawn evenly from ``-level`` to ``level``."""
-    noise = torch.rand(x.shape, generator=generator, device=generator.device)
+    noise = torch.rand(x.shape, **_drawn_by(generator))
     return torch.add(x, noise.mul_(2).sub_(1).to(x), alpha=level)
 
 
@@ -79,6 +80,15 @@ def _replace(x: Tensor, hits: Tensor, values: Tensor | float) -> Tensor:
     """Do what ``torch.where`` does, in half of its time."""
     kept = x * ~hits
     return kept if isinstance(values, float) and not values else kept + hits * values
+
+
+def _drawn_by(generator: torch.Generator) -> dict[str, Any]:
+    """Return what makes torch draw the same floats whatever its defaults are."""
+    return {
+        "generator": generator,
+        "device": generator.device,
+        "dtype": torch.float32,
+    }
 
 
 def _draw(n: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

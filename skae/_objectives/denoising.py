@@ -33,8 +33,8 @@ class DenoisingObjective(Objective):
     def entry_weights(self, x: Tensor, seen: Tensor) -> Tensor | None:
         if not (self.emphasis or self.has_gaps):
             return None
-        weights = torch.where(seen == x, 1 - self.emphasis, 1.0)
-        return torch.where(x.isnan(), 0.0, weights)
+        weights = torch.ones_like(x).masked_fill_(seen == x, 1 - self.emphasis)
+        return weights.masked_fill_(x.isnan(), 0.0)
 
     def reconstruction_loss(
         self, network: Any, code: Tensor, x: Tensor, seen: Tensor

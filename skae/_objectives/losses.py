@@ -122,7 +122,10 @@ class Poisson(Loss):
 
 
 class CallableLoss(Loss):
-    """Mean of a function of reconstruction and rows."""
+    """Mean of a function of reconstruction and rows.
+
+    The function may answer for entries, rows or all: it sees whole rows always.
+    """
 
     def __init__(
         self,
@@ -138,13 +141,18 @@ class CallableLoss(Loss):
     ) -> Tensor:
         if weights is None:
             return self.function(output, x).mean()
-        # The function may take a mean: it is asked about entries that count alike.
-        groups = [(w, weights == w) for w in set(weights.flatten().tolist()) if w > 0]
-        total = sum(
-            w * hits.sum() * self.function(output[hits], x[hits]).mean()
-            for w, hits in groups
-        )
-        return total / weights.sum().clamp(min=1e-6)
+        # Weights are few: each layer of them counts what reaches it.
+        levels = [w for w in torch.unique(weights).tolist() if w > 0] or [1.0]
+        layers = zip([0.0, *levels], levels, strict=False)
+        means = [
+            (high - low) * self._mean(output, x, weights >= high)
+            for low, high in layers
+        ]
+        return sum(means) * x.numel() / weights.sum().clamp(min=1e-6)
+
+    def _mean(self, output: Tensor, x: Tensor, counts: Tensor) -> Tensor:
+        """Ask about whole rows, in which entries that do not count are met exactly."""
+        return self.function(torch.where(counts, output, x), x).mean()
 
 
 LOSSES: dict[str, type[Loss]] = {

@@ -8,9 +8,10 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
+from .._machine.threads import one_thread
 from .._rows.batches import Batches
 from .._rows.chunks import chunks, n_at_once
-from .._rows.pca import fit_pca, one_thread
+from .._rows.pca import fit_pca
 
 # Neighbours are looked for among so many rows at most, along so many of PCA's axes:
 # in all, the search would take the square of the number of rows.

@@ -71,7 +71,7 @@ class KL(nn.Module):
         if not (self.training and self.window):
             return rates
         share = min(1.0, len(code) / self.window)
-        weight = torch.where(self.means < 0, 1.0, share)
+        weight = torch.full_like(rates, share).masked_fill_(self.means < 0, 1.0)
         self.means.lerp_(rates.detach(), weight)
         # The value of the running mean, with the slope of the batch's.
         return rates + (self.means - rates).detach()

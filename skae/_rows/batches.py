@@ -50,7 +50,8 @@ class RawRows:
             n_batches = N_SHUFFLED * SHUFFLED_ELEMENTS // (self.X.shape[1] * len(first))
             ahead = [first, *islice(indices, max(0, n_batches - 1))]
             index, places = torch.cat(ahead).sort()
-            rows = torch.empty(len(index), self.X.shape[1], device="cpu")
+            shape = len(index), self.X.shape[1]
+            rows = torch.empty(shape, dtype=torch.float32, device="cpu")
             for s in chunks(rows):
                 rows[places[s]] = self.index_select(0, index[s])
             yield from torch.split(rows, [len(index) for index in ahead])

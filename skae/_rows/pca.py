@@ -1,8 +1,6 @@
 """PCA of rows as an autoencoder starts from it: standardised, with its scales."""
 
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -11,11 +9,10 @@ from scipy.sparse import issparse
 from sklearn.decomposition import PCA
 from sklearn.utils.extmath import svd_flip
 from sklearn.utils.sparsefuncs import mean_variance_axis
-from threadpoolctl import threadpool_limits
 
+from .._machine.threads import one_thread
 from .chunks import Rows, parts, sample, take
 
-_limits_lock = threading.Lock()
 # Share of the variance.
 LEAST_RESIDUAL = 0.01
 # Of standardised rows: rounding of what never varies.
@@ -70,16 +67,6 @@ class LinearCode:
             missed += np.square(deviations).sum()
             total += np.square(rows).sum()
         return 1 - (missed - np.cumsum(squares)) / (total or 1.0)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute in one thread: their number changes bits, and a search has fewer.
-
-    It belongs to the process: two fits at once would put back each other's.
-    """
-    with _limits_lock, threadpool_limits(limits=1):
-        yield
 
 
 #: Mean, deviation of each feature, axes, their variances, and that of the residual.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .._machine.devices import place, seeded
 from .._machine.interrupts import Interrupts
-from .._machine.threads import limited_threads, reproducible_threads
+from .._machine.threads import limited_threads, threads_of_step
 from .._objectives.neighbors import PairedBatches, nearest
 from .._rows.batches import Batches
 from .._rows.split import hold_out
@@ -68,7 +68,7 @@ class Engine(RecordedNet):
         device = torch.device(self.device)
         draws = self.settings.draws_globally
         seeds = seeded(self.generator, device) if draws else nullcontext()
-        with limited_threads(self.n_threads(len(rows))), seeds:
+        with limited_threads(self.n_threads), seeds:
             self.partial_fit(place(rows, device))
 
     @property
@@ -102,19 +102,14 @@ class Engine(RecordedNet):
             )
         return self
 
-    def n_threads(self, n_rows: int) -> int | None:
-        """Return how many threads this training shall use; None for all."""
+    @property
+    def n_threads(self) -> int | None:
+        """How many threads this training shall use; None for all."""
         if self.settings.is_full_batch:
             return 1
-        network = self.module_
-        n_training = len(self._split(n_rows)[0])
-        batches = {self.batch_size, n_training % self.batch_size}
-        widths = {n for w in network.parameters() for n in w.shape}
-        if self.settings.n_neighbors:
-            # All pairs of a batch meet.
-            widths, batches = widths | batches, {2 * n for n in batches}
-        convolves = any(w.ndim > 2 for w in network.parameters())
-        return reproducible_threads(widths, batches, network.n_products, convolves)
+        # Neighbours of the rows double a batch.
+        n_rows = self.batch_size * (2 if self.settings.n_neighbors else 1)
+        return threads_of_step(n_rows, self.module_.n_products)
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
@@ -213,5 +208,5 @@ class Engine(RecordedNet):
     def ask(self, question: Callable[[Validation], T]) -> T:
         """Ask the rows that validate, with as many threads as training has."""
         self._set_training(False)
-        with limited_threads(self.n_threads(len(self.rows))):
+        with limited_threads(self.n_threads):
             return question(self.validation)

@@ -1,0 +1,157 @@
+"""Forks of a process that has used several threads: a server that loads, then forks."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "register_at_fork"), reason="the system knows no forks"
+)
+
+START = """
+import multiprocessing, os, pickle, signal, threading
+from functools import partial
+
+import numpy as np
+import torch
+
+import skae
+
+
+def in_fork(task):
+    pid = os.fork()
+    if not pid:
+        # A child that hangs shall end before the test does.
+        signal.alarm(20)
+        try:
+            task()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+X = np.random.default_rng(0).normal(size=(1024, 64))
+few = {"hidden_layer_sizes": (32,), "max_iter": 1, "random_state": 0}
+"""
+
+METHODS = """
+estimators = {
+    "UndercompleteAE": skae.UndercompleteAE(4, neighbor_weight=1.0, **few),
+    "ordered": skae.UndercompleteAE(4, ordered=True, **few),
+    "SparseAE": skae.SparseAE(40, **few),
+    "DenoisingAE": skae.DenoisingAE(4, **few),
+    "ContractiveAE": skae.ContractiveAE(4, **few),
+    "ConvAE": skae.ConvAE(4, image_shape=(8, 8), channels=8, **few),
+}
+for name, ae in estimators.items():
+    ae.fit(X).transform(X)
+    tasks = {
+        "transform": partial(ae.transform, X),
+        "fit": partial(ae.fit, X),
+        "partial_fit": partial(ae.partial_fit, X),
+        "score": partial(ae.score, X),
+        "jacobian": partial(ae.jacobian, X),
+        "tangent_space": partial(ae.tangent_space, X, 2),
+        "pickle": lambda: pickle.loads(pickle.dumps(ae)).reconstruct(X),
+    }
+    print(name, *(method for method, task in tasks.items() if in_fork(task)))
+"""
+
+
+def run(code):
+    """Return what a process of two threads prints."""
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", START + code],
+        env=os.environ | {"OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    ).stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def done():
+    """What forks have done: one process for all, for to import torch takes long."""
+    lines = (line.split() for line in run(METHODS))
+    return {name: methods for name, *methods in lines}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "UndercompleteAE",
+        "ordered",
+        "SparseAE",
+        "DenoisingAE",
+        "ContractiveAE",
+        "ConvAE",
+    ],
+)
+def test_forks_answer(done, name):
+    methods = "transform fit partial_fit score jacobian tangent_space pickle"
+    assert done[name] == methods.split()
+
+
+POOL = """
+ae = skae.UndercompleteAE(4, **few).fit(X)
+codes = ae.transform(X)
+pool = multiprocessing.get_context("fork").Pool(2)
+parts = pool.map_async(ae.transform, [X[:512], X[512:]]).get(20)
+assert np.array_equal(np.concatenate(parts), codes)
+pool.terminate()
+print("same")
+"""
+
+
+def test_pools_of_forks_answer_alike():
+    assert run(POOL) == ["same"]
+
+
+LOCKS = """
+from skae._machine import threads
+from skae._machine.threads import limited_threads, one_thread
+
+ae = skae.UndercompleteAE(4, **few).fit(X)
+held, over = threading.Event(), threading.Event()
+
+
+def hold():
+    with limited_threads(2), one_thread(), threads._here.lock:
+        held.set()
+        over.wait()
+
+
+holder = threading.Thread(target=hold)
+holder.start()
+held.wait()
+print(in_fork(partial(ae.fit, X)))
+over.set()
+holder.join()
+
+
+def grandchild():
+    ae.transform(X)
+    assert in_fork(partial(ae.transform, X))
+
+
+print(in_fork(grandchild))
+
+
+with limited_threads(2):
+    pid = os.fork()
+    if not pid:
+        signal.alarm(20)
+        ae.transform(X)
+if not pid:
+    os._exit(torch.get_num_threads() != 1)
+print(os.waitpid(pid, 0)[1] == 0, torch.get_num_threads())
+"""
+
+
+def test_locks_and_limits_of_the_parent_stay_there():
+    """Held by another thread at the fork, or around it."""
+    assert run(LOCKS) == ["True", "True", "True 2"]

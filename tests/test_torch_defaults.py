@@ -1,0 +1,156 @@
+"""Torch's defaults are the user's: whatever they are, no bit of an answer changes."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_matrix
+from sklearn.base import clone
+from torch.nn import functional as F
+
+from skae import ContractiveAE, ConvAE, DenoisingAE, SparseAE, UndercompleteAE
+from skae._objectives.corruption import NOISES
+from skae._objectives.losses import LOSSES
+
+FEW = {
+    "hidden_layer_sizes": (8,),
+    "max_iter": 2,
+    "early_stopping": False,
+    "random_state": 0,
+}
+X = np.random.default_rng(0).random((60, 16)).astype(np.float32)
+GAPS = np.where(np.random.default_rng(1).random(X.shape) < 0.1, np.nan, X)
+VOLUMES = {"image_shape": (1, 2, 2, 4), "channels": 3}
+
+
+def rowwise(reconstruction, rows):
+    return (reconstruction - rows).norm(dim=-1)
+
+
+def doubled(x, generator):
+    return 2 * x
+
+
+def under(n_components=3, **kw):
+    return UndercompleteAE(n_components, **FEW | kw)
+
+
+def sparse(sparsity, **kw):
+    # Enough steps that silent units are revived.
+    return SparseAE(20, sparsity=sparsity, batch_size=5, **FEW | {"max_iter": 12} | kw)
+
+
+def denoising(**kw):
+    return DenoisingAE(3, noise_level=0.3, **FEW | kw)
+
+
+def conv(**kw):
+    return ConvAE(3, **{"image_shape": (4, 4), "channels": (3, 4)} | FEW | kw)
+
+
+CASES = {
+    "pca": under(),
+    "held-out rows": under(early_stopping=True),
+    "random": under(init="random"),
+    "tied": under(tied_weights=True, init="random"),
+    "share": under(0.6, early_stopping=True),
+    "ordered": under(ordered=True),
+    "ordered, random": under(ordered=True, init="random"),
+    "neighbours, refined": under(
+        neighbor_weight=1.0, n_neighbors=3, transform_max_iter=2
+    ),
+    "learnt activation": under(activation=torch.nn.PReLU),
+    "drawn activation": under(activation=torch.nn.RReLU, init="random"),
+    "penalised weights": under(solver="lbfgs", weight_decay=0.1),
+    "exact": ContractiveAE(3, jacobian_norm="exact", init="random", **FEW),
+    "estimated": ContractiveAE(3, jacobian_norm="hutchinson", **FEW),
+    "target": sparse("l1", target_sparsity=0.2),
+    "activity": sparse("jump_relu", target_sparsity=0.2),
+    "support": sparse("top_k", k=3, support=2.0),
+    "gaps": denoising(noise="swap", emphasis=0.3),
+    "gaps, callable": denoising(loss=rowwise, noise="masking", emphasis=0.3),
+    "images": conv(),
+    "images, tied": conv(tied_weights=True, init="random"),
+    "images, box": conv(noise="block", noise_level=0.3),
+    "signals": conv(image_shape=16),
+    "volumes": conv(**VOLUMES),
+    "volumes, linear": conv(**VOLUMES, upsampling="linear"),
+    "own noise": denoising(noise=doubled),
+    **{f"solver {s}": under(solver=s) for s in ("adam", "sgd", "rmsprop", "lbfgs")},
+    **{f"loss {loss}": under(loss=loss) for loss in LOSSES},
+    **{f"loss {f.__name__}": under(loss=f) for f in (F.huber_loss, rowwise)},
+    **{f"noise {noise}": denoising(noise=noise) for noise in NOISES},
+    **{s: sparse(s) for s in ("l1", "kl", "top_k", "batch_top_k", "jump_relu")},
+    **{f"images, {n}": conv(normalization=n) for n in ("batch", "layer")},
+    **{f"images, {u}": conv(upsampling=u) for u in ("nearest", "linear")},
+}
+
+
+def answers(name):
+    """Return all that an estimator can say, a copy of it, and one trained in parts."""
+    rows, estimator = GAPS if name.startswith("gaps") else X, CASES[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        estimator.fit(rows)
+        copies = estimator, pickle.loads(pickle.dumps(estimator))
+        said = [said_by(each, rows) for each in copies]
+        if hasattr(estimator, "partial_fit"):
+            said.append(said_by(partly(estimator, rows), rows))
+    return [array for each in said for array in each]
+
+
+def partly(estimator, rows):
+    """Train in parts, with a copy between them."""
+    first = clone(estimator).partial_fit(rows[:30])
+    return pickle.loads(pickle.dumps(first)).partial_fit(rows[30:])
+
+
+def said_by(estimator, rows):
+    codes = estimator.transform(rows)
+    return [
+        codes,
+        estimator.inverse_transform(codes),
+        estimator.reconstruct(rows),
+        estimator.score_samples(rows),
+        estimator.jacobian(rows[:3]),
+        estimator.tangent_space(rows[:3], 1),
+        np.array(estimator.loss_curve_),
+    ]
+
+
+@pytest.fixture(params=[torch.float64, torch.bfloat16, torch.float16, "meta"], ids=str)
+def _other_default(request):
+    is_device = request.param == "meta"
+    change = torch.set_default_device if is_device else torch.set_default_dtype
+    change(request.param)
+    yield
+    change(None if is_device else torch.float32)
+
+
+@pytest.fixture(scope="module")
+def without():
+    """Answers with the defaults that torch has by itself."""
+    return {name: answers(name) for name in CASES}
+
+
+@pytest.mark.usefixtures("_other_default")
+@pytest.mark.parametrize("name", CASES)
+def test_defaults_of_torch_change_no_bit(without, name):
+    for expected, answer in zip(without[name], answers(name), strict=True):
+        np.testing.assert_array_equal(answer, expected)
+
+
+LONG = np.random.default_rng(0).integers(0, 255, (60, 16)).astype(np.uint8)
+
+
+@pytest.mark.usefixtures("_other_default")
+@pytest.mark.parametrize("rows", [LONG, csr_matrix(X)], ids=["long", "sparse"])
+def test_defaults_of_torch_change_no_bit_of_rows_read_in_batches(rows, monkeypatch):
+    monkeypatch.setattr("skae._rows.batches.KEPT_ELEMENTS", 1)
+    answer = said_by(under().fit(rows), rows)
+    torch.set_default_device(None)
+    torch.set_default_dtype(torch.float32)
+    for expected, other in zip(said_by(under().fit(rows), rows), answer, strict=True):
+        np.testing.assert_array_equal(other, expected)
