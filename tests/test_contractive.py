@@ -12,7 +12,7 @@ from skae import ContractiveAE, UndercompleteAE
 from skae._networks.dense import Dense
 from skae._objectives.contraction import by_layers, by_rows, exact, hutchinson
 
-SHORT = {"max_iter": 10, "random_state": 0}
+SHORT = {"max_iter": 5, "random_state": 0}
 
 
 def network(sizes, activation="gelu", code_activation="identity"):

@@ -15,7 +15,7 @@ from skae import ConvAE, DenoisingAE, UndercompleteAE
 from skae._objectives.corruption import NOISES
 from skae.metrics import explained_variance, neg_mean_squared_error
 
-SHORT = {"max_iter": 10, "random_state": 0}
+SHORT = {"max_iter": 5, "random_state": 0}
 
 
 def with_gaps(X, share, seed=0):
@@ -180,7 +180,7 @@ def test_emphasis_on_nothing(digits):
 def test_noise_variance_where_pca_stays_is_that_of_clean_rows(rng):
     X = rng.normal(size=(12, 10))
     fits = [
-        cls(8, loss="gaussian", learning_rate_init=1.0, random_state=0)
+        cls(8, loss="gaussian", learning_rate_init=1.0, max_iter=50, random_state=0)
         for cls in (UndercompleteAE, DenoisingAE)
     ]
     with pytest.warns(ConvergenceWarning, match="did not improve on PCA"):

@@ -51,7 +51,9 @@ def of_task(name, task):
 def test_code_in_readme_runs(capsys):
     namespace = {}
     for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
-        exec(block, namespace)
+        # In turn: the search's workers would import torch longer than they fit.
+        with joblib.parallel_config("sequential"):
+            exec(block, namespace)
     assert "(1797, 8)" in capsys.readouterr().out
 
 
@@ -341,7 +343,6 @@ def test_heat_map_is_drawn_and_its_best_is_that_of_the_guide(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
-    # Here and in turn: the search's workers would import torch longer than they fit.
     with joblib.parallel_config("sequential"):
         runpy.run_path(str(ROOT / "docs" / "examples" / "heat_map.py"))
     printed = capsys.readouterr().out

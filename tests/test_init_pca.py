@@ -132,7 +132,7 @@ def test_where_nothing_is_gained_pca_of_all_rows_stays(rng):
     with pytest.warns(
         ConvergenceWarning, match=r"did not improve on PCA.*early_stopping=False"
     ):
-        estimator = UndercompleteAE(3, random_state=0).fit(X)
+        estimator = UndercompleteAE(3, max_iter=100, random_state=0).fit(X)
     assert estimator.best_score_ == estimator.pca_score_
     new = rng.normal(size=(50, 8))
     pca = PCA(3).fit(X)
@@ -192,10 +192,14 @@ def test_curved_data_are_far_better_than_pca():
     assert error(estimator, new) < 0.5 * error(PCA(2).fit(X), new)
 
 
+@pytest.fixture(scope="module")
+def estimator(digits):
+    return UndercompleteAE(8, max_iter=20, random_state=0).fit(digits)
+
+
 @pytest.mark.parametrize("distance", [1e2, 1e4, 1e6])
-def test_rows_far_out_are_reconstructed_as_by_pca(digits, distance):
+def test_rows_far_out_are_reconstructed_as_by_pca(digits, estimator, distance):
     """A network asked far from all it has seen may answer anything; this one not."""
-    estimator = UndercompleteAE(8, max_iter=20, random_state=0).fit(digits)
     pca = PCA(8).fit(digits)
     rows = digits.mean(axis=0) + distance * (digits[:50] - digits.mean(axis=0))
     assert error(estimator, rows) < 1.3 * error(pca, rows)
@@ -269,9 +273,8 @@ def test_warning_tells_the_scores(rng):
     )
 
 
-def test_features_that_never_varied_do_not_move_the_code(digits):
+def test_features_that_never_varied_do_not_move_the_code(digits, estimator):
     """To the networks they are nothing; PCA's axes know nothing of them."""
-    estimator = UndercompleteAE(4, max_iter=20, random_state=0).fit(digits)
     constant = digits.std(axis=0) == 0
     assert constant.sum() == 3
     jacobian = estimator.jacobian(digits[:5])
@@ -299,14 +302,14 @@ def test_streamed_rows_are_not_decayed_as_if_they_were_all(digits):
 def test_proportional_columns(n_components, factors):
     """Of one dimension: PCA misses less than float32 tells from nothing."""
     X = np.outer(np.linspace(-1, 1, 20), factors)
-    estimator = UndercompleteAE(n_components, random_state=0).fit(X)
+    estimator = UndercompleteAE(n_components, max_iter=50, random_state=0).fit(X)
     np.testing.assert_allclose(estimator.reconstruct(X), X, atol=1e-4)
 
 
 def test_partial_fit_learns_what_the_first_batch_did_not_show(digits):
     two = digits[np.arange(20) % 2]
     estimator = UndercompleteAE(4, random_state=0).partial_fit(two)
-    for _ in range(30):
+    for _ in range(20):
         estimator.partial_fit(digits)
     assert estimator.score(digits) > 0.5
 
@@ -374,7 +377,8 @@ def test_of_rank_deficient_rows_nothing_is_nan():
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_constant_sparse_rows(value):
     X = csr_array(np.full((50, 20), value))
-    np.testing.assert_allclose(UndercompleteAE(2).fit(X).reconstruct(X), value)
+    estimator = UndercompleteAE(2, max_iter=50).fit(X)
+    np.testing.assert_allclose(estimator.reconstruct(X), value)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

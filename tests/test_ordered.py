@@ -90,7 +90,7 @@ def test_prefixes_that_guesses_would_spoil_are_corrected():
     angle = rng.uniform(0, 2 * np.pi, (600, 1))
     curve = [f(k * angle) for k in range(1, 5) for f in (np.sin, np.cos)]
     X = np.hstack([[4, 3, 2] * rng.normal(size=(600, 3)), *curve])
-    estimator = UndercompleteAE(8, ordered=True, max_iter=100, random_state=0)
+    estimator = UndercompleteAE(8, ordered=True, max_iter=60, random_state=0)
     estimator.fit(X[:300])
     three = estimator.truncate(3)
     assert (
@@ -128,7 +128,7 @@ def test_noise_variance_is_that_of_the_components_kept(digits):
         ordered=True,
         loss="gaussian",
         early_stopping=False,
-        max_iter=20,
+        max_iter=8,
         random_state=0,
     ).fit(digits)
     for k in range(1, 5):
@@ -186,7 +186,7 @@ def test_epochs_that_lose_at_a_width_are_passed_over():
     angle = rng.uniform(0, 2 * np.pi, (600, 1))
     curve = np.hstack([f(k * angle) for k in range(1, 5) for f in (np.sin, np.cos)])
     X = np.pad(curve, ((0, 0), (0, 4))) + 0.1 * rng.normal(size=(600, 12))
-    estimator = UndercompleteAE(8, ordered=True, max_iter=100, random_state=0)
+    estimator = UndercompleteAE(8, ordered=True, max_iter=60, random_state=0)
     estimator.fit(X[:300])
     explained = estimator.explained_variance_ratio_.cumsum()
     assert np.all(1 - explained <= 1.005 * (1 - estimator._state.prefixes.pca))
@@ -316,20 +316,20 @@ def test_scores_are_those_of_the_width(ordered):
 
 @pytest.mark.parametrize("start", [False, True])
 def test_order_is_that_of_the_fit(digits, start):
-    estimator = UndercompleteAE(3, ordered=start, max_iter=20, random_state=0)
+    estimator = UndercompleteAE(3, ordered=start, max_iter=5, random_state=0)
     estimator.fit(digits).set_params(ordered=not start)
     assert hasattr(estimator, "truncate") == start
 
 
 def test_width_cannot_change_when_training_goes_on(digits):
-    estimator = UndercompleteAE(3, max_iter=20, warm_start=True).fit(digits)
+    estimator = UndercompleteAE(3, max_iter=5, warm_start=True).fit(digits)
     for n_components in (2, None, 0.5):
         with pytest.raises(ValueError, match="n_components from 3 to"):
             estimator.set_params(n_components=n_components).fit(digits)
 
 
 def test_share_of_variance_of_sparse_rows(digits):
-    kw = {"max_iter": 20, "random_state": 0}
+    kw = {"max_iter": 10, "random_state": 0}
     dense, sparse = (
         UndercompleteAE(0.6, **kw).fit(make(digits[:500]))
         for make in (np.asarray, csr_array)

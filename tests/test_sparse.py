@@ -132,14 +132,14 @@ def test_columns_have_unit_norm_and_the_reconstruction_stays(digits, hidden):
 
 def test_code_gets_sparser_as_alpha_grows(digits):
     active = [
-        SparseAE(64, alpha=a, max_iter=60, random_state=0).fit(digits).mean_active_
+        SparseAE(64, alpha=a, max_iter=25, random_state=0).fit(digits).mean_active_
         for a in (0.03, 0.1, 0.3)
     ]
     assert all(np.diff(active) < 0)
 
 
 def test_mean_activation_nears_the_target_as_alpha_grows(digits):
-    options = {"sparsity": "kl", "target_sparsity": 0.1, "max_iter": 60}
+    options = {"sparsity": "kl", "target_sparsity": 0.1, "max_iter": 25}
     distances = [
         abs(ae.fit(digits).mean_active_ / 32 - 0.1)
         for ae in (
@@ -167,7 +167,7 @@ def test_support_widens_the_code_that_was_trained(digits):
 
 
 def test_batch_top_k_keeps_its_mean_on_new_rows(digits):
-    ae = SparseAE(64, sparsity="batch_top_k", k=6, max_iter=60, random_state=0)
+    ae = SparseAE(64, sparsity="batch_top_k", k=6, max_iter=20, random_state=0)
     codes = ae.fit(digits[::2]).transform(digits[1::2])
     assert (codes != 0).sum(axis=1).mean() == pytest.approx(6, rel=0.25)
     assert (codes != 0).sum(axis=1).std() > 0
@@ -212,7 +212,7 @@ def test_silent_units_are_revived(digits, monkeypatch):
 
 
 def test_dead_units_are_those_that_are_never_active(digits):
-    ae = SparseAE(64, alpha=0.5, max_iter=30, random_state=0).fit(digits)
+    ae = SparseAE(64, alpha=0.5, max_iter=15, random_state=0).fit(digits)
     codes = ae.transform(digits)
     assert np.array_equal(ae.dead_units_, np.flatnonzero((codes == 0).all(axis=0)))
     assert ae.mean_active_ == pytest.approx((codes != 0).sum(axis=1).mean())

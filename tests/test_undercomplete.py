@@ -48,7 +48,7 @@ def largest_angle(estimator, pca):
 )
 @pytest.mark.parametrize("data", ["digits", "breast_cancer"])
 def test_linear_autoencoder_spans_pcas_subspace(data, training, request):
-    X = request.getfixturevalue(data)
+    X = request.getfixturevalue(data)[:600]
     estimator = UndercompleteAE(5, hidden_layer_sizes=(), **training)
     assert largest_angle(estimator.fit(X), PCA(5).fit(X)) < 1e-2
 
