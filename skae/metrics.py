@@ -21,6 +21,7 @@ from ._rows.statistics import (
     root_mean_square,
     squared_deviation,
 )
+from ._rows.text import named_text
 
 __all__ = ["explained_variance", "neg_mean_squared_error"]
 
@@ -126,5 +127,6 @@ def _flat(X: Any) -> Any:
     """Return two-dimensional rows: a CSR matrix, or an array in float64."""
     if issparse(X):
         return X.tocsr()
-    X = np.asarray(X, dtype=np.float64)
+    with named_text(X):
+        X = np.asarray(X, dtype=np.float64)
     return X.reshape(len(X), -1)

@@ -8,11 +8,11 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import validate_data
 
 from .._machine.threads import available_threads, limited_threads
 from .chunks import chunks
 from .statistics import extremes, sums_up
+from .text import validate_numbers
 
 POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
 COUNT = Interval(Integral, 0, None, closed="left")
@@ -57,7 +57,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> 
 
     Of sparse matrices alone the values are looked at: see :func:`check_finite`.
     """
-    X = validate_data(
+    X = validate_numbers(
         estimator,
         X,
         reset=reset,
