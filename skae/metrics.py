@@ -39,6 +39,7 @@ from ._rows.statistics import (
     root_mean_square,
     squared_errors,
 )
+from ._rows.text import named_text
 
 __all__ = ["explained_variance", "neg_mean_squared_error"]
 
@@ -212,13 +213,14 @@ def _errors(estimator: Any, X: Any, rows: np.ndarray, scale: float) -> np.ndarra
 
 def _flat(X: Any) -> Any:
     """Return two-dimensional rows: a CSR matrix, or an array."""
-    X = as_array(X, allow_nan=True, owner="")
-    X = check_array(
-        X,
-        accept_sparse="csr",
-        dtype=taken_dtypes(X),
-        ensure_all_finite=False,
-        allow_nd=True,
-        input_name="X",
-    )
+    with named_text(X):
+        X = as_array(X, allow_nan=True, owner="")
+        X = check_array(
+            X,
+            accept_sparse="csr",
+            dtype=taken_dtypes(X),
+            ensure_all_finite=False,
+            allow_nd=True,
+            input_name="X",
+        )
     return X if issparse(X) else X.reshape(len(X), -1)

@@ -855,7 +855,7 @@ def test_gaussian_variance_is_carried_over(X):
 def test_partial_fit_needs_minibatches(X):
     with pytest.raises(AttributeError, match="partial_fit") as error:
         small(solver="lbfgs").partial_fit(X)
-    assert "solver='adam'" in str(error.value.__cause__)
+    assert "solver='adam'" in str(error.value)
 
 
 # When training ends ---------------------------------------------------------------

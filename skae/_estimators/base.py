@@ -10,7 +10,6 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.utils import Tags
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._machine.devices import own_settings, resolve_device, to_arrays, to_tensors
@@ -22,23 +21,24 @@ from .._rows.statistics import (
     squared_errors,
 )
 from .._training.solvers import is_full_batch
+from .availability import available_unless
 from .fitting import Trainable
 from .model import FittedModel
 from .state import TrainingState
 
 
-def _is_stochastic(estimator: Any) -> bool:
+def _why_not_in_parts(estimator: Any) -> str | None:
     if is_share(estimator.n_components):
-        raise AttributeError(
-            f"partial_fit sees too few rows to choose a width by n_components="
-            f"{estimator.n_components}: use an integer."
+        return (
+            f"it sees too few rows to choose a width by n_components="
+            f"{estimator.n_components}. Use an integer."
         )
     if is_full_batch(estimator.solver):
-        raise AttributeError(
-            f"partial_fit needs minibatches, and solver={estimator.solver!r} works on "
-            "all rows at once: use solver='adam'."
+        return (
+            f"it needs minibatches, and solver={estimator.solver!r} works on all rows "
+            "at once. Use solver='adam'."
         )
-    return True
+    return None
 
 
 def _of_model(name: str, doc: str) -> Any:
@@ -101,7 +101,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         """
         return self._train(X, is_part=False)
 
-    @available_if(_is_stochastic)
+    @available_unless(_why_not_in_parts)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train for one epoch on the rows of ``X``, going on from where it stands.

@@ -5,7 +5,6 @@ from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._machine.callers import warn_caller
@@ -18,6 +17,7 @@ from .._rows.pca import fit_pca
 from .._rows.standardise import standardise
 from .._training.engine import Engine
 from .._training.schedule import Schedule
+from .availability import available_unless
 from .base import BaseAutoencoder
 from .data import Data
 from .parameters import SharedParameters, autoencoder
@@ -25,13 +25,13 @@ from .prefixes import PrefixScores, n_enough, score_prefixes
 from .selection import Selection
 
 
-def _has_order(estimator: Any) -> bool:
-    if not estimator._is_ordered():
-        raise AttributeError(
-            f"truncate needs an ordered code, which ordered={estimator.ordered} and "
-            f"n_components={estimator.n_components} do not make: use ordered=True."
-        )
-    return True
+def _why_not_shorter(estimator: Any) -> str | None:
+    if estimator._is_ordered():
+        return None
+    return (
+        f"it needs an ordered code, which ordered={estimator.ordered} and "
+        f"n_components={estimator.n_components} do not make. Use ordered=True."
+    )
 
 
 @autoencoder
@@ -128,7 +128,7 @@ class OrderedAutoencoder(BaseAutoencoder):
             variance = float((1 - ratio.sum()) * prefixes.variance)
             self.noise_variance_ = variance * self.scale_ * self.scale_
 
-    @available_if(_has_order)
+    @available_unless(_why_not_shorter)
     def truncate(self, n_components: int) -> Self:
         """Return a fitted copy that keeps the first components of the code.
 

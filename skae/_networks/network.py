@@ -21,6 +21,10 @@ class Network(nn.Module):
     link: Link
     n_values: int
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode and decode rows."""
+        return self.decode(self.encode(x))
+
     def encode(self, x: Tensor) -> Tensor:
         """Map rows, shape (n, ...), to codes, shape (n, n_components)."""
         raise NotImplementedError

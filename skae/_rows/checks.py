@@ -15,6 +15,7 @@ from .._machine.threads import available_threads, limited_threads
 from .chunks import KEPT_DTYPES, chunks, dense
 from .containers import as_array, is_narrow_frame
 from .statistics import extremes, sums_up
+from .text import named_text
 
 POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
 COUNT = Interval(Integral, 0, None, closed="left")
@@ -48,16 +49,17 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> 
     """
     allow_nan = get_tags(estimator).input_tags.allow_nan
     owner = type(estimator).__name__
-    X = as_array(X, allow_nan, owner)
-    X = validate_data(
-        estimator,
-        X,
-        reset=reset,
-        accept_sparse="csr",
-        dtype=taken_dtypes(X),
-        ensure_all_finite=False,
-        ensure_min_samples=min_samples,
-    )
+    with named_text(X):
+        X = as_array(X, allow_nan, owner)
+        X = validate_data(
+            estimator,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=taken_dtypes(X),
+            ensure_all_finite=False,
+            ensure_min_samples=min_samples,
+        )
     if not issparse(X):
         return X
     # A sparse frame is known by what it has become.

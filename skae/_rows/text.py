@@ -1,0 +1,47 @@
+"""Text among the rows: an error names its columns."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+
+@contextmanager
+def named_text(X: Any) -> Iterator[None]:
+    """Name columns of text, if it is they that numpy fails on."""
+    try:
+        yield
+    except ValueError as error:
+        if not (text := _find_text(X)):
+            raise
+        first, *others = text
+        more = f", and so do {', '.join(map(repr, others))}" if others else ""
+        raise ValueError(
+            f"Column {first!r} of X holds {text[first]!r}, which is no number{more}: "
+            "make numbers of text first, by OneHotEncoder or OrdinalEncoder of "
+            "sklearn.preprocessing."
+        ) from error
+
+
+def _find_text(X: Any) -> dict[Any, Any]:
+    """Return the first text of each column that has some, by the column's name."""
+    rows = np.asarray(X, dtype=object)
+    if rows.ndim != 2:
+        return {}
+    names = list(getattr(X, "columns", range(rows.shape[1])))
+    firsts = ((n, _first_text(c)) for n, c in zip(names, rows.T, strict=True))
+    return {name: text for name, text in firsts if text is not None}
+
+
+def _first_text(column: np.ndarray) -> str | None:
+    texts = (value for value in column if isinstance(value, str))
+    return next((str(text) for text in texts if not _is_number(text)), None)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
