@@ -16,6 +16,10 @@ from skae import ContractiveAE, ConvAE, DenoisingAE, SparseAE, UndercompleteAE
 from skae.inspection import traverse_component
 from skae.metrics import explained_variance, neg_mean_squared_error
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:After . epochs the reconstruction is worse"
+)
+
 SHORT = {"max_iter": 2, "early_stopping": False, "random_state": 0}
 TAKE_GAPS = [ConvAE, DenoisingAE]
 REFUSE_GAPS = [ContractiveAE, SparseAE, UndercompleteAE]

@@ -108,9 +108,8 @@ def test_prefixes_that_guesses_would_spoil_are_corrected():
 def test_where_pca_stays_every_prefix_is_pcas(seed):
     """Clipped to the domain of the loss, and not what was made of narrower ones."""
     X = np.minimum(np.random.default_rng(seed).poisson(0.05, (60, 9)), 1.0)
-    estimator = UndercompleteAE(
-        7, ordered=True, loss="bernoulli", max_iter=20, random_state=0
-    )
+    options = {"learning_rate_init": 1e-9, "max_iter": 2, "random_state": 0}
+    estimator = UndercompleteAE(7, ordered=True, loss="bernoulli", **options)
     with pytest.warns(ConvergenceWarning, match="did not improve on PCA"):
         estimator.fit(X)
     for k in range(1, 8):
