@@ -109,6 +109,7 @@ def neg_mean_squared_error(estimator: Any, X: Any, y: Any = None) -> float:
     return -_squared_error(estimator, X) / float(n_known(_flat(X)).sum())
 
 
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
 def _squared_error(estimator: Any, X: Any, scale: float = 1.0) -> float:
     """Sum over all known entries of ``((x - x^) / scale)^2``."""
     check_reconstructs(estimator)

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback, EpochTimer, PrintLog
+from skorch.callbacks import Callback, EpochTimer
 from skorch.utils import TeeGenerator
 from torch import Tensor
 
@@ -17,6 +17,7 @@ from .._objectives.neighbors import PairedBatches, nearest
 from .._rows.batches import Batches
 from .._rows.split import hold_out
 from .history import RecordedNet
+from .log import Log
 from .settings import Settings
 from .solvers import make_solver
 from .state import EngineState, load_state
@@ -100,7 +101,7 @@ class Engine(RecordedNet):
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
-        log = [("print_log", PrintLog())] if self.verbose else []
+        log = [("print_log", Log())] if self.verbose else []
         return [("epoch_timer", EpochTimer()), *log]
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
