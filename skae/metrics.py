@@ -200,6 +200,7 @@ def _parts(X: Any, rows: Any) -> Iterator[tuple[Any, np.ndarray]]:
     yield from ((X[s], dense(rows[s])) for s in chunks(rows))
 
 
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
 def _errors(estimator: Any, X: Any, rows: np.ndarray, scale: float) -> np.ndarray:
     """Return the squared error of each row, infinite where an answer is not finite."""
     codes = estimator.transform(X)

@@ -288,3 +288,38 @@ def test_automatic_pace_is_that_of_small_batches_and_much_decay(bumps):
     ]
     codes = [ae.transform(bumps) for ae in fits]
     np.testing.assert_array_equal(*codes)
+
+
+# Shapes that can be read in two ways ----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "dims", "other"),
+    [
+        ((2, 64), 1, "spatial_dims=1 for signals of 2 channels and length 64"),
+        ((1, 40), 1, "spatial_dims=1 for signals of 1 channels and length 40"),
+        ((64, 2), 1, r"np\.moveaxis\(X, -1, 1\)"),
+        ((8, 8, 8), 3, "spatial_dims=3 for volumes of 8 x 8 x 8"),
+        ((12, 8, 9), 3, "spatial_dims=2 for images of 12 channels of 8 x 9"),
+    ],
+)
+def test_shapes_that_can_be_read_in_two_ways_are_asked_about(rng, shape, dims, other):
+    X = rng.normal(size=(20, *shape)).astype(np.float32)
+    kw = {"channels": (3,), "hidden_layer_sizes": (), "max_iter": 1}
+    kw |= {"early_stopping": False, "random_state": 0}
+    flat = {"image_shape": shape, **kw}
+    for ae, rows in ((ConvAE(2, **kw), X), (ConvAE(2, **flat), X.reshape(20, -1))):
+        with pytest.raises(ValueError, match=other):
+            ae.fit(rows)
+    for n in (2, dims):
+        ae = ConvAE(2, spatial_dims=n, **kw).fit(X)
+        assert len(ae.image_shape_) == n + 1
+        assert ae.reconstruct(X).shape == X.shape
+
+
+@pytest.mark.parametrize("shape", [(8, 60), (3, 8, 8), (4, 4, 4), (64, 8, 8)])
+def test_shapes_of_images_are_images(rng, shape):
+    X = rng.normal(size=(20, *shape))
+    ae = ConvAE(2, channels=(3,), hidden_layer_sizes=(), max_iter=1, random_state=0)
+    ae.set_params(early_stopping=False).fit(X)
+    assert ae.image_shape_ == (shape if len(shape) == 3 else (1, *shape))

@@ -5,6 +5,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 
 from skae import ContractiveAE, ConvAE, DenoisingAE, SparseAE, UndercompleteAE
 from skae.metrics import explained_variance, neg_mean_squared_error
@@ -97,3 +98,105 @@ def test_numbers_as_text_are_numbers():
     ae = UndercompleteAE(**FEW).fit(X)
     rows = np.round(X, 3)
     np.testing.assert_array_equal(ae.transform(rows.astype(str)), ae.transform(rows))
+
+
+# Sizes ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cls", "options", "message"),
+    [
+        *((cls, {"hidden_layer_sizes": 10**9}, r"sizes=10{9}\b") for cls in ESTIMATORS),
+        (UndercompleteAE, {"ordered": True, "hidden_layer_sizes": (10**9, 8)}, "10{9}"),
+        (
+            UndercompleteAE,
+            {"tied_weights": True, "hidden_layer_sizes": 10**11},
+            r"sizes=10{11}\b",
+        ),
+        (SparseAE, {"n_components": 10**12}, "n_components=1000000000000"),
+        (DenoisingAE, {"n_components": 10**12}, "n_components=1000000000000"),
+        (ConvAE, {"channels": 10**11}, "channels=100000000000"),
+        (ConvAE, {"channels": (8, 10**11)}, r"channels=\(8, 100000000000\)"),
+    ],
+)
+def test_networks_too_large_are_refused(cls, options, message, monkeypatch):
+    monkeypatch.setattr("skae._machine.memory.total_memory", lambda: 64 * 2**30)
+    with pytest.raises(ValueError, match=rf"{message}.* weights, .* bytes to train"):
+        cls(**options).fit(X)
+
+
+@pytest.mark.parametrize(
+    "ae",
+    [
+        UndercompleteAE(**FEW),
+        UndercompleteAE(**FEW, tied_weights=True),
+        UndercompleteAE(**FEW, init="random", ordered=True),
+        SparseAE(**FEW, sparsity="jump_relu"),
+        ConvAE(**FEW, image_shape=(2, 2), channels=(3, 5)),
+        ConvAE(**FEW, image_shape=(1, 2, 2, 1), channels=2, tied_weights=True),
+    ],
+)
+def test_weights_are_counted_before_there_are_any(ae):
+    """All but biases, and what little the prefixes of an ordered code save."""
+    ae.fit(X)
+    weights = (w for w in ae.network_.parameters() if w.ndim > 1)
+    counted = ae.network_.network if hasattr(ae.network_, "network") else ae.network_
+    n_weights = sum(map(torch.numel, weights))
+    n_counted = type(counted).count(**ae._state.network)
+    assert n_weights <= n_counted <= 1.3 * n_weights
+
+
+# What others would say ------------------------------------------------------------
+
+
+def test_a_log_in_a_file_has_no_colours(capsys, monkeypatch):
+    UndercompleteAE(**FEW | {"verbose": 1}).fit(X)
+    plain = capsys.readouterr().out
+    assert "train_loss" in plain
+    assert "\x1b" not in plain
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    UndercompleteAE(**FEW | {"verbose": 1}).fit(X)
+    assert "\x1b" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+@pytest.mark.parametrize("unit", [1e-322, 1e-310, 1e-160, 1e300])
+def test_no_warning_of_numpy_in_any_unit(cls, unit):
+    rows, ae = X * unit, cls(**FEW)
+    ae.fit(rows).score(rows)
+    for method in ("transform", "reconstruct", "score_samples", "jacobian"):
+        getattr(ae, method)(rows)
+    explained_variance(ae, rows)
+    neg_mean_squared_error(ae, rows)
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+@pytest.mark.parametrize("loss", ["squared_error", "gaussian", "poisson"])
+def test_no_warning_of_numpy_at_the_ends_of_float32(cls, loss):
+    """What is too large is infinite; a sum of many means is no reason to be so."""
+    rows = (3e38 * abs(X) / abs(X).max()).astype(np.float32)
+    rows[:, :2] = rows.max() / 2 * (1 + np.arange(80).reshape(40, 2) % 3 / 3)
+    ae = cls(**FEW, loss=loss).fit(rows)
+    assert np.isfinite(ae.reconstruct(rows)).all()
+    ae.score(rows)
+    for code in (1e38, -1e38):
+        assert ae.inverse_transform(np.full((2, 2), code)).dtype == np.float32
+
+
+@pytest.mark.parametrize("unit", [1e-310, 1e300])
+def test_sparse_rows_in_any_unit(unit):
+    rows = np.where(X > 0, X, 0.0)
+    score = UndercompleteAE(**FEW).fit(csr_matrix(rows)).score(rows)
+    sparse = csr_matrix(rows * unit)
+    ae = UndercompleteAE(**FEW).fit(sparse)
+    assert ae.score(sparse) == pytest.approx(score, rel=1e-4)
+
+
+def test_settings_of_numpy_change_nothing():
+    rows = X * 1e-160
+    codes = UndercompleteAE(**FEW).fit(rows).transform(rows)
+    with np.errstate(all="raise"):
+        ae = UndercompleteAE(**FEW).fit(rows)
+        assert np.isfinite(ae.score(rows))
+        assert not ae.score_samples(rows).any()
+        np.testing.assert_array_equal(ae.transform(rows), codes)

@@ -95,8 +95,15 @@ def test_pipelines_walk_in_the_unit_of_the_data(walk, digits):
         ({"n_steps": 1}, "n_steps=1 must be 2 or more"),
         ({"percentiles": (0.9, 0.1)}, r"percentiles=\(0.9, 0.1\)"),
         ({"percentiles": (5, 95)}, r"percentiles=\(5, 95\)"),
-        ({"percentiles": "ab"}, "percentiles=ab"),
-        ({"origin": np.zeros((2, 64))}, "One row is needed"),
+        ({"percentiles": "ab"}, "percentiles='ab'"),
+        ({"percentiles": None}, "percentiles=None"),
+        ({"percentiles": 0.5}, "percentiles=0.5"),
+        ({"percentiles": (np.nan, 1)}, r"percentiles=\(nan, 1\)"),
+        ({"n_steps": None}, "n_steps=None"),
+        ({"n_steps": "9"}, "n_steps='9'"),
+        ({"origin": np.zeros((2, 64))}, r"origin must be one row, .* not 2"),
+        ({"origin": "mean"}, "origin='mean' must be one row"),
+        ({"origin": 3}, "origin=3 must be one row"),
     ],
 )
 def test_walk_that_makes_no_sense(walk, options, message, pca, digits):

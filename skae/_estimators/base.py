@@ -234,7 +234,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             the estimator does not take.
         """
         errors = self._squared_errors(self._checked(X), fills_gaps=True)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             return -(errors * self.scale_ * self.scale_).astype(np.float32)
 
     def score(self, X: Any, y: Any = None) -> float:

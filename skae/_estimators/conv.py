@@ -29,12 +29,14 @@ class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
     denoising autoencoder [2]_. Training starts from PCA, and rows held out decide
     whether it has improved on it: if not, the answer is PCA.
 
-    ``X`` holds flat rows, of ``image_shape``, or is an array of signals (n, channels,
-    length), images (n, height, width) or (n, channels, height, width), or volumes (n,
-    channels, depth, height, width). ``inverse_transform``, ``reconstruct``,
-    ``jacobian`` and ``tangent_space`` answer in the layout that was fitted, in place of
-    ``n_features``; other methods take either. Missing values, NaN, are seen as the mean
-    and left out of the loss.
+    ``X`` holds flat rows, of ``image_shape``, or is an array of images (n, height,
+    width) or (n, channels, height, width), or of volumes (n, channels, depth, height,
+    width). With ``spatial_dims=1`` it may be one of signals (n, channels, length), and
+    with ``spatial_dims=3`` of volumes (n, depth, height, width): an array that looks
+    like these, and might be of images, is an error without. ``inverse_transform``,
+    ``reconstruct``, ``jacobian`` and ``tangent_space`` answer in the layout that was
+    fitted, in place of ``n_features``; other methods take either. Missing values, NaN,
+    are seen as the mean and left out of the loss.
 
     Rows are centred and divided by one number, so that neither the unit of the data
     nor its origin matters. Computation is in float32.
@@ -52,7 +54,11 @@ class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
 
     spatial_dims : {1, 2, 3} or "auto", default="auto"
         Number of dimensions that are convolved over. "auto" takes a shape of one number
-        for a signal, of two or three for an image, of four for a volume.
+        for a signal, of two or three for an image, of four for a volume. It raises an
+        error where one side of an image is at least eight times the other, such as (2,
+        64), which may be a signal of two channels; and where an image has eight
+        channels or more, and none of its three sizes is more than twice another, such
+        as (16, 16, 16), which may be a volume.
 
     channels : int or sequence of int, default=(32, 64)
         Channels of the encoder's convolutions, outermost first; the decoder mirrors

@@ -1,6 +1,5 @@
 """What an estimator fills in: the terms of what is minimised, and their sizes."""
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .._networks.dense import Dense
@@ -20,7 +19,7 @@ from .selection import Selection
 class Slots(SharedParameters):
     """What a subclass overrides: slots, never the fit."""
 
-    _network_class: ClassVar[Callable[..., Network]] = Dense
+    _network_class: ClassVar[type[Network]] = Dense
 
     def _check_parameters(self) -> None:
         """Raise where parameters contradict each other."""

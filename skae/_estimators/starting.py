@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .._machine.memory import check_memory
 from .._networks.linear_skip import LinearSkip
 from .._networks.network import Network
 from .._objectives.losses import make_loss
@@ -46,11 +47,19 @@ class Starting(Slots):
         self, fixed: dict[str, Any], options: dict[str, Any], mean: Any, scale: float
     ) -> Network:
         """Build a network, its weights not yet set."""
+        self._check_size(options)
         network = self._network_class(**options)
         network.link = make_loss(fixed["loss"], mean, scale).link
         if fixed["init"] != "pca":
             return network
         return LinearSkip(network, network.widths[-1], len(mean))
+
+    def _check_size(self, options: dict[str, Any]) -> None:
+        """Raise if the network would not fit in memory."""
+        parameters = self.get_params(deep=False)
+        sizes = ("n_components", "hidden_layer_sizes", "channels")
+        asked = [f"{n}={parameters[n]!r}" for n in sizes if n in parameters]
+        check_memory(self._network_class.count(**options), ", ".join(asked))
 
     def _become_pca(self, network: Any, data: Data, chosen: Rows) -> Baseline:
         """Turn the network into the PCA of all rows or some."""

@@ -68,6 +68,8 @@ def own_settings(device: torch.device, *, grad: bool) -> Iterator[None]:
         torch.set_grad_enabled(grad),
         torch.autocast(device.type, enabled=False),
         _default_device(),
+        # What is too large or small for float32 is infinite or zero, without a word.
+        np.errstate(over="ignore", under="ignore", invalid="ignore"),
     ):
         yield
 

@@ -69,6 +69,16 @@ class Convolutional(Network):
         products = [a * b * window.n_products for (a, b), window in self._steps]
         return 2 * sum(products + [a * b for a, b in pairwise(self._sizes)])
 
+    @classmethod
+    def count(cls, **options: Any) -> int:
+        names = "shape", "channels", "kernel_sizes", "strides"
+        steps = _steps(*(options[name] for name in names))
+        n_inner = options["channels"][-1] * math.prod(steps[-1][1].outputs)
+        sizes = [n_inner, *options["hidden"], options["n_components"]]
+        n_weights = sum(a * b * math.prod(window.kernel) for (a, b), window in steps)
+        n_halves = 1 if options["tied_weights"] else 2
+        return n_halves * (n_weights + sum(a * b for a, b in pairwise(sizes)))
+
     def encode(self, x: Tensor) -> Tensor:
         images = x.reshape(-1, *self.shape)
         return self.dense.encode(self.convolutions(images).flatten(1))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +78,13 @@ class Dense(Network):
             self.decoders.append(_alternate(mirrored, activation))
         # Whatever torch's default is, and activations may have weights too.
         self.to("cpu", torch.float32)
+
+    @classmethod
+    def count(cls, **options: Any) -> int:
+        sizes = options["sizes"]
+        n_decoders = len(prefix_widths(sizes[-1])) if options.get("ordered") else 1
+        n_halves = 1 if options["tied_weights"] else 1 + n_decoders
+        return n_halves * sum(a * b for a, b in pairwise(sizes))
 
     def encode(self, x: Tensor) -> Tensor:
         return self.encoder(x)

@@ -1,6 +1,7 @@
 """Networks: modules with two verbs, ``encode`` and ``decode``."""
 
 from bisect import bisect
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,11 @@ class Network(nn.Module):
     widths: list[int]
     link: Link
     n_values: int
+
+    @classmethod
+    def count(cls, **options: Any) -> int:
+        """Return about how many weights a network of such arguments has."""
+        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode and decode rows."""

@@ -110,7 +110,10 @@ class Poisson(Loss):
     falls_with_squares = False
 
     def __init__(self, mean: np.ndarray, scale: float) -> None:
-        level = mean.mean() or 1.0
+        level = mean.mean()
+        # The sum may be more than float32 holds.
+        level = level if np.isfinite(level) else mean.mean(dtype=np.float64)
+        level = level or 1.0
         super().__init__(mean / level, float(scale / level))
 
     def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:

@@ -14,6 +14,9 @@ Shape = tuple[int, ...]
 #: Spatial dimensions of a shape of so many numbers, where nothing is said: a length; a
 #: height and a width; channels before those; channels of a volume.
 SPATIAL_DIMS = {1: 1, 2: 2, 3: 2, 4: 3}
+# An image whose sides differ so many times may be a signal of some channels, and one of
+# so many channels that are about as many as its sides are long may be a volume.
+LONG, MANY = 8, 8
 
 
 def flatten(X: Any) -> tuple[Any, Shape]:
@@ -67,8 +70,11 @@ def check_images(given: Shape, image_shape: Shape) -> None:
 
 def _with_channels(shape: Shape, spatial_dims: int | str) -> Shape:
     """Put one channel before a shape that has none."""
-    auto = SPATIAL_DIMS.get(len(shape), 3)
-    dims = auto if isinstance(spatial_dims, str) else int(spatial_dims)
+    if isinstance(spatial_dims, str):
+        _check_clear(shape)
+        dims = SPATIAL_DIMS.get(len(shape), 3)
+    else:
+        dims = int(spatial_dims)
     if len(shape) not in (dims, dims + 1):
         raise ValueError(
             f"Images of shape {shape} do not have spatial_dims={spatial_dims!r}: with "
@@ -80,10 +86,32 @@ def _with_channels(shape: Shape, spatial_dims: int | str) -> Shape:
     if shape[-1] in (1, 3, 4) and min(shape[:-1]) > shape[-1]:
         warn_caller(
             f"The shape {shape} is read as {shape[0]} channels of "
-            f"{' x '.join(map(str, shape[1:]))}. If channels come last, move them: "
+            f"{_times(shape[1:])}. If channels come last, move them: "
             "np.moveaxis(X, -1, 1)."
         )
     return shape
+
+
+def _check_clear(shape: Shape) -> None:
+    """Raise if a shape is read as an image, and looks like something else."""
+    what, *sizes = shape
+    ends, other = (min(shape), max(shape)), ""
+    if len(shape) == 2 and ends[1] >= LONG * ends[0]:
+        other = f"spatial_dims=1 for signals of {what} channels and length {sizes[0]}"
+    if len(shape) == 3 and what >= MANY and ends[1] <= 2 * ends[0]:
+        other = f"spatial_dims=3 for volumes of {_times(shape)}"
+    if not other:
+        return
+    image = f"{what} channels of {_times(sizes)}" if sizes[1:] else _times(shape)
+    raise ValueError(
+        f"The shape {shape} can be read in two ways: use spatial_dims=2 for images of "
+        f"{image}, or {other}. Channels come first: if they are the last axis of X, "
+        "move them by np.moveaxis(X, -1, 1)."
+    )
+
+
+def _times(sizes: Iterable[int]) -> str:
+    return " x ".join(map(str, sizes))
 
 
 def shapes_of(n_features: int) -> list[Shape]:

@@ -152,7 +152,7 @@ def _of_rows(
     """Fit by the solver that scikit-learn would choose, on rows in memory."""
     largest, solver, shift = min(X.shape), "auto", np.zeros_like(mean)
     if issparse(X):
-        rows, shift = X / scale, mean / scale
+        rows, shift = _divided(X, scale), mean / scale
         # The usual solver for sparse rows finds all axes but one.
         if n_components == X.shape[1]:
             solver = "covariance_eigh"
@@ -172,3 +172,10 @@ def _of_rows(
     residual = max(0.0, float(pca.noise_variance_ * (largest - n_components)))
     centre = pca.mean_ - shift
     return centre, deviation, pca.components_, pca.explained_variance_, residual
+
+
+def _divided(X: Any, scale: float) -> Any:
+    """Return sparse rows over their scale, the inverse of which may be infinite."""
+    if scale > 1e-300:
+        return X / scale
+    return type(X)((X.data / scale, X.indices, X.indptr), X.shape)

@@ -66,6 +66,7 @@ def largest_deviation(X: Any, mean: np.ndarray) -> float:
     return float(np.fmax.reduce(list(largest)))
 
 
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
 def squared_deviation(X: Any, mean: np.ndarray, scale: float) -> float:
     """Sum over all entries of ``((X - mean) / scale)^2``, in float64."""
     squares = (np.square((dense(X[s]) - mean) / scale) for s in chunks(X))

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import torch
-from skorch.callbacks import Callback, EpochTimer, PrintLog
+from skorch.callbacks import Callback, EpochTimer
 from skorch.utils import TeeGenerator
 from torch import Tensor
 
@@ -18,6 +18,7 @@ from .._rows.batches import Batches
 from .._rows.split import hold_out
 from .divergence import has_diverged, is_lost
 from .history import RecordedNet
+from .log import Log
 from .settings import Settings
 from .solvers import make_solver
 from .state import EngineState, load_state
@@ -113,7 +114,7 @@ class Engine(RecordedNet):
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
-        log = [("print_log", PrintLog())] if self.verbose else []
+        log = [("print_log", Log())] if self.verbose else []
         return [("epoch_timer", EpochTimer()), *log]
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:

@@ -169,8 +169,10 @@ def interpolate(estimator: Any, first: Any, last: Any, *, n_steps: int = 9) -> B
     >>> interpolate(PCA(8).fit(X), X[:1], X[1:2]).reconstructions.shape
     (9, 64)
     """
-    start, end = (_encode_one(estimator, row) for row in (first, last))
-    return _decode(estimator, np.linspace(start, end, _checked_steps(n_steps)))
+    n_steps = _checked_steps(n_steps)
+    ends = {"first": first, "last": last}
+    start, end = (_encode_one(estimator, name, row) for name, row in ends.items())
+    return _decode(estimator, np.linspace(start, end, n_steps))
 
 
 def _encode(estimator: Any, X: Any) -> np.ndarray:
@@ -179,20 +181,29 @@ def _encode(estimator: Any, X: Any) -> np.ndarray:
     return np.asarray(estimator.transform(X), dtype=np.float64)
 
 
-def _encode_one(estimator: Any, row: Any) -> np.ndarray:
+def _encode_one(estimator: Any, name: str, row: Any) -> np.ndarray:
+    check_reconstructs(estimator)
+    if np.ndim(row) < 1:
+        raise ValueError(f"{name}={row!r} must be one row, such as X[:1].")
     codes = _encode(estimator, row)
     if len(codes) != 1:
-        raise ValueError(f"One row is needed, such as X[:1], not {len(codes)}.")
+        raise ValueError(f"{name} must be one row, such as X[:1], not {len(codes)}.")
     return codes[0]
 
 
 def _origin(estimator: Any, codes: np.ndarray, origin: Any) -> np.ndarray:
-    return codes.mean(axis=0) if origin is None else _encode_one(estimator, origin)
+    return (
+        codes.mean(axis=0)
+        if origin is None
+        else _encode_one(estimator, "origin", origin)
+    )
 
 
 def _checked_steps(n_steps: int) -> int:
     if not isinstance(n_steps, Integral) or n_steps < 2:
-        raise ValueError(f"n_steps={n_steps!r} must be 2 or more: both ends count.")
+        raise ValueError(
+            f"n_steps={n_steps!r} must be 2 or more, an integer: both ends count."
+        )
     return int(n_steps)
 
 
@@ -205,11 +216,11 @@ def _walk(
     percentiles: Sequence[float],
 ) -> Bunch:
     """Move along a direction as far as the codes do."""
-    shares = list(percentiles)
+    shares = list(percentiles) if np.iterable(percentiles) else []
     are_numbers = all(isinstance(share, Real) for share in shares)
     if len(shares) != 2 or not are_numbers or not 0 <= shares[0] < shares[1] <= 1:
         raise ValueError(
-            f"percentiles={percentiles} must be two shares, the lower first, such as "
+            f"percentiles={percentiles!r} must be two shares, the lower first, such as "
             "(0.05, 0.95)."
         )
     low, high = np.quantile(codes @ direction, shares)
