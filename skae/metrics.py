@@ -150,7 +150,10 @@ def neg_mean_squared_error(
     -0.025
     """
     estimator, X, rows = _read(estimator, X, raw_units)
-    return -mean_squared(_squared_error(estimator, X, rows, 1.0), rows)
+    # Squares of what is divided first do not overflow; only the answer may.
+    scale = root_mean_square(rows, column_means(rows))
+    mean = mean_squared(_squared_error(estimator, X, rows, scale), rows)
+    return -(mean * scale * scale)
 
 
 def _read(estimator: Any, X: Any, raw_units: bool) -> tuple[Any, Any, Any]:

@@ -170,6 +170,7 @@ def test_no_warning_of_numpy_in_any_unit(cls, unit):
     neg_mean_squared_error(ae, rows)
 
 
+@pytest.mark.filterwarnings("ignore:After . epochs the reconstruction is worse")
 @pytest.mark.parametrize("cls", ESTIMATORS)
 @pytest.mark.parametrize("loss", ["squared_error", "gaussian", "poisson"])
 def test_no_warning_of_numpy_at_the_ends_of_float32(cls, loss):
