@@ -58,8 +58,7 @@ class Convolutional(Network):
         self._sizes = [math.prod(self.inner_shape), *hidden, n_components]
         self.dense = Dense(self._sizes, activation, code_activation, tied_weights)
         maps = _maps(steps, None if tied_weights else upsampling)
-        halves = _chain(*maps, channels, activation, normalization)
-        self.convolutions, self.expansions = halves
+        self.convolutions, self.expansions = _chain(*maps, activation, normalization)
         self.bias = unset(math.prod(shape))
         self.n_values = _n_values(shape, steps, self._sizes)
         _settle(self, len(shape) - 1)
@@ -138,14 +137,14 @@ def _maps(
 
 
 def _chain(
-    narrow: list[nn.Module],
+    narrow: list[Any],
     widen: list[nn.Module],
-    channels: Sequence[int],
     activation: str | Callable[[], nn.Module],
     normalization: str | None,
 ) -> tuple[nn.Sequential, nn.Sequential]:
     """Chain convolutions, and from the last back to the first what undoes them."""
     finish = partial(_finish, activation, normalization)
+    channels = [convolution.out_channels for convolution in narrow]
     finished = map(finish, widen[:0:-1], channels[-2::-1])
     return (
         nn.Sequential(*map(finish, narrow, channels)),
