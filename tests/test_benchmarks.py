@@ -320,6 +320,7 @@ def test_cases_are_arguments_of_their_part(quick):
         inspect.signature(part.run).bind(**case)
 
 
+@pytest.mark.filterwarnings("ignore:The loss grew without bound in 1 epochs")
 @pytest.mark.parametrize("name", speed_epoch.NETWORKS)
 def test_network_by_hand_is_ours(name):
     problem = speed_epoch.NETWORKS[name]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .._machine.callers import warn_caller
 from .._machine.threads import is_worker
+from .._training.divergence import has_grown
 from .._training.engine import Engine
 from .._training.validation import NEGLIGIBLE, geometric_mean, is_better
 from .state import Baseline
@@ -100,7 +101,10 @@ def _report_divergence(estimator: Any, engine: Engine, scale: float) -> None:
     )
     if engine.stopping.weights is None:
         raise ValueError(f"{message}.")
-    warn_caller(f"{message}; the best weights are kept.", ConvergenceWarning)
+    left = "the best weights are kept"
+    if has_grown(engine, engine.losses_after[1]):
+        left = "what is left reconstructs worse than the mean of the rows"
+    warn_caller(f"{message}; {left}.", ConvergenceWarning)
 
 
 def _what_may_grow(estimator: Any, engine: Engine) -> str:
@@ -121,7 +125,7 @@ def _what_may_grow(estimator: Any, engine: Engine) -> str:
 def report_worse_than_mean(estimator: Any, engine: Engine) -> None:
     """Warn if the mean of the rows would reconstruct better than what is kept."""
     of_mean, ours = engine.losses_after
-    if ours > of_mean + 0.01 * abs(of_mean):
+    if not engine.diverged and ours > of_mean + 0.01 * abs(of_mean):
         warn_caller(
             f"After {len(engine.epochs())} epochs the reconstruction is worse than the "
             f"mean of the rows: its loss is {ours:.4g}, that of the mean "

@@ -16,7 +16,7 @@ from .._machine.threads import limited_threads, threads_of_step
 from .._objectives.neighbors import PairedBatches, nearest
 from .._rows.batches import Batches
 from .._rows.split import hold_out
-from .divergence import has_diverged, is_lost
+from .divergence import has_diverged
 from .history import RecordedNet
 from .log import Log
 from .settings import Settings
@@ -141,10 +141,10 @@ class Engine(RecordedNet):
         keep_last = not (self.is_stationary and self.settings.validation_fraction)
         if not keep_last or self.diverged or self.interrupted:
             self.stopping.restore(self)
-        # The best by the losses before a step may answer nonsense after it.
-        if self.diverged and is_lost(self):
-            self.stopping.weights = None
         self.losses_after = self.training_rows.first_losses(self.module_)
+        # The best by the losses before a step may answer nonsense after it.
+        if not math.isfinite(self.losses_after[1]):
+            self.diverged, self.stopping.weights = True, None
 
     @property
     def is_stationary(self) -> bool:
