@@ -25,7 +25,8 @@ ESTIMATORS = [
     if inspect.isclass(value := getattr(skae, name))
     and issubclass(value, BaseEstimator)
 ]
-# The first variant of each trains as long as by default, but for two that take minutes.
+# The first variant of UndercompleteAE trains as long as by default; its siblings have
+# the same loop, and by default they would take minutes.
 FEW = {"max_iter": 3}
 # Enough for training to stop early, as it does by default.
 SOME = {"max_iter": 40}
@@ -55,7 +56,7 @@ OWN = {
         {"loss": "poisson"} | FEW,
     ],
     skae.DenoisingAE: [
-        {},
+        SOME,
         *({"noise": noise} | FEW for noise in (*NOISES, AddNoise())),
         {"emphasis": 1.0, "noise": "masking"} | FEW,
         {"noise_level": 0.0, "solver": "lbfgs"} | FEW,
@@ -70,7 +71,7 @@ OWN = {
         {"init": "random", "solver": "lbfgs"} | FEW,
     ],
     skae.SparseAE: [
-        {},
+        SOME,
         *({"sparsity": name} | FEW for name in SPARSITIES),
         {"target_sparsity": 0.5} | FEW,
         {"sparsity": "top_k", "k": 1, "support": 2.0} | FEW,

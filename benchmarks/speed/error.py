@@ -40,8 +40,8 @@ def cases(options: Options) -> list[Case]:
 class Hook(Callback):
     """Shows our epochs to a watch. Batches are booked for it, which takes us longer."""
 
-    def __init__(self, ae: UndercompleteAE, watch: Watch) -> None:
-        self.ae, self.watch = ae, watch
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         self.watch(partial(self.reconstruct, net.module_.eval()))
@@ -49,7 +49,7 @@ class Hook(Callback):
     @torch.no_grad()
     def reconstruct(self, network: Any, X: Rows) -> Rows:
         """Reconstruct rows by the weights of this epoch."""
-        mean, scale = self.ae.mean_, self.ae.scale_
+        mean, scale = network.link.mean.numpy(), network.link.scale
         rows = torch.from_numpy(((X - mean) / scale).astype(np.float32))
         return network.decode(network.encode(rows)).numpy() * scale + mean
 
@@ -58,7 +58,7 @@ def train_ours(problem: Problem, seed: int) -> float:
     """Return the seconds of ours until the error is reached."""
     ae = UndercompleteAE(problem.widths.code, random_state=seed)
     watch = Watch(problem, math.inf)
-    ae.set_params(callbacks=[Hook(ae, watch)]).fit(problem.X)
+    ae.set_params(callbacks=[Hook(watch)]).fit(problem.X)
     return reached(watch, seed)
 
 
@@ -66,7 +66,7 @@ def fit_ours(problem: Problem, seed: int) -> tuple[float, dict[str, float]]:
     """Return the same of a fit that goes on to its end, and what comes of that."""
     ae = UndercompleteAE(problem.widths.code, random_state=seed)
     watch = Watch(problem, math.inf, stops=False)
-    ae.set_params(callbacks=[Hook(ae, watch)]).fit(problem.X)
+    ae.set_params(callbacks=[Hook(watch)]).fit(problem.X)
     seconds = watch.elapsed()
     error = error_of(ae.reconstruct, problem.X_test) / problem.pca_error
     whole = {"seconds": round(seconds, 3), "error_over_pca": round(error, 4)}
