@@ -124,8 +124,10 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=int, default=100)
     parser.add_argument("--tests", help="commit whose tests are run")
+    parser.add_argument("--only", type=int, nargs="+", help="numbers of some mutants")
     options = parser.parse_args()
-    chosen = random.Random(options.seed).sample(mutants(), options.number)
+    sample = random.Random(options.seed).sample(mutants(), options.number)
+    chosen = options.only or range(options.number)
     found = 0
     with tempfile.TemporaryDirectory() as folder:
         copy = pathlib.Path(folder)
@@ -137,13 +139,14 @@ def main():
             archive = ["git", "-C", str(ROOT), "archive", options.tests, "tests"]
             made = subprocess.run(archive, capture_output=True, check=True).stdout
             subprocess.run(["tar", "-x", "-C", folder], input=made, check=True)
-        for path, i in chosen:
-            code, told = mutate(path, i)
+        for number in chosen:
+            path, place = sample[number]
+            code, told = mutate(path, place)
             (copy / path).write_text(code)
             verdict = is_found(copy, path, options.seconds)
             shutil.copy(ROOT / path, copy / path)
             found += verdict
-            print("found   " if verdict else "SURVIVED", told, flush=True)
+            print(number, "found" if verdict else "SURVIVED", told, flush=True)
     print(f"{found} of {len(chosen)} are found")
 
 
