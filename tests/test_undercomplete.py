@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from scipy.linalg import subspace_angles
 from sklearn.datasets import load_breast_cancer
 from sklearn.decomposition import PCA
@@ -155,3 +156,10 @@ def test_refined_codes_are_nearer_in_every_row(digits):
         ]
         assert (np.diff(errors, axis=0) <= 1e-6 * errors[0]).all()
         assert errors[2].mean() < 0.99 * errors[0].mean()
+
+
+@pytest.mark.parametrize(("n_rows", "n_hidden"), [(299, 1), (300, 2)])
+def test_a_second_layer_is_for_300_rows_or_more(digits, n_rows, n_hidden):
+    ae = UndercompleteAE(2, max_iter=1, early_stopping=False).fit(digits[:n_rows])
+    maps = [m for m in ae.network_.network.encoder if isinstance(m, torch.nn.Linear)]
+    assert len(maps) == n_hidden + 1
