@@ -115,6 +115,34 @@ def undefined(fitted, rows, what):
     return np.isnan(scores).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint8, np.float16])
+def test_clipped_answers_are_those_without_within_the_range(X, dtype):
+    X = X.astype(dtype)
+    ae = small(3, max_iter=20).fit(X[:200])
+    plain, codes = ae.reconstruct(X), 3 * ae.transform(X)
+    decoded = ae.inverse_transform(codes)
+    ae.set_params(clip=True)
+    low, high = X[:200].min(axis=0), X[:200].max(axis=0)
+    within = np.clip(plain, low, high)
+    assert (within != plain).any()
+    np.testing.assert_array_equal(ae.reconstruct(X), within)
+    answers = pickle.loads(pickle.dumps(ae)).inverse_transform(codes)
+    np.testing.assert_array_equal(answers, np.clip(decoded, low, high))
+    errors = np.square(X.astype(float) - within).sum(axis=1)
+    np.testing.assert_allclose(-ae.score_samples(X), errors, rtol=1e-5)
+
+
+@pytest.mark.parametrize("going_on", ["partial_fit", "fit"])
+def test_the_range_is_that_of_all_training_rows(X, going_on):
+    ae = small(3, warm_start=True).fit(csr_matrix(X[:200]))
+    getattr(ae, going_on)(csr_matrix(2 * X[200:]))
+    far, both = 1e3 * ae.transform(X), np.concatenate([X[:200], 2 * X[200:]])
+    within = np.clip(ae.inverse_transform(far), both.min(axis=0), both.max(axis=0))
+    assert (within.max(axis=0) > X.max(axis=0)).any()
+    ae.set_params(clip=True)
+    np.testing.assert_array_equal(ae.inverse_transform(far), within)
+
+
 def test_score_of_rows_that_are_all_alike(fitted, X):
     alike = "3 rows that are all equal is not defined"
     assert undefined(fitted, np.repeat(X[:1], 3, axis=0), alike)

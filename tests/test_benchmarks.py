@@ -474,7 +474,7 @@ def test_plain_wide_code_copies_its_input():
 
 
 def test_noise_of_images_is_that_of_standardised_rows(digits):
-    noisy = denoising.corrupted(digits.astype(np.float32), digits, "masking", 1.0)
+    noisy = denoising.corrupted(digits.astype(np.float32), digits, "gaps", 1.0)
     np.testing.assert_allclose(noisy - digits.mean(axis=0), 0, atol=1e-4)
 
 

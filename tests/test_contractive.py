@@ -106,6 +106,16 @@ def test_code_contracts_as_alpha_grows(digits, how, init):
     assert all(np.diff(norms) < 0)
 
 
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("n_rows", [200, 400])
+def test_defaults_are_those_of_the_plain_autoencoder(rng, n_rows, tied):
+    X = np.tanh(rng.normal(size=(n_rows, 2)) @ rng.normal(size=(2, 6)))
+    plain = UndercompleteAE(tied_weights=tied, random_state=0).fit(X)
+    ours = ContractiveAE(tied_weights=tied, alpha=0.0, random_state=0).fit(X)
+    for name, weight in plain.network_.state_dict().items():
+        assert torch.equal(weight, ours.network_.state_dict()[name])
+
+
 def test_small_code_does_not_escape_the_penalty(digits):
     """A code of less spread would cost nothing if a free decoder blew it up."""
     options = {"hidden_layer_sizes": (), "init": "random", "max_iter": 50}

@@ -37,6 +37,20 @@ def bumps():
     return (x[:, :, None] * y[:, None, :]).astype(np.float32)
 
 
+def test_images_are_clipped_to_the_range_of_each_channel(rng):
+    X = rng.integers(0, 256, (40, 2, 8, 8)).astype(np.uint8)
+    X[:, 1] //= 4
+    ae = ConvAE(3, init="random", **SHORT).fit(X)
+    far = 1e3 * ae.transform(X)
+    plain = ae.inverse_transform(far)
+    clipped = ae.set_params(clip=True).inverse_transform(far)
+    for channel in (0, 1):
+        seen = X[:, channel]
+        within = np.clip(plain[:, channel], seen.min(), seen.max())
+        np.testing.assert_array_equal(clipped[:, channel], within)
+    assert 0 <= clipped.min() < clipped.max() <= 255
+
+
 @pytest.mark.parametrize(("shape", "options", "image_shape"), LAYOUTS, ids=str)
 def test_flat_rows_and_arrays_are_the_same(shape, options, image_shape, rng):
     arrays = rng.normal(size=(24, *shape)).cumsum(axis=-1)

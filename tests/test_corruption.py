@@ -3,13 +3,15 @@
 import pytest
 import torch
 
-from skae._objectives.corruption import NOISES, SHARES
+from skae._objectives.corruption import NOISES, SHARES, make_corruption
 
 
-def corrupted(noise, level, seed=0, x=None):
+def corrupted(noise, level, seed=0, x=None, zero=-0.5):
     generator = torch.Generator().manual_seed(seed)
     x = torch.ones(500, 200) if x is None else x
-    return NOISES[noise](x, generator, level=level)
+    zeros = torch.full(x.shape[1:], zero).flatten()
+    corrupt = make_corruption(noise, level, zeros)
+    return x.clone() if corrupt is None else corrupt(x, generator)
 
 
 @pytest.fixture
@@ -39,10 +41,24 @@ def test_level_is_the_share_of_entries_that_change(rows, noise, level):
     assert changed.float().mean(0).min() > level - 0.15
 
 
-@pytest.mark.parametrize("noise", ["masking", "block"])
+@pytest.mark.parametrize("noise", ["gaps", "block"])
 def test_masked_entries_are_zero_and_others_stay(rows, noise):
     damaged = corrupted(noise, 0.3, x=rows)
     assert torch.equal(damaged, torch.where(damaged == 0, 0.0, rows))
+
+
+@pytest.mark.parametrize("zero", [-1.5, 0.0, 2.0])
+def test_masking_sets_entries_to_zero_in_the_unit_of_the_data(rows, zero):
+    damaged = corrupted("masking", 0.3, x=rows, zero=zero)
+    masked = damaged != rows
+    torch.testing.assert_close(damaged[masked], torch.full_like(damaged, zero)[masked])
+
+
+@pytest.mark.parametrize("zero", [-1.5, 0.0, 2.0])
+def test_masked_zeros_differ_from_zeros(zero):
+    """Else they would not count as corrupted, and every masked entry as not zero."""
+    changed = corrupted("masking", 0.3, x=torch.full((500, 200), zero), zero=zero)
+    assert (changed != zero).float().mean().item() == pytest.approx(0.3, abs=0.01)
 
 
 def test_salt_and_pepper_are_the_extremes_as_often_each(rows):

@@ -25,10 +25,12 @@ def with_gaps(X, share, seed=0):
 
 
 @pytest.mark.parametrize("noise", NOISES)
-def test_without_noise_it_is_the_plain_autoencoder(digits, noise):
-    options = SHORT | {"hidden_layer_sizes": (64,)}
-    plain = UndercompleteAE(8, **options).fit(digits)
-    ours = DenoisingAE(8, noise=noise, noise_level=0.0, **options).fit(digits)
+@pytest.mark.parametrize("n_rows", [200, 400])
+def test_without_noise_it_is_the_plain_autoencoder(noise, n_rows, rng):
+    """With every parameter left open, of few rows and of more."""
+    X = np.tanh(rng.normal(size=(n_rows, 2)) @ rng.normal(size=(2, 6)))
+    plain = UndercompleteAE(random_state=0).fit(X)
+    ours = DenoisingAE(noise=noise, noise_level=0.0, random_state=0).fit(X)
     for name, weight in plain.network_.state_dict().items():
         assert torch.equal(weight, ours.network_.state_dict()[name])
 
@@ -69,7 +71,7 @@ def test_field_points_to_the_curve(rng):
 
 def test_it_fills_gaps_better_than_the_mean(digits):
     X = with_gaps(digits, 0.2)
-    ae = DenoisingAE(32, noise="masking", max_iter=50, random_state=0).fit(X)
+    ae = DenoisingAE(32, noise="gaps", max_iter=50, random_state=0).fit(X)
     gaps = np.isnan(X)
     filled, means = ae.reconstruct(X), SimpleImputer().fit_transform(X)
     errors = [np.square(Y - digits)[gaps].mean() for Y in (filled, means)]
@@ -112,6 +114,24 @@ def test_gaps_in_sparse_rows(digits):
         DenoisingAE(**SHORT).fit(X)
 
 
+def test_masking_is_what_zeros_in_the_data_are(digits, rng):
+    """Vincent et al. (2008) set inputs to 0; the mean is what gaps look like."""
+    train, test = digits[:1400] / 16, digits[1400:] / 16
+    seen = np.where(rng.random(test.shape) < 0.3, 0.0, test)
+    errors = {
+        noise: np.square(
+            DenoisingAE(32, noise=noise, noise_level=0.3, max_iter=60, random_state=0)
+            .fit(train)
+            .reconstruct(seen)
+            - test
+        ).mean()
+        for noise in ("masking", "gaps")
+    }
+    pca = PCA(32).fit(train)
+    linear = np.square(pca.inverse_transform(pca.transform(seen)) - test).mean()
+    assert errors["masking"] < 0.5 * min(linear, errors["gaps"])
+
+
 def test_plain_autoencoder_refuses_gaps(digits):
     with pytest.raises(ValueError, match="NaN"):
         UndercompleteAE().fit(with_gaps(digits, 0.1))
@@ -119,7 +139,7 @@ def test_plain_autoencoder_refuses_gaps(digits):
 
 def test_emphasis_learns_more_of_corrupted_entries(digits):
     """They come out better then, and the others worse."""
-    options = {"noise": "masking", "max_iter": 20, "random_state": 0}
+    options = {"noise": "gaps", "max_iter": 20, "random_state": 0}
     plain, keen = (
         DenoisingAE(16, noise_level=0.3, emphasis=e, **options).fit(digits)
         for e in (0.0, 0.5)

@@ -92,7 +92,7 @@ BATCH_SIZE, AVERAGING = 250, 0.998
 def make(method: str, level: float, **settings: Any) -> Any:
     """Return an estimator, regularised by the method so much."""
     if method.startswith("denoising"):
-        noise = "masking" if method.endswith("masks") else "gaussian"
+        noise = "gaps" if method.endswith("masks") else "gaussian"
         return DenoisingAE(noise=noise, noise_level=level, **settings)
     if method == "weight decay":
         settings["weight_decay"] = level

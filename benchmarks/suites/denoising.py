@@ -23,7 +23,7 @@ from sklearn.impute import KNNImputer, SimpleImputer
 from sklearn.model_selection import train_test_split
 
 from skae import DenoisingAE
-from skae._objectives.corruption import NOISES
+from skae._objectives.corruption import make_corruption
 
 from ..shared.data_sets import remember, rows, split_digits
 from ..shared.figures import pyplot, show_strip
@@ -89,9 +89,9 @@ def corrupted(X: Rows, like: Rows, noise: str, level: float) -> Rows:
     """Return noisy images, in the unit of their data ``like``."""
     mean = like.mean(axis=0)
     scale = (like - mean).std()
-    x = torch.from_numpy((X - mean) / scale)
-    noisy = NOISES[noise](x, torch.Generator().manual_seed(0), level=level)
-    return noisy.numpy() * scale + mean
+    x, zeros = (torch.from_numpy((rows - mean) / scale) for rows in (X, 0 * mean))
+    corrupt = make_corruption(noise, level, zeros)
+    return corrupt(x, torch.Generator().manual_seed(0)).numpy() * scale + mean
 
 
 def psnr(answer: Rows, truth: Rows, data: str) -> float:
@@ -152,7 +152,7 @@ class Imputer:
     """DenoisingAE as an imputer: what is known stays."""
 
     def __init__(self, max_iter: Any):
-        self.ae = denoiser(16, "masking", MISSING, max_iter)
+        self.ae = denoiser(16, "gaps", MISSING, max_iter)
 
     def fit(self, X: Rows) -> Any:
         """Fit on rows with gaps."""

@@ -178,7 +178,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         """
         check_is_fitted(self)
         codes, model = check_codes(X, self.n_components_), self._here()
-        return model.in_layout(model.map(model.decode, codes))
+        rows = model.map(lambda z: model.decode(z, self.clip), codes)
+        return model.in_layout(rows)
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Encode and decode rows: ``inverse_transform(transform(X))``.
@@ -203,7 +204,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             the estimator does not take.
         """
         X, model, n = self._checked(X), self._here(), self._n_refinements()
-        rows = model.map(lambda x: model.decode(model.encode(x, n)), X)
+        rows = model.map(lambda x: model.decode(model.encode(x, n), self.clip), X)
         return model.in_layout(rows)
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -361,7 +362,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         model, n = self._here(), self._n_refinements()
 
         def errors(x: np.ndarray) -> np.ndarray:
-            answers = model.decode(model.encode(x, n))
+            answers = model.decode(model.encode(x, n), self.clip)
             known = squared_errors(x, answers, model.scale)
             return for_whole_rows(known, x) if fills_gaps else known
 
@@ -387,7 +388,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             state["_model"] = {
                 "weights": to_arrays(model.whole.state_dict()),
                 "n_components": model.n_components,
-                "unit": (model.mean, model.scale, model.layout),
+                "unit": (model.mean, model.scale, model.layout, model.seen),
             }
         return state
 
@@ -398,9 +399,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         if values is None:
             return
         last = TrainingState.from_dict(state["_state"])
-        mean, scale, layout = values["unit"]
+        mean, scale, layout, seen = values["unit"]
         with own_settings(torch.device("cpu"), grad=True):
             network = self._build_network(last.parameters, last.network, mean, scale)
             network.eval().load_state_dict(to_tensors(values["weights"]))
-        self._set_model(network, last, mean, scale, layout)
+        self._set_model(network, last, mean, scale, layout, seen)
         self._model = self._model.first(values["n_components"])

@@ -181,8 +181,8 @@ class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
         # few rows by heart unless they decay.
         return Schedule(n_steps=2000, largest_batch=64, decay=80.0, most_decay=0.5)
 
-    def _corruption(self) -> Corruption | None:
-        corrupt = super()._corruption()
+    def _corruption(self, data: Data) -> Corruption | None:
+        corrupt = super()._corruption(data)
         if corrupt is None:
             return None
         return partial(of_images, corrupt=corrupt, shape=self.image_shape_)

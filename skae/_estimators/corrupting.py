@@ -60,16 +60,18 @@ class CorruptingAutoencoder(BaseAutoencoder):
     def _corrupts(self) -> bool:
         return not isinstance(self.noise, str) or self.noise_level > 0
 
-    def _corruption(self) -> Corruption | None:
-        return make_corruption(self.noise, self.noise_level)
+    def _corruption(self, data: Data) -> Corruption | None:
+        zeros = np.zeros_like(data.mean)[np.newaxis]
+        standardised = standardise(zeros, data.mean, data.scale)[0]
+        return make_corruption(self.noise, self.noise_level, standardised)
 
     def _objective(self, network: Network, data: Data) -> Objective:
         loss = make_loss(self.loss, data.mean, data.scale)
-        corrupt = self._corruption()
+        corrupt = self._corruption(data)
         return DenoisingObjective(loss, corrupt, self.emphasis, has_gaps(data.X))
 
     def _least_unexplained(self, pca: LinearCode, rows: Any, data: Data) -> float:
-        corrupt = self._corruption()
+        corrupt = self._corruption(data)
         if corrupt is None and not has_gaps(rows):
             return 0.0
         generator = torch.Generator("cpu").manual_seed(data.seed)

@@ -20,6 +20,8 @@ class Data:
     layout: tuple[int, ...]
     mean: np.ndarray
     scale: float
+    #: Smallest and largest values seen, in this run and those before.
+    seen: tuple[np.ndarray, np.ndarray]
     #: Share of the rows to hold out; 0 for none.
     validation_fraction: float
     #: Of the rows to hold out, of the first weights and of the order of batches.
@@ -55,6 +57,13 @@ class Data:
         training, held_out = (part.numpy() for part in parts)
         # Two rows at least have a principal axis.
         return training if len(training) > 1 else slice(None), held_out
+
+
+def widened(
+    seen: tuple[np.ndarray, np.ndarray], before: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the extremes of what was seen and of what was seen before."""
+    return np.fmin(seen[0], before[0]), np.fmax(seen[1], before[1])
 
 
 def measure(X: Any) -> tuple[np.ndarray, float]:

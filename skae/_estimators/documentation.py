@@ -29,7 +29,9 @@ DOCUMENTATION = {
 
         - "gaussian": adds normal noise of the deviation ``noise_level``;
         - "uniform": adds noise drawn evenly from ``-noise_level`` to ``noise_level``;
-        - "masking": sets entries to the mean, with the chance ``noise_level``;
+        - "masking": sets entries to 0, in the unit of the data, with the chance
+          ``noise_level`` [2]_;
+        - "gaps": sets them to the mean, which is what NaN looks like to the network;
         - "salt_and_pepper": sets them to the least or largest value in the batch;
         - "block": sets a share ``noise_level`` of neighbouring features, one at least,
           to the mean, in images a box;
@@ -57,9 +59,9 @@ DOCUMENTATION = {
     hidden_layer_sizes : int, array-like of int or "auto", default="auto"
         Widths of the encoder's hidden layers, outermost first; the decoder mirrors
         them. ``()`` makes encoder and decoder one linear map each; "auto" is one layer
-        of four times the features, but from 128 to 512. In ``UndercompleteAE`` a second
-        one follows, half as wide, for 300 rows or more of less than 512 features, and
-        for ordered codes. Those of ``ConvAE`` follow its convolutions, and "auto" is
+        of four times the features, but from 128 to 512. A second one follows, half as
+        wide, for 300 rows or more of less than 512 features, and for ordered codes.
+        Those of ``ConvAE`` follow its convolutions, and "auto" is
         one of 512.
 
     activation : str or callable, default="gelu"
@@ -153,6 +155,11 @@ DOCUMENTATION = {
     validation_fraction : float, default=0.1
         Share of the rows to hold out; at least ten rows, or a third where there are
         fewer than 30.
+
+    clip : bool, default=False
+        Whether reconstructions are clipped to the range of each feature in the training
+        rows; in ``ConvAE`` of each channel. ``score`` and ``score_samples`` see that
+        too, training and its scores do not.
 
     warm_start : bool, default=False
         Whether ``fit`` goes on from the weights, ``mean_`` and ``scale_`` of the fit

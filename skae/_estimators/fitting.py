@@ -18,7 +18,7 @@ from .._training.callbacks import check_callbacks
 from .._training.engine import Engine
 from .._training.settings import Settings
 from .._training.state import state_of
-from .data import Data, measure
+from .data import Data, measure, widened
 from .selection import (
     Selection,
     check_learnt,
@@ -80,10 +80,11 @@ class Trainable(Starting):
         if goes_on:
             self._check_unchanged()
             model, seed = self._model, self._state.engine.split_seed
-            unit = model.layout, model.mean, model.scale
+            seen = widened(self._extremes(X), model.seen)
+            unit = model.layout, model.mean, model.scale, seen
             return Data(X, *unit, fraction, seed, is_part)
         try_out(self.loss, self.n_features_in_)
-        unit = layout, *measure(X)
+        unit = layout, *measure(X), self._extremes(X)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         return Data(X, *unit, fraction, seed, is_part)
 
@@ -131,7 +132,8 @@ class Trainable(Starting):
         state = state.with_baseline(kept) if kept else state
         network = engine.module_.to("cpu").eval()
         network.zero_grad()
-        self._set_model(network, state, data.mean, data.scale, data.layout)
+        unit = data.mean, data.scale, data.layout, data.seen
+        self._set_model(network, state, *unit)
         self._tell(engine, selection, data.scale)
         self._finish(engine, data)
 

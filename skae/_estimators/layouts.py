@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, ClassVar
 
+import numpy as np
 from sklearn.utils._param_validation import Options
 
 from .._rows.checks import POSITIVE_INTEGER, names
@@ -39,6 +40,16 @@ class ImageAutoencoder(BaseAutoencoder):
                 self.image_shape, self.spatial_dims, given, X.shape[1]
             )
         return X, given or flat
+
+    def _extremes(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        # A pixel may be dark in all training images, and light in others.
+        low, high = (e.reshape(self.image_shape_) for e in super()._extremes(X))
+        axes = tuple(range(1, low.ndim))
+        lows, highs = low.min(axes, keepdims=True), high.max(axes, keepdims=True)
+        return (
+            np.broadcast_to(lows, low.shape).ravel(),
+            np.broadcast_to(highs, low.shape).ravel(),
+        )
 
     def _fixed_parameters(self) -> dict[str, Any]:
         layout = {

@@ -31,6 +31,8 @@ class FittedModel:
     scale: float
     #: Shape of a row as it is given and answered.
     layout: tuple[int, ...]
+    #: Smallest and largest values of each feature in training, in its unit.
+    seen: tuple[np.ndarray, np.ndarray]
     #: Least and largest value that is decoded.
     domain: tuple[float, float] | None
     #: Whether values may be missing.
@@ -126,14 +128,18 @@ class FittedModel:
     def _answer(self, code: Tensor) -> Tensor:
         return self.network.link.inverse(self.network.decode(code))
 
-    def decode(self, code: Tensor | np.ndarray) -> np.ndarray:
-        """Decode codes to flat rows in the unit and dtype of the mean."""
+    def decode(self, code: Tensor | np.ndarray, clip: bool) -> np.ndarray:
+        """Decode codes to flat rows in the unit and dtype of the mean.
+
+        ``clip`` keeps them in the range of the training rows.
+        """
         if not isinstance(code, Tensor):
             code = torch.tensor(code, dtype=torch.float32, device=self.device)
         rows = self._map(self._answer, code).cpu().numpy()
         rows = np.add(rows.astype(self.mean.dtype) * self.scale, self.mean)
         # Adding the mean again may leave the domain by a rounding error.
-        return rows if self.domain is None else np.clip(rows, *self.domain)
+        rows = rows if self.domain is None else np.clip(rows, *self.domain)
+        return np.clip(rows, *self.seen, dtype=rows.dtype) if clip else rows
 
     def in_layout(self, rows: np.ndarray) -> np.ndarray:
         """Give answers, shape (..., n_features), the layout of the training rows."""

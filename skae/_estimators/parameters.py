@@ -41,6 +41,7 @@ class SharedParameters(BaseEstimator):
     n_iter_no_change: int | str = "auto"
     early_stopping: bool = True
     validation_fraction: float = 0.1
+    clip: bool = False
     warm_start: bool = False
     callbacks: list[Any] | None = None
     device: str = "cpu"
@@ -65,6 +66,7 @@ class SharedParameters(BaseEstimator):
         "n_iter_no_change": [names({"auto"}), POSITIVE_INTEGER],
         "early_stopping": ["boolean"],
         "validation_fraction": [FRACTION],
+        "clip": ["boolean"],
         "warm_start": ["boolean"],
         "callbacks": [list, None],
         "device": [str],

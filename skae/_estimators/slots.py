@@ -2,18 +2,24 @@
 
 from typing import Any, ClassVar
 
+import numpy as np
+
 from .._networks.dense import Dense
 from .._networks.network import Network
 from .._objectives.losses import make_loss
 from .._objectives.objective import Objective
 from .._rows.checks import check_layer_sizes, check_rows
 from .._rows.pca import LinearCode
+from .._rows.statistics import column_extremes
 from .._training.engine import Engine
-from .._training.schedule import Schedule
+from .._training.schedule import MOST_UNITS, Schedule
 from .data import Data
 from .parameters import SharedParameters
 from .prefixes import PrefixScores
 from .selection import Selection
+
+# Of fewer a second layer learns by heart.
+FEW_ROWS = 300
 
 
 class Slots(SharedParameters):
@@ -36,6 +42,10 @@ class Slots(SharedParameters):
         X = check_rows(self, X, reset=reset, min_samples=min_samples)
         return X, X.shape[1:]
 
+    def _extremes(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return between which values of each feature answers are clipped."""
+        return column_extremes(X)
+
     def _fixed_parameters(self) -> dict[str, Any]:
         """Return parameters that cannot change when training goes on."""
         return {name: getattr(self, name) for name in ("n_components", "loss", "init")}
@@ -48,7 +58,11 @@ class Slots(SharedParameters):
 
     def _schedule(self, data: Data) -> Schedule:
         """Return what the user may leave open."""
-        return Schedule()
+        # Two layers unfold more than one, but learn few rows by heart; narrower than
+        # rows they only cost more. To partial_fit more rows may come.
+        is_small = data.n_rows < FEW_ROWS and not data.is_part
+        is_wide = self.n_features_in_ >= MOST_UNITS
+        return Schedule(n_layers=1 if is_small or is_wide else 2)
 
     def _network_options(self, schedule: Schedule, width: int) -> dict[str, Any]:
         """Return arguments of the network class, by the parameters and the rows."""

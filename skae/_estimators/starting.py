@@ -111,12 +111,13 @@ class Starting(Slots):
         mean: np.ndarray,
         scale: float,
         layout: tuple[int, ...],
+        seen: tuple[np.ndarray, np.ndarray],
     ) -> None:
         """Keep what lies between rows and codes, and what a later run needs."""
         domain, name = DOMAINS.get(state.parameters["loss"]), type(self).__name__
         self._state: TrainingState = state
         self._model: FittedModel = FittedModel(
-            network, mean, scale, layout, domain, self._allows_nan(), name
+            network, mean, scale, layout, seen, domain, self._allows_nan(), name
         )
 
     def _allows_nan(self) -> bool:

@@ -1,18 +1,13 @@
 """The plain autoencoder: nothing but a code narrower than the data."""
 
-from dataclasses import replace
 from numbers import Integral
 from typing import Any, ClassVar
 
 from .._machine.callers import warn_caller
-from .._training.schedule import MOST_UNITS, Schedule
 from .data import Data
 from .embedding import EmbeddingAutoencoder
 from .ordering import OrderedAutoencoder
 from .parameters import autoencoder
-
-# Of fewer a second layer learns by heart.
-FEW_ROWS = 300
 
 
 @autoencoder
@@ -114,12 +109,3 @@ class UndercompleteAE(EmbeddingAutoencoder, OrderedAutoencoder):
                 "which the network may simply copy."
             )
         return width
-
-    def _schedule(self, data: Data) -> Schedule:
-        schedule = super()._schedule(data)
-        # Two layers unfold more than one, but learn few rows by heart; narrower than
-        # rows they only cost more. To partial_fit more rows may come.
-        is_small = data.n_rows < FEW_ROWS and not data.is_part
-        if self._wants_order() or is_small or self.n_features_in_ >= MOST_UNITS:
-            return schedule
-        return replace(schedule, n_layers=2)

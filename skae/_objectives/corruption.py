@@ -28,7 +28,15 @@ def uniform(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
     return torch.add(x, noise.mul_(2).sub_(1).to(x), alpha=level)
 
 
-def masking(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
+def masking(
+    x: Tensor, generator: torch.Generator, *, level: float, masked: Tensor
+) -> Tensor:
+    """Set each entry with chance ``level`` to ``masked``, zero in the data's unit."""
+    (hits,) = _hits(x, generator, level)
+    return _replace(x, hits, masked.to(x).view(x.shape[1:]))
+
+
+def gaps(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
     """Set each entry to zero, the mean of centred data, with chance ``level``."""
     (hits,) = _hits(x, generator, level)
     return _replace(x, hits, 0.0)
@@ -111,19 +119,33 @@ NOISES: dict[str, Callable[..., Tensor]] = {
     "gaussian": gaussian,
     "uniform": uniform,
     "masking": masking,
+    "gaps": gaps,
     "salt_and_pepper": salt_and_pepper,
     "block": block,
     "swap": swap,
 }
 #: Those whose level is a chance or a share.
-SHARES = {"masking", "salt_and_pepper", "block", "swap"}
+SHARES = {"masking", "gaps", "salt_and_pepper", "block", "swap"}
 
 
-def make_corruption(noise: str | Corruption, level: float) -> Corruption | None:
-    """Return a corruption by name, or the user's own; None if it does nothing."""
+def make_corruption(
+    noise: str | Corruption, level: float, zeros: Tensor
+) -> Corruption | None:
+    """Return a corruption by name, or the user's own; None if it does nothing.
+
+    ``zeros`` is a row of zeros in the data's unit, standardised.
+    """
     if not isinstance(noise, str):
         return partial(_checked, noise=noise)
-    return partial(NOISES[noise], level=level) if level else None
+    if not level:
+        return None
+    if noise == "masking":
+        # Off by a rounding, so that a zero that was masked differs from one that was
+        # not: entries that the corruption changed may count more.
+        masked = torch.where(zeros == 0, 1e-30, zeros)
+        masked = torch.nextafter(masked, 2 * masked)
+        return partial(masking, level=level, masked=masked)
+    return partial(NOISES[noise], level=level)
 
 
 def of_images(

@@ -41,6 +41,16 @@ def extremes(X: Any) -> tuple[float, float]:
     return np.fmin.reduce(lows), np.fmax.reduce(highs)
 
 
+def column_extremes(X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the smallest and the largest value of each feature, missing ones aside."""
+    if issparse(X):
+        low, high = (e.toarray().ravel() for e in (X.min(axis=0), X.max(axis=0)))
+    else:
+        low = np.fmin.reduce([np.fmin.reduce(X[s], axis=0) for s in chunks(X)])
+        high = np.fmax.reduce([np.fmax.reduce(X[s], axis=0) for s in chunks(X)])
+    return low.astype(np.float64), high.astype(np.float64)
+
+
 def sums_up(rows: np.ndarray) -> bool:
     """Whether a sum is finite, so that all is; by all cores, where numpy has one."""
     return bool(from_dlpack(np.ascontiguousarray(dense(rows))).sum().isfinite())
