@@ -106,6 +106,7 @@ def test_code_contracts_as_alpha_grows(digits, how, init):
     assert all(np.diff(norms) < 0)
 
 
+@pytest.mark.filterwarnings("ignore:Training did not improve")
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("n_rows", [200, 400])
 def test_defaults_are_those_of_the_plain_autoencoder(rng, n_rows, tied):
