@@ -267,8 +267,8 @@ def test_warning_tells_the_scores(rng):
         estimator.fit(X)
     (message,) = (str(w.message) for w in record)
     assert re.search(
-        rf"20 held-out rows PCA explains ([.\d]+, ){{3}}{estimator.pca_score_:.4g} "
-        "by 1, 2, 4, 6 components, .*validation_fraction than 0.1",
+        r"20 held-out rows PCA explains ([.\d]+,? ){4}by 1, 2, 4, 6 components, the "
+        r"best weights ([.\d]+, ){4}which is no better.*validation_fraction than 0.1",
         message,
     )
 
@@ -439,3 +439,83 @@ def test_a_picture_is_kept_though_pca_reconstructs_better(rng):
     ae.fit(rng.normal(size=(100, 10)) * np.arange(1, 11))
     assert not ae.is_pca_
     assert ae.best_score_ < ae.pca_score_
+
+
+def curve(rng, n_rows, n_features=20):
+    """Rows about a curved surface."""
+    t = rng.uniform(-1, 1, (n_rows, 2))
+    angles = 3 * t @ rng.normal(size=(2, n_features))
+    return np.sin(angles) + 0.05 * rng.normal(size=angles.shape)
+
+
+def with_outliers(X, n_outliers, factor, rng):
+    X = X - X.mean(axis=0)
+    X[rng.permutation(len(X))[:n_outliers]] *= factor
+    return X
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_few_rows_that_outweigh_the_rest_do_not_make_it_worse_than_pca(seed):
+    """Next to none of them are held out, so that nobody could judge them."""
+    rng = np.random.default_rng(seed)
+    X = with_outliers(curve(rng, 1000), 10, 60, rng)
+    train, test = X[:700], X[700:]
+    ae = fit_quietly(UndercompleteAE(2, max_iter=60, random_state=seed), train)
+    assert ae.n_far_rows_ > 0
+    assert error(ae, test) < 1.005 * error(PCA(2).fit(train), test)
+
+
+def test_what_lies_farther_than_held_out_rows_tell_is_left_to_pca(rng):
+    X = with_outliers(curve(rng, 700), 8, 60, rng)
+    ae = UndercompleteAE(2, max_iter=60, random_state=0).fit(X)
+    distance = np.linalg.norm(X - ae.mean_, axis=1) / ae.scale_
+    reach = float(ae.network_.reach)
+    assert ae.n_far_rows_ == np.count_nonzero(distance > reach)
+    linear, far = PCA(2), X[distance > 2.5 * reach]
+    index, _ = hold_out(700, 0.1, ae._state.engine.split_seed)
+    linear.fit(X[index])
+    expected = linear.inverse_transform(linear.transform(far))
+    np.testing.assert_allclose(ae.reconstruct(far), expected, rtol=1e-3, atol=1e-3)
+    near = X[distance < reach]
+    gain = error(ae, near) / error(linear, near)
+    assert gain < 0.8
+
+
+def test_without_outliers_no_row_is_left_to_pca(digits):
+    ae = UndercompleteAE(4, max_iter=5, random_state=0).fit(digits)
+    assert ae.n_far_rows_ == 0
+    assert torch.isinf(ae.network_.reach)
+
+
+def test_of_few_rows_pca_of_nearly_all_has_to_be_beaten():
+    """Rows held out tell PCA much, when it is kept, and they train nothing else."""
+    ratios = []
+    for seed in range(12):
+        X = curve(np.random.default_rng(seed), 320)
+        train, test = X[:20], X[20:]
+        ae = fit_quietly(UndercompleteAE(6, max_iter=60, random_state=seed), train)
+        ratios.append(error(ae, test) / error(PCA(6).fit(train), test))
+    assert max(ratios) < 1.06
+    assert np.median(ratios) < 1.01
+
+
+def test_a_row_that_outweighs_the_others_is_named(rng):
+    """It is a held-out one, and not so far out as to be left to PCA."""
+    X = rng.normal(size=(300, 10))
+    _, held_out = hold_out(300, 0.1, np.random.RandomState(0).randint(2**31 - 1))
+    heavy = int(held_out[0])
+    X[held_out[:3], 0] = (40, 39, 38)
+    X[held_out[0], 1] = 40
+    with pytest.warns(ConvergenceWarning, match=rf"Row {heavy} of X alone makes \d\d%"):
+        UndercompleteAE(1, max_iter=5, random_state=0).fit(X)
+
+
+def test_one_row_does_not_throw_away_what_the_others_gain(rng):
+    """A test of means would see its error alone."""
+    X = curve(rng, 1500, 10)
+    X[7, 3] = X[200, 4] = 300
+    ae = UndercompleteAE(0.9, max_iter=60, random_state=0).fit(X)
+    assert not ae.is_pca_
+    near = np.delete(X, [7, 200], axis=0)
+    pca = PCA(ae.n_components_).fit(X)
+    assert error(ae, near) < 0.5 * error(pca, near)

@@ -7,8 +7,12 @@ from typing import Any
 import numpy as np
 
 from .._rows.chunks import Rows
-from .._rows.split import hold_out, n_held_out
-from .._rows.statistics import column_means, root_mean_square
+from .._rows.split import hold_out
+from .._rows.statistics import column_means, root_mean_square, squared_distances
+
+# So many held-out rows at least must lie about as far out as a row that trains: of the
+# farthest the last but so many, and rows so much farther, are like them.
+N_FARTHEST, FARTHER = 3, 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,27 +40,71 @@ class Data:
 
     @property
     def n_training(self) -> int:
-        """Return how many of them train."""
-        return self.n_rows - n_held_out(self.n_rows, self.validation_fraction)
+        """Return how many of them train a network."""
+        return len(self.split[0])
 
     @property
-    def training(self) -> Rows:
-        """Return what picks the rows to train on."""
+    def n_far(self) -> int:
+        """Return how many are too far out to train a network, or to judge it."""
+        return int(np.count_nonzero(~self._is_near))
+
+    @property
+    def pca_rows(self) -> Rows:
+        """Return what picks the rows of PCA: all that are not held out."""
+        # Two rows at least have a principal axis.
+        if not self.validation_fraction or len(self._parts[0]) < 2:
+            return slice(None)
         return self._parts[0]
 
     @property
     def validation(self) -> Rows:
         """Return what picks the rows to validate by: held-out ones, or all."""
-        return self._parts[1]
+        held_out = self.split[1]
+        return slice(None) if held_out is None else held_out
 
     @cached_property
-    def _parts(self) -> tuple[Rows, Rows]:
-        if not self.validation_fraction:
-            return slice(None), slice(None)
+    def split(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return indices of rows that train a network, and of those that judge it."""
+        training, held_out = self._parts
+        if not len(held_out):
+            return training, None
+        return training[self._is_near[training]], held_out[self._is_near[held_out]]
+
+    @cached_property
+    def reach(self) -> float:
+        """Distance from the mean up to which rows that are held out tell gains.
+
+        A few rows far out may outweigh all others. Where next to none of them are held
+        out, nobody knows what a network answers there: they are left to PCA.
+        """
+        held_out = self._parts[1]
+        if not len(held_out):
+            return np.inf
+        farthest = np.sort(self._distances[held_out])
+        few = min(N_FARTHEST, -(-len(held_out) // 10))
+        return float(FARTHER * farthest[-few])
+
+    def near(self, index: np.ndarray) -> np.ndarray:
+        """Return those rows that are not too far out."""
+        return index[self._is_near[index]]
+
+    @cached_property
+    def _is_near(self) -> np.ndarray:
+        if not len(self._parts[1]):
+            return np.ones(self.n_rows, bool)
+        # The distance of a row without a value is NaN.
+        return ~(self._distances > self.reach)
+
+    @cached_property
+    def _distances(self) -> np.ndarray:
+        return np.sqrt(squared_distances(self.X, self.mean, self.scale))
+
+    @cached_property
+    def _parts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return indices of rows to train on, and of rows to hold out."""
         parts = hold_out(self.n_rows, self.validation_fraction, self.seed)
         training, held_out = (part.numpy() for part in parts)
-        # Two rows at least have a principal axis.
-        return training if len(training) > 1 else slice(None), held_out
+        return training, held_out
 
 
 def widened(

@@ -233,6 +233,10 @@ DOCUMENTATION = {
     is_pca_ : bool
         Whether the weights are PCA's, for training did not improve on it.
 
+    n_far_rows_ : int
+        Number of training rows so far from the mean that held-out rows cannot tell what
+        training gains there. They train PCA alone, and rows as far out are left to it.
+
     batch_size_ : int
         Rows in a minibatch of the last training.
 

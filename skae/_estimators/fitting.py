@@ -55,7 +55,7 @@ class Trainable(Starting):
             engine, state, data = self._prepare(X, is_part)
             rows = read_rows(data.X, data.mean, data.scale)
             with raised_first(interrupts):
-                engine.run(rows, state.engine, interrupts)
+                engine.run(rows, data.split, state.engine, interrupts)
                 self._publish(engine, state, data)
         if interrupts.count:
             self.interrupted_, self.stop_reason_ = True, "interrupt"
@@ -115,7 +115,8 @@ class Trainable(Starting):
     def _publish(self, engine: Engine, state: TrainingState, data: Data) -> None:
         """Keep the trained weights or PCA's, and say what was learnt."""
         check_learnt(self, engine, data.scale)
-        selection = select(engine, state.baseline)
+        pcas = self._pcas(engine.module_, data)
+        selection = select(engine, state.baseline, pcas)
         if not selection.keeps_training:
             report_no_gain(self, engine, selection)
         elif not data.is_part:
@@ -134,7 +135,7 @@ class Trainable(Starting):
         network.zero_grad()
         unit = data.mean, data.scale, data.layout, data.seen
         self._set_model(network, state, *unit)
-        self._tell(engine, selection, data.scale)
+        self._tell(engine, selection, data)
         self._finish(engine, data)
 
     def _kept_baseline(
@@ -149,7 +150,7 @@ class Trainable(Starting):
         network.zero_last_layers()
         return replace(pca, is_kept=True)
 
-    def _tell(self, engine: Engine, selection: Selection, scale: float) -> None:
+    def _tell(self, engine: Engine, selection: Selection, data: Data) -> None:
         """Publish how training went."""
         settings = engine.settings
         self.batch_size_, self.max_iter_ = settings.batch_size, settings.max_epochs
@@ -158,6 +159,7 @@ class Trainable(Starting):
         self.device_, self.interrupted_ = engine.device, engine.interrupted
         self.stop_reason_ = engine.stop_reason
         self.is_pca_ = self._state.kept_pca is not None
+        self.n_far_rows_ = data.n_far
         self.validation_scores_ = selection.validation_scores
         self.best_score_ = selection.best_score
         self.pca_score_ = selection.pca_score
@@ -169,4 +171,4 @@ class Trainable(Starting):
             pca = self._state.kept_pca
             variance = pca.residual_variance if pca else loss.variance().item()
             # A power of the scale would raise where a product is infinite.
-            self.noise_variance_ = variance * scale * scale
+            self.noise_variance_ = variance * data.scale * data.scale

@@ -63,7 +63,7 @@ class OrderedAutoencoder(BaseAutoencoder):
             return super()._choose_width(data)
         # What PCA needs is enough: the code of the same width is no worse. A PCA of all
         # axes leaves nothing to chance.
-        pca = fit_pca(data.X, data.mean, data.scale, None, 0, data.training)
+        pca = fit_pca(data.X, data.mean, data.scale, None, 0, data.pca_rows)
         explained = pca.explained(
             standardise(part, data.mean, data.scale).numpy()
             for part in parts(data.X, data.validation)

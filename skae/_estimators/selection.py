@@ -4,8 +4,10 @@ import copy
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
@@ -15,6 +17,10 @@ from .._training.divergence import has_grown
 from .._training.engine import Engine
 from .._training.validation import NEGLIGIBLE, geometric_mean, is_better
 from .state import Baseline
+
+
+# Share of PCA's error above which a row is named.
+HEAVY = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +36,16 @@ class Selection:
     validation_scores: list[float] | None = None
     best_score: float | None = None
     pca_score: float | None = None
-    #: Unexplained shares of the rows by each width, and penalties: PCA's, and ours.
-    unexplained: tuple[Tensor, Tensor] | None = None
+    #: What judged, of each row by each width: PCA's, and ours. Unexplained shares, and
+    #: penalties; or another loss.
+    aims: tuple[Tensor, Tensor] | None = None
 
 
-def select(engine: Engine, baseline: Baseline | None) -> Selection:
+#: PCAs as networks, and the held-out rows that each has not seen.
+PCAs = Iterable[tuple[Any, np.ndarray]]
+
+
+def select(engine: Engine, baseline: Baseline | None, pcas: PCAs) -> Selection:
     """Score training by the rows held out, beside PCA if it started there."""
     if not engine.settings.validation_fraction:
         return Selection()
@@ -51,11 +62,10 @@ def select(engine: Engine, baseline: Baseline | None) -> Selection:
     if engine.criterion_.neighbor_weight:
         # The reconstruction is not what was asked for.
         return Selection(True, False, scores, best, pca_score)
-    if penalty:
-        ours, pca = ours + penalty, pca + _penalty_of_pca(engine)
+    ours, pca = _aims(engine, pcas, penalty)
     # A model that was better before is good enough to go back to, whatever the new
     # rows are.
-    wins = baseline.is_beaten or is_better(*_aims(engine, ours, pca))
+    wins = baseline.is_beaten or is_better(ours, pca)
     kept_score = best if wins else pca_score
     return Selection(wins, wins, scores, kept_score, pca_score, (pca, ours))
 
@@ -66,17 +76,24 @@ def _penalty_of_pca(engine: Engine) -> float:
     return engine.ask(lambda rows: rows.penalty(linear))
 
 
-def _aims(engine: Engine, ours: Tensor, pca: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what each row has of the aim that was set: squares, or another loss."""
-    if engine.criterion_.loss.falls_with_squares:
-        return ours, pca
-    network = engine.module_
-    trained = network.encode, network.decode, network.widths
-    linear = network.project, network.expand, network.widths
-    return (
-        engine.ask(lambda rows: rows.all_losses(*trained)),
-        engine.ask(lambda rows: rows.all_losses(*linear)),
-    )
+def _aims(engine: Engine, pcas: PCAs, penalty: float) -> tuple[Tensor, Tensor]:
+    """Return what each row has of the aim, ours and PCA's: squares, or another loss."""
+    network, is_squared = engine.module_, engine.criterion_.loss.falls_with_squares
+
+    def judge(encode: Any, decode: Any) -> Tensor:
+        return engine.ask(
+            lambda rows: (rows.all_unexplained if is_squared else rows.all_losses)(
+                encode, decode, network.widths
+            )
+        )
+
+    ours = judge(network.encode, network.decode)
+    linear = torch.empty_like(ours)
+    for pca, places in pcas:
+        linear[places] = judge(pca.project, pca.expand)[places]
+    if is_squared and penalty:
+        ours, linear = ours + penalty, linear + _penalty_of_pca(engine)
+    return ours, linear
 
 
 def check_learnt(estimator: Any, engine: Engine, scale: float) -> None:
@@ -140,24 +157,51 @@ def report_no_gain(estimator: Any, engine: Engine, selection: Selection) -> None
     # Else nothing was left to gain, or another warning says why nothing was gained.
     is_exact = selection.pca_score is not None and 1 - selection.pca_score <= NEGLIGIBLE
     cut_short = engine.diverged or engine.interrupted
-    if selection.unexplained is None or is_exact or cut_short:
+    if selection.aims is None or is_exact or cut_short:
         return
-    widths: Sequence[int] = engine.module_.widths
-    by = f" by {_listed(widths)} components" if len(widths) > 1 else ""
-    n_rows = len(selection.unexplained[0])
-    pca, ours = (
-        _listed(f"{1 - share:.4g}" for share in shares.mean(0).tolist())
-        for shares in selection.unexplained
-    )
     warn_caller(
-        "Training did not improve on PCA, which is kept: of the variance of "
-        f"{n_rows} held-out rows PCA explains {pca}{by}, the best weights "
-        f"{ours}, which is no more or may be luck, by a paired t test. More rows, a "
-        f"larger validation_fraction than {estimator.validation_fraction}, or another "
+        "Training did not improve on PCA, which is kept: "
+        f"{_compared(estimator, engine, selection.aims)}"
+        f"{_heaviest(engine, selection.aims[0])} More rows, a larger "
+        f"validation_fraction than {estimator.validation_fraction}, or another "
         f"n_components than {estimator.n_components} may help; "
         "early_stopping=False trains on all rows and keeps what comes of it.",
         ConvergenceWarning,
     )
+
+
+def _compared(estimator: Any, engine: Engine, aims: tuple[Tensor, Tensor]) -> str:
+    """Say what PCA and training make of the held-out rows."""
+    pca, ours = (aim.mean(0) for aim in aims)
+    verdict = "is no better" if bool((ours >= pca).any()) else "may be luck"
+    widths: Sequence[int] = engine.module_.widths
+    by = f" by {_listed(widths)} components" if len(widths) > 1 else ""
+    n_rows = len(aims[0])
+    if engine.criterion_.loss.falls_with_squares:
+        return (
+            f"of the variance of {n_rows} held-out rows PCA explains {_shown(1 - pca)}"
+            f"{by}, the best weights {_shown(1 - ours)}, which {verdict} by a paired "
+            "t test."
+        )
+    return (
+        f"on {n_rows} held-out rows loss={estimator.loss!r} is {_shown(pca)} with PCA"
+        f"{by}, {_shown(ours)} with the best weights, which {verdict} by a paired t "
+        "test."
+    )
+
+
+def _heaviest(engine: Engine, errors: Tensor) -> str:
+    """Name the row that outweighs others, if there is one."""
+    each = errors.sum(1)
+    share = float(each.max() / each.sum().clamp(min=NEGLIGIBLE))
+    if share < max(HEAVY, 3 / len(each)):
+        return ""
+    row = cast(np.ndarray, engine.split[1])[int(each.argmax())]
+    return f" Row {row} of X alone makes {share:.0%} of what PCA misses."
+
+
+def _shown(shares: Tensor) -> str:
+    return _listed(f"{share:.4g}" for share in shares.tolist())
 
 
 def _listed(items: Iterable[Any]) -> str:

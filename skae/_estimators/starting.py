@@ -2,7 +2,8 @@
 
 import copy
 from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from .._objectives.losses import make_loss
 from .._rows.checks import DOMAINS
 from .._rows.chunks import Rows, sample, take
 from .._rows.pca import fit_pca
+from .._rows.standardise import standardise
 from .._training.state import EngineState
 from .data import Data
 from .model import FittedModel
@@ -22,6 +24,8 @@ from .state import Baseline, TrainingState
 
 # Rows that show well enough what PCA misses.
 N_SAMPLE = 4096
+# Of more rows a tenth tells PCA nothing new.
+FEW_ROWS, N_FOLDS = 1000, 5
 
 
 class Starting(Slots):
@@ -39,7 +43,7 @@ class Starting(Slots):
         engine = EngineState(generator.get_state().numpy(), data.seed)
         state = TrainingState(fixed, options, schedule, engine)
         if isinstance(network, LinearSkip):
-            state = state.with_baseline(self._become_pca(network, data, data.training))
+            state = state.with_baseline(self._become_pca(network, data, data.pca_rows))
         self.loss_curve_: list[float] = []
         return network, state
 
@@ -67,18 +71,40 @@ class Starting(Slots):
         pca = fit_pca(data.X, data.mean, data.scale, width, data.seed, chosen)
         pca = pca.first(width)
         pca = pca.for_rows_to_come() if data.is_part else pca
-        rows = take(data.X, sample(index, N_SAMPLE))
+        baseline = Baseline(len(index), pca.unexplained[-1])
+        rows = take(data.X, sample(data.near(index), N_SAMPLE))
+        if data.n_far:
+            standardised = standardise(rows, data.mean, data.scale).nan_to_num()
+            pca = pca.scaled_by(standardised.double().numpy())
         least = self._least_unexplained(pca, rows, data)
         unexplained = np.maximum(pca.unexplained, least)
         network.become_linear(**vars(replace(pca, unexplained=unexplained)))
-        return Baseline(len(index), pca.unexplained[-1])
+        network.reach.fill_(data.reach if data.n_far else np.inf)
+        return baseline
+
+    def _pcas(self, network: Any, data: Data) -> Iterator[tuple[Any, np.ndarray]]:
+        """Yield PCAs, each with places of held-out rows that it has not seen.
+
+        PCA would be kept of all rows: of few, those held out tell it much, so that a
+        fold of them at a time is left out.
+        """
+        _, held_out = data.split
+        places = np.arange(len(cast(np.ndarray, held_out)))
+        if data.n_rows > FEW_ROWS:
+            yield network, places
+            return
+        for fold in np.array_split(places, min(N_FOLDS, len(places))):
+            others = np.delete(np.arange(data.n_rows), held_out[fold])
+            pca = copy.deepcopy(network)
+            self._become_pca(pca, data, others)
+            yield pca, fold
 
     def _go_on(self, data: Data) -> tuple[Network, TrainingState]:
         """Take the last weights, but forget what PCA knows of the rows that judge."""
         network, state = copy.deepcopy(self._model.network), self._state
         pca, judges = state.kept_pca, data.validation_fraction > 0
         if pca and judges and data.n_rows >= pca.n_rows:
-            pca = self._become_pca(network, data, data.training)
+            pca = self._become_pca(network, data, data.pca_rows)
             state = replace(state, baseline=pca)
         return network, state
 

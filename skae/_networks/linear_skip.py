@@ -26,7 +26,7 @@ class LinearSkip(Network):
     deviations ``d`` of the codes, and ``r`` and ``s`` of what is missed, make one step
     size right for any spectrum. ``near`` clips what lies farther than ``FAR``
     deviations, and so bounds what is added: an outlier is reconstructed about as PCA
-    does.
+    does. Beyond ``reach``, a distance from ``c``, what is added fades away.
     """
 
     axes: Tensor
@@ -35,6 +35,7 @@ class LinearSkip(Network):
     code_deviation: Tensor
     code_scale: Tensor
     output_scale: Tensor
+    reach: Tensor
     is_corrected: Tensor
     is_linear: Tensor
 
@@ -53,6 +54,8 @@ class LinearSkip(Network):
         for name, shape in shapes.items():
             empty = torch.empty(shape, dtype=torch.float32, device="cpu")
             self.register_buffer(name, empty)
+        reach = torch.full((), torch.inf, dtype=torch.float32, device="cpu")
+        self.register_buffer("reach", reach)
         # How prefixes are decoded: along PCA's axes alone, corrected, or by a guess.
         uncorrected = torch.zeros(n_components, dtype=torch.bool, device="cpu")
         self.register_buffer("is_corrected", uncorrected)
@@ -76,15 +79,24 @@ class LinearSkip(Network):
         far = FAR * self.deviation
         # A feature that never varied tells nothing when it does: its bounds cross,
         # which makes it zero, and its slope too.
-        missed = self.network.encode(x.clamp(1e-30 - far, far))
+        missed = self._fade(x, self.network.encode(x.clamp(1e-30 - far, far)))
         return torch.addcmul(F.linear(x, self.axes), self.code_scale, missed)
 
     def decode(self, code: Tensor) -> Tensor:
         n_given = code.shape[1]
         near = (code / self.code_deviation[:n_given]).clamp(-FAR, FAR)
-        missed = self.network.decode(near)
+        # Of a code as of the row that PCA decodes it to.
+        missed = self._fade(code, self.network.decode(near))
         scale = self.output_scale[n_given - 1]
         return torch.addcmul(self.expand(code), scale, missed)
+
+    def _fade(self, rows: Tensor, missed: Tensor) -> Tensor:
+        """Let what is added to rows, or codes, fade from ``reach`` to twice of it."""
+        # All rows that train are near.
+        if self.training or self.reach.isinf():
+            return missed
+        share = 2 - torch.linalg.vector_norm(rows, dim=1, keepdim=True) / self.reach
+        return share.clamp(0, 1) * missed
 
     def project(self, x: Tensor) -> Tensor:
         """Encode by the linear part alone."""

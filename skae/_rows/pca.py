@@ -58,6 +58,19 @@ class LinearCode:
             unexplained=np.maximum(self.unexplained, LEAST_RESIDUAL),
         )
 
+    def scaled_by(self, rows: np.ndarray) -> Self:
+        """Return the same code with the deviations of some rows, not of all."""
+        deviations = rows - self.centre
+        squares = np.square(deviations).mean(axis=0)
+        variances = np.square(deviations @ self.axes.T).mean(axis=0)
+        missed = squares.sum() - np.cumsum(variances)
+        return replace(
+            self,
+            deviation=np.sqrt(squares),
+            variances=variances,
+            unexplained=np.maximum(missed, 0.0) / len(self.centre),
+        )
+
     def explained(self, parts: Iterable[np.ndarray]) -> np.ndarray:
         """Share of the rows' mean square that the code of each width explains."""
         squares, missed, total = np.zeros(len(self.axes)), 0.0, 0.0

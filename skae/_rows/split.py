@@ -18,6 +18,8 @@ def hold_out(n_rows: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
 
     The same seed holds the same rows out when training goes on.
     """
+    if not fraction:
+        return torch.arange(n_rows, device="cpu"), torch.arange(0, device="cpu")
     generator = torch.Generator("cpu").manual_seed(seed)
     order = torch.randperm(n_rows, generator=generator, device="cpu")
     n_validation = n_held_out(n_rows, fraction)

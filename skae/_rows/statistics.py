@@ -83,6 +83,14 @@ def squared_deviation(X: Any, mean: np.ndarray, scale: float) -> float:
     return sum(float(_known_sum(part, None)) for part in squares)
 
 
+@np.errstate(over="ignore", invalid="ignore")
+def squared_distances(X: Any, mean: np.ndarray, scale: float) -> np.ndarray:
+    """Each row's sum of ``((x - mean) / scale)^2``; NaN of rows without a value."""
+    rows = ((dense(X[s]) - mean) / scale for s in chunks(X))
+    each = [for_whole_rows(np.nansum(np.square(r), axis=1), r) for r in rows]
+    return np.concatenate(each)
+
+
 @np.errstate(over="ignore")
 def squared_errors(X: np.ndarray, answers: np.ndarray, scale: float) -> np.ndarray:
     """Each row's sum of ``((x - answer) / scale)^2`` over what is known, in float64.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from skorch.callbacks import Callback, EpochTimer
 from skorch.utils import TeeGenerator
@@ -15,7 +16,6 @@ from .._machine.interrupts import Interrupts
 from .._machine.threads import limited_threads, threads_of_step
 from .._objectives.neighbors import PairedBatches, nearest
 from .._rows.batches import Batches
-from .._rows.split import hold_out
 from .divergence import has_diverged
 from .history import RecordedNet
 from .log import Log
@@ -29,6 +29,8 @@ from .validation import Validation, geometric_mean
 VALIDATION_ELEMENTS = 2**20
 
 T = TypeVar("T")
+#: Indices of rows to train on, and of rows that are held out.
+Split = tuple[np.ndarray, np.ndarray | None]
 
 
 class Engine(RecordedNet):
@@ -61,9 +63,11 @@ class Engine(RecordedNet):
             **kwargs,
         )
 
-    def run(self, rows: Any, state: EngineState, interrupts: Interrupts) -> None:
-        """Train on rows, from the state that an earlier run left."""
-        self.interrupts = interrupts
+    def run(
+        self, rows: Any, split: Split, state: EngineState, interrupts: Interrupts
+    ) -> None:
+        """Train on some rows and validate by others, from what an earlier run left."""
+        self.interrupts, self.split = interrupts, split
         self.initialize()
         load_state(self, state)
         device = torch.device(self.device)
@@ -154,7 +158,10 @@ class Engine(RecordedNet):
     def get_split_datasets(self, X: Any, y: Any = None, **_: Any) -> tuple[Any, Any]:
         """Return training and validation rows as indices into ``X``."""
         self.rows, settings = X, self.settings
-        training, held_out = self._split(len(X))
+        training, held_out = (
+            None if index is None else torch.tensor(index, device="cpu")
+            for index in self.split
+        )
         self._set_training(False)
         self.training_rows = self.validation = self._validation(training)
         self.losses_before = self.training_rows.first_losses(self.module_)
@@ -170,13 +177,6 @@ class Engine(RecordedNet):
             error = self.validation.error_of_first(self.module_)
             self.stopping.consider(self, error)
         return training, held_out
-
-    def _split(self, n_rows: int) -> tuple[Tensor, Tensor | None]:
-        """Return indices of training and of held-out rows."""
-        fraction = self.settings.validation_fraction
-        if not fraction:
-            return torch.arange(n_rows, device="cpu"), None
-        return hold_out(n_rows, fraction, self.split_seed)
 
     def _validation(self, index: Tensor) -> Validation:
         return Validation(self.get_iterator(index), self.criterion_, self.split_seed)
