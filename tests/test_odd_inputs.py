@@ -33,7 +33,15 @@ ESTIMATORS = {
         "alpha": [0.0, 0.1, 100.0],
     },
     skae.DenoisingAE: {
-        "noise": ["gaussian", "uniform", "masking", "gaps", "salt_and_pepper", "block", "swap"],
+        "noise": [
+            "gaussian",
+            "uniform",
+            "masking",
+            "gaps",
+            "salt_and_pepper",
+            "block",
+            "swap",
+        ],
         "noise_level": [0.0, 0.3, 1.0],
         "emphasis": [0.0, 0.5],
     },
