@@ -37,7 +37,7 @@ TESTS = {
     "_networks": "networks links convolutions sparse ordered conv init_pca base",
     "_objectives": "objectives corruption contractive sparse neighbors denoising "
     "ordered",
-    "_training": "engine validation floor objectives init_pca sparse ordered base",
+    "_training": "engine validation objectives init_pca sparse ordered base",
     "_estimators": "base undercomplete sparse ordered denoising contractive conv "
     "init_pca",
     "inspection": "inspection",

@@ -62,6 +62,10 @@ def test_first_code_in_readme_is_five_lines():
     assert len(list(filter(None, block.splitlines()))) == 5
 
 
+def test_readme_installs_before_its_first_code():
+    assert README.index("pip install -c constraints.txt .\n") < README.index("python\n")
+
+
 def test_table_in_readme_is_the_record():
     table = re.findall(r"^\| (\d.*) \|$", README, re.MULTILINE)
     assert table == [" | ".join(r) for r in digits.table_rows(record("digits"))]
@@ -222,7 +226,8 @@ def test_prefixes_are_between_pca_and_separate_fits_in_the_record():
 
 def test_number_of_components_in_readme_is_the_record():
     (counts,) = (r["components"] for r in record("ordered") if "components" in r)
-    figure = f"{counts['UndercompleteAE']} components, `PCA(0.95)` {counts['PCA']}"
+    ours, pca = counts["UndercompleteAE"], counts["PCA"]
+    figure = f"it keeps {ours} components, and `PCA(0.95)` keeps {pca}."
     assert figure in " ".join(README.split())
 
 
@@ -266,7 +271,9 @@ def test_convolutions_keep_their_promises_in_the_record():
         assert run["fit_seconds"] <= 60
         assert run["error"] <= 0.5 * run["pca"]
     mnist = recipe[0]
-    figures = f"test error of {mnist['error']:.5f}, PCA's has {mnist['pca']:.4f} ("
+    figures = (
+        f"test error of {mnist['error']:.5f}. That of PCA is {mnist['pca']:.4f} (["
+    )
     assert figures in " ".join(README.split())
     for run in recipe:
         assert run["error"] < float(conv.PUBLISHED[run["data"]][1])

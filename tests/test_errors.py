@@ -1,5 +1,7 @@
 """Errors that teach: they quote what is wrong, and say what would do."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -144,6 +146,111 @@ def test_weights_are_counted_before_there_are_any(ae):
     n_weights = sum(map(torch.numel, weights))
     n_counted = type(counted).count(**ae._state.network)
     assert n_weights <= n_counted <= 1.3 * n_weights
+
+
+# What would do --------------------------------------------------------------------
+
+IMAGES = np.random.default_rng(0).random((20, 6, 6))
+COLOURS = np.random.default_rng(0).random((20, 3, 6, 6))
+DENSE = [cls for cls in ESTIMATORS if cls is not ConvAE]
+REFUSE_GAPS = [UndercompleteAE, SparseAE, ContractiveAE]
+
+
+@pytest.mark.parametrize("cls", REFUSE_GAPS)
+@pytest.mark.parametrize("container", [np.asarray, pd.DataFrame, csr_matrix])
+def test_errors_about_nan_name_estimators_that_take_it(cls, container):
+    rows, ae = np.where(X > 1, np.nan, X), cls(**FEW).fit(X)
+    said = r"contains NaN(.|\n)*\nDenoisingAE and ConvAE take NaN in dense rows"
+    for method in (cls(**FEW).fit, ae.partial_fit, ae.transform, ae.score):
+        with pytest.raises(ValueError, match=said):
+            method(container(rows))
+        with pytest.raises(ValueError, match="contains infinity") as raised:
+            method(container(np.where(X > 1, np.inf, X)))
+        assert "ConvAE" not in str(raised.value)
+
+
+@pytest.mark.parametrize("cls", DENSE)
+@pytest.mark.parametrize("images", [IMAGES, COLOURS, torch.tensor(IMAGES)])
+def test_dense_estimators_name_the_one_that_takes_images(cls, images):
+    ae = cls(**FEW).fit(np.asarray(images).reshape(20, -1))
+    said = rf"dim {images.ndim}, of shape \(20, .*but {cls.__name__} .* use ConvAE"
+    for method in (cls(**FEW).fit, ae.transform, ae.score):
+        with pytest.raises(ValueError, match=said):
+            method(images)
+
+
+@pytest.mark.parametrize(
+    ("images", "options"),
+    [
+        (IMAGES, {}),
+        (COLOURS, {}),
+        (COLOURS, {"spatial_dims": 3}),
+        (COLOURS[:, :, :, 0], {"spatial_dims": 1}),
+    ],
+)
+def test_a_single_image_is_told_from_several(images, options):
+    ae = ConvAE(**FEW, **options).fit(images)
+    said = f"X has the shape {images[0].shape} of a single image: pass X[None]"
+    for image in (images[0], torch.tensor(images[0]), images[0].tolist()):
+        with pytest.raises(ValueError, match=re.escape(said)):
+            ae.transform(image)
+    assert ae.transform(images[0][None]).shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "shape", [(9, 6, 6), (6, 6, 6), (1, 6, 6), (6, 36), (1, 1, 6, 6)]
+)
+def test_several_images_are_no_single_one(shape):
+    ae = ConvAE(**FEW).fit(IMAGES)
+    n_rows = np.prod(shape) // 36
+    assert len(ae.transform(np.zeros(shape))) == n_rows
+    # A row of one signal has the shape of the signal with its channel.
+    signal = ConvAE(**FEW).fit(IMAGES.reshape(20, 36))
+    assert len(signal.transform(np.zeros((1, 36)))) == 1
+
+
+@pytest.mark.parametrize("sparsity", ["l1", "kl", "jump_relu"])
+def test_a_number_of_entries_that_nothing_counts_is_refused(sparsity):
+    said = rf"k=10 does nothing with sparsity='{sparsity}': .*'batch_top_k' or 'top_k'"
+    with pytest.raises(ValueError, match=said):
+        SparseAE(8, sparsity=sparsity, k=10).fit(X)
+
+
+def test_what_starts_anew_is_told_by_what_goes_on():
+    ordered = UndercompleteAE(**FEW | {"n_components": 3}, ordered=True).fit(X)
+    narrow = ordered.truncate(2)
+    changed = UndercompleteAE(**FEW).fit(X).set_params(hidden_layer_sizes=5)
+    for ae in (narrow, changed):
+        with pytest.raises(ValueError, match="Call fit in place of partial_fit to"):
+            ae.partial_fit(X)
+        ae.set_params(warm_start=True)
+        for method in (ae.fit, ae.partial_fit):
+            with pytest.raises(ValueError, match="Fit with warm_start=False to"):
+                method(X)
+        ae.set_params(warm_start=False).fit(X).partial_fit(X)
+
+
+@pytest.mark.parametrize(
+    ("cls", "options", "given"),
+    [
+        (DenoisingAE, {"noise": lambda x, generator: x.numpy()}, "numpy.ndarray"),
+        (UndercompleteAE, {"loss": lambda a, b: b.numpy()}, "numpy.ndarray"),
+        (UndercompleteAE, {"loss": lambda a, b: b}, "a tensor without a gradient"),
+    ],
+)
+def test_arrays_that_functions_gave_are_named_by_their_type(cls, options, given):
+    with pytest.raises(TypeError, match=rf"it gave .*{given}") as raised:
+        cls(**FEW, **options).fit(np.tile(X, (20, 20)))
+    assert len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+@pytest.mark.parametrize("name", ["activation", "loss", "solver", "learning_rate"])
+def test_choices_are_in_order(cls, name):
+    with pytest.raises(ValueError, match="must be a str among") as raised:
+        cls(**{name: "nothing"}).fit(X)
+    choices = re.search(r"\{(.*)\}", str(raised.value))[1].split(", ")
+    assert choices == sorted(choices)
 
 
 # What others would say ------------------------------------------------------------

@@ -1,10 +1,11 @@
-"""Imports go one way: a room imports the rooms above it, never those below."""
+"""A room imports the rooms above it in the picture of docs/contributing.rst only."""
 
 import ast
 import inspect
 import pathlib
 import pickle
 import pickletools
+import re
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ from sklearn.base import BaseEstimator
 import skae
 
 ROOT = pathlib.Path(skae.__file__).parent
-# From the ground up. Estimators' files are apart: none knows another.
+#: In the order of that picture, from the top: the first imports no other.
 ROOMS = [
     "_machine",
     "_rows",
@@ -49,8 +50,8 @@ def modules_imported(name, path):
             )
 
 
-def height(name):
-    """Return the place of a module's room, counted from the ground."""
+def depth(name):
+    """Return the place of a module's room, counted from the top of the picture."""
     return ROOMS.index(name[0]) if name[0] in ROOMS else len(ROOMS)
 
 
@@ -60,10 +61,15 @@ def test_modules_live_in_rooms():
     assert all(len(name) == 2 for name in MODULES if name[0] in ROOMS)
 
 
+def test_rooms_are_in_the_order_of_the_picture():
+    guide = (ROOT.parent / "docs" / "contributing.rst").read_text()
+    assert re.findall(r"^    (_\w+)  +\w", guide, re.MULTILINE) == ROOMS
+
+
 @pytest.mark.parametrize("name", MODULES, ids="/".join)
 def test_imports_go_one_way(name):
     imported = set(modules_imported(name, MODULES[name]))
-    assert all(height(target) <= height(name) for target in imported)
+    assert all(depth(target) <= depth(name) for target in imported)
     if name[0] in PUBLIC:
         assert {target[0] for target in imported} <= {"_rows", *PUBLIC}
 

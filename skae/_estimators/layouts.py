@@ -9,7 +9,14 @@ from sklearn.utils._param_validation import Options
 
 from .._rows.checks import POSITIVE_INTEGER, names
 from .._rows.containers import as_array
-from .._rows.layout import Shape, check_images, find_shape, flatten, said_shape
+from .._rows.layout import (
+    Shape,
+    check_images,
+    check_single,
+    find_shape,
+    flatten,
+    said_shape,
+)
 from .base import BaseAutoencoder
 from .parameters import SharedParameters, autoencoder
 
@@ -31,6 +38,10 @@ class ImageAutoencoder(BaseAutoencoder):
         self, X: Any, *, reset: bool, min_samples: int = 1
     ) -> tuple[Any, Shape]:
         X = as_array(X, self._allows_nan(), type(self).__name__)
+        if not reset:
+            check_single(
+                X.shape if isinstance(X, np.ndarray) else (), self.image_shape_
+            )
         X, given = flatten(X)
         if not reset:
             check_images(given, self.image_shape_)

@@ -69,7 +69,7 @@ class SparseAE(BaseAutoencoder):
 
     k : int or None, default=None
         Number of entries to keep, for "top_k" and "batch_top_k". None takes
-        ``target_sparsity``.
+        ``target_sparsity``. With any other ``sparsity`` a number is an error.
 
     support : float, default=1.0
         How many times ``k`` entries "top_k" keeps in ``transform``: a wider code than

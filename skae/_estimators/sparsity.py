@@ -85,6 +85,12 @@ def check_sparsity(sparsity: Sparsity, code_activation: Any, solver: Any) -> Non
             f"code_activation={code_activation!r} does not go with sparsity={kind!r} "
             f"and target_sparsity={wanted}: use 'auto' or {suits!r}."
         )
+    if sparsity.k is not None and not sparsity.is_counted:
+        counted = " or ".join(map(repr, sorted(COUNTED)))
+        raise ValueError(
+            f"k={sparsity.k} does nothing with sparsity={kind!r}: use sparsity="
+            f"{counted} to keep so many entries, or leave k None."
+        )
     if sparsity.is_counted and None not in (sparsity.k, wanted):
         raise ValueError(
             f"k={sparsity.k} and target_sparsity={wanted} both say how many entries to "

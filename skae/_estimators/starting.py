@@ -111,11 +111,14 @@ class Starting(Slots):
     def _check_unchanged(self) -> None:
         """Raise if the parameters now describe another network or loss."""
         model, state = self._model, self._state
+        # Without warm_start it is partial_fit that goes on.
+        how = "Fit with warm_start=False", "Call fit in place of partial_fit"
+        anew = how[0] if self.warm_start else how[1]
         if model.is_cut:
             raise ValueError(
                 f"Cannot go on training: of {model.whole.widths[-1]} components only "
-                f"{model.n_components} are kept. Fit with warm_start=False, or fit a "
-                f"clone with n_components={model.n_components}."
+                f"{model.n_components} are kept. {anew} to start anew, or fit a clone "
+                f"with n_components={model.n_components}."
             )
         now = self._network_options(state.schedule, model.n_components)
         now, fitted = now | self._fixed_parameters(), state.network | state.parameters
@@ -127,7 +130,7 @@ class Starting(Slots):
             )
             raise ValueError(
                 f"Cannot go on training: the parameters change {', '.join(changes)}. "
-                "Fit with warm_start=False to start anew."
+                f"{anew} to start anew."
             )
 
     def _set_model(

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._rows.checks import described
+
 # Rows that one row gets values from: to draw one for each of many features takes long.
 N_DONORS = 32
 Corruption = Callable[[Tensor, torch.Generator], Tensor]
@@ -166,7 +168,7 @@ def _checked(x: Tensor, generator: torch.Generator, *, noise: Corruption) -> Ten
     except Exception as error:
         raise TypeError(_what_noise_is(noise, f"it raised {error!r}")) from error
     if not isinstance(seen, Tensor):
-        reason = f"it gave {seen!r}"
+        reason = f"it gave {described(seen)}"
     elif seen.shape != x.shape:
         reason = f"it gave the shape {tuple(seen.shape)} for {tuple(x.shape)}"
     elif not seen.isfinite().all():
@@ -178,7 +180,8 @@ def _checked(x: Tensor, generator: torch.Generator, *, noise: Corruption) -> Ten
 
 def _what_noise_is(noise: Corruption, reason: str) -> str:
     return (
-        f"noise={noise!r} must make, of a tensor of rows and a torch.Generator, finite "
-        f"rows of the same shape; {reason}. Use one of {sorted(NOISES)} or a function "
-        "such as lambda x, generator: x + torch.randn(x.shape, generator=generator)."
+        f"noise={noise!r} must make, of a tensor of rows and a torch.Generator, a "
+        f"tensor of finite rows of the same shape; {reason}. Use one of "
+        f"{sorted(NOISES)} or a function such as lambda x, generator: x + "
+        "torch.randn(x.shape, generator=generator)."
     )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .._networks.links import Link, Log, Logit, excess, log_ratio
+from .._rows.checks import described
 
 
 class Loss(nn.Module):
@@ -187,8 +188,10 @@ def try_out(loss: str | Callable[[Tensor, Tensor], Tensor], n_features: int) -> 
     except Exception as error:
         reason = f" ({error})"
     if not (isinstance(value, Tensor) and value.requires_grad):
+        is_tensor = isinstance(value, Tensor)
+        given = "a tensor without a gradient" if is_tensor else described(value)
         raise TypeError(
             f"loss={loss!r} must make a differentiable tensor of two tensors, "
-            f"reconstruction and rows; it gave {value!r}{reason}. Use a function such "
+            f"reconstruction and rows; it gave {given}{reason}. Use a function such "
             f"as torch.nn.functional.huber_loss or one of {sorted(LOSSES)}."
         )

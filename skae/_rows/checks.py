@@ -31,9 +31,23 @@ DOMAINS: dict[Any, tuple[float, float]] = {
 }
 
 
+class Names(StrOptions):
+    """Names in the order of the alphabet: a set has another order in each run."""
+
+    def __str__(self) -> str:
+        return f"a str among {{{', '.join(map(repr, sorted(self.options)))}}}"
+
+
 def names(options: Collection[str]) -> StrOptions:
     """Constrain a parameter to one of a few names."""
-    return StrOptions(set(options))
+    return Names(set(options))
+
+
+def described(value: Any) -> str:
+    """Return a number as it is, and else the type: the whole of an array is long."""
+    if value is None or isinstance(value, Real):
+        return repr(value)
+    return f"a value of type {type(value).__module__}.{type(value).__qualname__}"
 
 
 def is_share(n_components: Any) -> bool:
@@ -51,6 +65,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> 
     owner = type(estimator).__name__
     with named_text(X):
         X = as_array(X, allow_nan, owner)
+        check_flat(X, owner)
         X = validate_data(
             estimator,
             X,
@@ -69,6 +84,16 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> 
         X = X.copy()
         X.sum_duplicates()
     return X
+
+
+def check_flat(X: Any, owner: str) -> None:
+    """Raise if rows are images."""
+    if (n_axes := getattr(X, "ndim", 2)) > 2:
+        raise ValueError(
+            f"Found array with dim {n_axes}, of shape {tuple(X.shape)}, but {owner} "
+            "takes flat rows: pass X.reshape(len(X), -1), or use ConvAE, which takes "
+            "images, signals and volumes."
+        )
 
 
 def taken_dtypes(X: Any) -> list[Any]:
@@ -98,11 +123,18 @@ def check_finite(X: Any, allow_nan: bool, owner: str) -> None:
 
 def _assert_finite(values: Any, allow_nan: bool, owner: str) -> None:
     """Raise scikit-learn's error, even where it is told to assume the best."""
-    # It adds infinities of both signs.
-    with np.errstate(invalid="ignore"), config_context(assume_finite=False):
-        assert_all_finite(
-            values, allow_nan=allow_nan, estimator_name=owner, input_name="X"
-        )
+    try:
+        # It adds infinities of both signs.
+        with np.errstate(invalid="ignore"), config_context(assume_finite=False):
+            assert_all_finite(
+                values, allow_nan=allow_nan, estimator_name=owner, input_name="X"
+            )
+    except ValueError as error:
+        if "contains NaN" not in str(error):
+            raise
+        raise ValueError(
+            f"{error}\nDenoisingAE and ConvAE take NaN in dense rows as missing values."
+        ) from None
 
 
 def _check_entries(X: Any, allow_nan: bool, owner: str) -> None:

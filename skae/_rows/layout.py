@@ -68,6 +68,18 @@ def check_images(given: Shape, image_shape: Shape) -> None:
         )
 
 
+def check_single(shape: Shape, image_shape: Shape) -> None:
+    """Raise if an array is one image, and no rows or images of that layout."""
+    is_one = shape in (image_shape, image_shape[1:] if image_shape[0] == 1 else ())
+    is_many = len(shape) == 2 and shape[1] == math.prod(image_shape)
+    is_many |= shape[1:] == image_shape[1:] and image_shape[0] == 1
+    if len(shape) > 1 and is_one and not is_many:
+        raise ValueError(
+            f"X has the shape {shape} of a single image: pass X[None], which is an "
+            "array of one image."
+        )
+
+
 def _with_channels(shape: Shape, spatial_dims: int | str) -> Shape:
     """Put one channel before a shape that has none."""
     if isinstance(spatial_dims, str):
