@@ -18,7 +18,6 @@ from .._training.engine import Engine
 from .._training.validation import NEGLIGIBLE, geometric_mean, is_better
 from .state import Baseline
 
-
 # Share of PCA's error above which a row is named.
 HEAVY = 0.2
 

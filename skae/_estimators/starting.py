@@ -1,8 +1,8 @@
 """Starting: the first weights of a network, or those to go on from."""
 
 import copy
-from dataclasses import replace
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np

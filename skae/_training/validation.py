@@ -176,7 +176,7 @@ def is_better(ours: Tensor, others: Tensor) -> bool:
         return False
     sizes = others.mean(0).clamp(min=NEGLIGIBLE)
     gains = ((others - ours) / sizes).mean(1).double().numpy()
-    heaviest = (torch.maximum(others, ours) / sizes).mean(1).argsort().numpy()
+    heaviest = ((others + ours) / sizes).mean(1).argsort().numpy()
     lighter = gains[heaviest[: -math.ceil(HEAVIEST * len(gains))]]
     # A few rows that outweigh all others may hide what is gained on those.
     return gains.mean() > 0 and (_is_gain(gains) or _is_gain(lighter))
