@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from .._networks.linear_skip import FADED
 from .._rows.chunks import Rows
 from .._rows.split import hold_out
 from .._rows.statistics import column_means, root_mean_square, squared_distances
 
-# So many held-out rows at least must lie about as far out as a row that trains: of the
-# farthest the last but so many, and rows so much farther, are like them.
-N_FARTHEST, FARTHER = 3, 1.5
+# So many held-out rows at least should lie as far out as a gain is believed.
+N_FARTHEST = 3
+# Rows that are so much farther out than those are still like them.
+FARTHER = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +79,11 @@ class Data:
         A few rows far out may outweigh all others. Where next to none of them are held
         out, nobody knows what a network answers there: they are left to PCA.
         """
-        held_out = self._parts[1]
-        if not len(held_out):
+        if not (n_held_out := len(self._parts[1])):
             return np.inf
-        farthest = np.sort(self._distances[held_out])
-        few = min(N_FARTHEST, -(-len(held_out) // 10))
-        return float(FARTHER * farthest[-few])
+        n_farthest = min(N_FARTHEST, -(-n_held_out // 20)) * self.n_rows // n_held_out
+        farthest = np.partition(self._distances, -n_farthest)[-n_farthest]
+        return float(FARTHER * farthest)
 
     def near(self, index: np.ndarray) -> np.ndarray:
         """Return those rows that are not too far out."""
@@ -90,14 +91,15 @@ class Data:
 
     @cached_property
     def _is_near(self) -> np.ndarray:
-        if not len(self._parts[1]):
-            return np.ones(self.n_rows, bool)
-        # The distance of a row without a value is NaN.
-        return ~(self._distances > self.reach)
+        return self._distances <= FADED * self.reach
 
     @cached_property
     def _distances(self) -> np.ndarray:
-        return np.sqrt(squared_distances(self.X, self.mean, self.scale))
+        if not self.validation_fraction:
+            return np.zeros(self.n_rows)
+        squares = squared_distances(self.X, self.mean, self.scale)
+        # Rows without a value lie anywhere.
+        return np.sqrt(np.nan_to_num(squares, posinf=np.inf))
 
     @cached_property
     def _parts(self) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,8 @@ from .network import Network
 
 # Standard deviations: farther out a network is asked about ever the same place.
 FAR = 10.0
+# Multiple of the distance to which gains are judged: from there on PCA answers alone.
+FADED = 1.5
 # Standard deviations: means so near to zero may be subtracted last.
 NEAR = 64.0
 
@@ -26,7 +28,8 @@ class LinearSkip(Network):
     deviations ``d`` of the codes, and ``r`` and ``s`` of what is missed, make one step
     size right for any spectrum. ``near`` clips what lies farther than ``FAR``
     deviations, and so bounds what is added: an outlier is reconstructed about as PCA
-    does. Beyond ``reach``, a distance from ``c``, what is added fades away.
+    does. Beyond ``reach``, a distance from ``c``, what is added fades, until it is zero
+    at ``FADED`` times of it.
     """
 
     axes: Tensor
@@ -91,12 +94,11 @@ class LinearSkip(Network):
         return torch.addcmul(self.expand(code), scale, missed)
 
     def _fade(self, rows: Tensor, missed: Tensor) -> Tensor:
-        """Let what is added to rows, or codes, fade from ``reach`` to twice of it."""
-        # All rows that train are near.
-        if self.training or self.reach.isinf():
+        """Let what is added to rows, or codes, fade where they are far out."""
+        if self.reach.isinf():
             return missed
-        share = 2 - torch.linalg.vector_norm(rows, dim=1, keepdim=True) / self.reach
-        return share.clamp(0, 1) * missed
+        farther = torch.linalg.vector_norm(rows, dim=1, keepdim=True) / self.reach
+        return ((FADED - farther) / (FADED - 1)).clamp(0, 1) * missed
 
     def project(self, x: Tensor) -> Tensor:
         """Encode by the linear part alone."""
