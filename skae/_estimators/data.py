@@ -52,11 +52,13 @@ class Data:
 
     @property
     def pca_rows(self) -> Rows:
-        """Return what picks the rows of PCA: all that are not held out."""
-        # Two rows at least have a principal axis.
-        if not self.validation_fraction or len(self._parts[0]) < 2:
+        """Return what picks the rows of PCA: all that do not judge."""
+        held_out = self.split[1]
+        if held_out is None:
             return slice(None)
-        return self._parts[0]
+        others = np.delete(np.arange(self.n_rows), held_out)
+        # Two rows at least have a principal axis.
+        return others if len(others) > 1 else slice(None)
 
     @property
     def validation(self) -> Rows:

@@ -88,8 +88,8 @@ class Starting(Slots):
         PCA would be kept of all rows: of few, those held out tell it much, so that a
         fold of them at a time is left out.
         """
-        _, held_out = data.split
-        places = np.arange(len(cast(np.ndarray, held_out)))
+        held_out = cast(np.ndarray, data.split[1])
+        places = np.arange(len(held_out))
         if data.n_rows > FEW_ROWS:
             yield network, places
             return
