@@ -183,7 +183,7 @@ def test_automatic_batches_are_even(rng):
     assert [n for n, _ in listener.heard] == [108] * 10
 
 
-@pytest.mark.parametrize(("n_rows", "n_epochs"), [(50, 800), (1200, 400), (9000, 111)])
+@pytest.mark.parametrize(("n_rows", "n_epochs"), [(50, 800), (1200, 400), (9000, 138)])
 def test_automatic_epochs_make_4000_steps(rng, n_rows, n_epochs):
     X = rng.normal(size=(n_rows, 4)).astype(np.float32)
     kw = {"hidden_layer_sizes": (), "batch_size": "auto", "max_iter": "auto"}
@@ -251,12 +251,17 @@ class Net:
 
     monitor, is_stationary, interrupted = "train_loss", True, False
 
-    def __init__(self, losing=()):
+    def __init__(self, losing=(), n_slower=0):
         self.module_, self.criterion_, self.validation = self, torch.nn.Module(), self
         self.losing, self.n_copies, self.history = losing, 0, {}
+        self.n_slower = n_slower
 
     def parameters(self):
         return [torch.zeros(1)]
+
+    def slow_down(self):
+        self.n_slower -= 1
+        return self.n_slower >= 0
 
     def state_dict(self):
         self.n_copies += 1
@@ -303,6 +308,68 @@ def test_stopping_brings_the_best_weights_back():
 
 def test_stopping_passes_over_weights_that_lose_at_a_width():
     assert run_stopping([5, 3, 4, 2, 9, 9], 0, losing=[2]) == (5, 2)
+
+
+@pytest.mark.parametrize(("n_slower", "last"), [(0, 3), (1, 5), (2, 7)])
+def test_stopping_waits_again_after_steps_are_made_smaller(n_slower, last):
+    losses = [5, 4, *8 * [4.5]]
+    assert run_stopping(losses, 0, n_slower=n_slower) == (last, 2)
+
+
+class Weights(Callback):
+    """Remembers the weights after each step, and at the end of each epoch."""
+
+    def __init__(self):
+        self.steps, self.epochs, self.rates = [], [], []
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training:
+            self.steps.append(self.of(net))
+            self.rates.append(net.optimizer_.param_groups[0]["lr"])
+
+    def on_epoch_end(self, net, **kwargs):
+        self.epochs.append(self.of(net))
+
+    @staticmethod
+    def of(net):
+        return torch.nn.utils.parameters_to_vector(net.module_.parameters()).detach()
+
+
+def test_averages_are_exponential_ones_of_the_weights_after_steps(X):
+    seen = Weights()
+    ae = fit(X, learning_rate="averaged", max_iter=4, callbacks=[seen])
+    mean, ends = seen.steps[0], []
+    for n, weights_then in enumerate(seen.steps, 1):
+        kept = min(0.99, (1 + n) / (10 + n))
+        mean = mean if n == 1 else kept * mean + (1 - kept) * weights_then
+        if n == 1:
+            first = fit(X, learning_rate="averaged", max_iter=1, learning_rate_init=1e-30)
+            mean = kept * weights(first) + (1 - kept) * weights_then
+        ends.append(mean)
+    torch.testing.assert_close(torch.stack(seen.epochs), torch.stack(ends[3::4]))
+    torch.testing.assert_close(weights(ae), ends[-1])
+
+
+def test_averaged_rates_grow_in_the_first_steps_and_fall_where_nothing_is_gained(X):
+    seen = Weights()
+    # No loss falls by all of itself.
+    options = {"max_iter": 100, "tol": 1.0, "n_iter_no_change": 10}
+    ae = fit(X, learning_rate="averaged", callbacks=[seen], **options)
+    assert ae.stop_reason_ == "no_change"
+    assert ae.n_iter_ == 1 + 3 * 10
+    expected = 0.001 * np.minimum(np.arange(1, 125) / 20, 1)
+    expected[44:84] *= 0.3
+    expected[84:] *= 0.09
+    np.testing.assert_allclose(seen.rates, expected)
+
+
+def test_training_goes_on_from_the_best_averages_in_smaller_steps(X):
+    """And not from the weights that swung about them."""
+    seen = Weights()
+    options = {"max_iter": 100, "tol": 1.0, "n_iter_no_change": 3}
+    fit(X, learning_rate="averaged", callbacks=[seen], **options)
+    first = seen.steps[16]
+    assert (first - seen.epochs[3]).norm() < (first - seen.steps[15]).norm()
 
 
 def test_unknown_device_is_quoted():

@@ -116,10 +116,18 @@ DOCUMENTATION = {
     learning_rate_init : float, default=0.01
         Step size at the start. Not used by "lbfgs".
 
-    learning_rate : {"cosine", "constant"}, default="cosine"
-        Whether the step size falls along half a cosine to zero at the end of
-        ``max_iter`` epochs. Callbacks that set it need "constant", which
-        ``partial_fit`` always uses.
+    learning_rate : {"averaged", "constant", "cosine"}, default="averaged"
+        How large steps are after the first:
+
+        - "averaged": they grow to ``learning_rate_init`` in 20 steps, and stay.
+          Exponential averages of the weights over the steps are judged, kept and gone
+          on from (Polyak and Juditsky, "Acceleration of stochastic approximation by
+          averaging", 1992). Where these gain no more, training goes back to the best of
+          them and on in steps of 0.3 of the size, twice.
+        - "constant": they stay. Callbacks that set the rate need it, and
+          ``partial_fit`` always uses it.
+        - "cosine": they fall along half a cosine to zero at the end of ``max_iter``
+          epochs.
 
     weight_decay : float or "auto", default="auto"
         Weight of the L2 penalty, half the sum of all squared weights, biases left out;
@@ -130,13 +138,13 @@ DOCUMENTATION = {
 
     batch_size : int or "auto", default="auto"
         Rows in a minibatch; "auto" makes ten equal ones, or five of ordered codes,
-        but of 32 to 256 rows, 64 of ``ConvAE``: few rows then still make many steps.
+        but of 32 to 320 rows, 64 of ``ConvAE``: few rows then still make many steps.
         Not used by "lbfgs".
 
     max_iter : int or "auto", default="auto"
         Number of epochs at most; to reach it gives no warning. For "lbfgs" an epoch is
         an iteration. "auto" makes about 4000 steps, 6000 of ordered codes or 2000 of
-        ``ConvAE``, in 10 to 800 epochs.
+        ``ConvAE``, in 3 to 800 epochs.
 
     tol : float, default=0.0001
         Training stops when the loss, or with ``early_stopping`` the unexplained
@@ -144,8 +152,9 @@ DOCUMENTATION = {
         epochs.
 
     n_iter_no_change : int or "auto", default="auto"
-        See ``tol``. "auto" is a quarter of ``max_iter``, at least 10: a curved code
-        often takes long to unfold.
+        See ``tol``. "auto" is as many as make 1000 steps, but 3 to 10, with averaged
+        weights; else a quarter of ``max_iter``, at least 10, since a curved code often
+        takes long to unfold.
 
     early_stopping : bool, default=True
         Whether to hold out a random ``validation_fraction`` of the rows, stop by their

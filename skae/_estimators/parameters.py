@@ -33,7 +33,7 @@ class SharedParameters(BaseEstimator):
     init: str = "pca"
     solver: str | Callable[..., torch.optim.Optimizer] = "adamw"
     learning_rate_init: float = 0.01
-    learning_rate: str = "cosine"
+    learning_rate: str = "averaged"
     weight_decay: float | str = "auto"
     batch_size: int | str = "auto"
     max_iter: int | str = "auto"
@@ -58,7 +58,7 @@ class SharedParameters(BaseEstimator):
         "init": [names({"pca", "random"})],
         "solver": [names(SOLVERS), callable],
         "learning_rate_init": [POSITIVE],
-        "learning_rate": [names({"constant", "cosine"})],
+        "learning_rate": [names({"averaged", "constant", "cosine"})],
         "weight_decay": [names({"auto"}), NONNEGATIVE],
         "batch_size": [names({"auto"}), POSITIVE_INTEGER],
         "max_iter": [names({"auto"}), POSITIVE_INTEGER],

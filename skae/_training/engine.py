@@ -16,17 +16,20 @@ from .._machine.interrupts import Interrupts
 from .._machine.threads import limited_threads, threads_of_step
 from .._objectives.neighbors import PairedBatches, nearest
 from .._rows.batches import Batches
+from .averaging import Average
 from .divergence import has_diverged
 from .history import RecordedNet
 from .log import Log
 from .settings import Settings
 from .solvers import make_solver
 from .state import EngineState, load_state
-from .steps import CosineRates, gradient_step, line_search_step
+from .steps import CosineRates, WarmRates, gradient_step, line_search_step
 from .stopping import Stopping
 from .validation import Validation, geometric_mean
 
 VALIDATION_ELEMENTS = 2**20
+# How many times the learning rate falls, and to which share.
+N_SLOWER, SLOWER = 2, 0.3
 
 T = TypeVar("T")
 #: Indices of rows to train on, and of rows that are held out.
@@ -37,7 +40,11 @@ class Engine(RecordedNet):
     """Minimise an objective of a network and rows by minibatches held in memory."""
 
     #: Sets the learning rates of each step; None if they stay.
-    rates: CosineRates | None = None
+    rates: CosineRates | WarmRates | None = None
+    #: Averages of the weights; None where the weights themselves are kept.
+    average: Average | None = None
+    #: How many times the rates may still fall where training stands still.
+    n_slower = 0
 
     def __init__(
         self, network: Any, objective: Any, settings: Settings, **kwargs: Any
@@ -142,6 +149,8 @@ class Engine(RecordedNet):
         if self.stopping.is_finite and not self.epochs():
             return
         self.diverged = has_diverged(self)
+        if self.average is not None:
+            self.average.show()
         keep_last = not (self.is_stationary and self.settings.validation_fraction)
         if not keep_last or self.diverged or self.interrupted:
             self.stopping.restore(self)
@@ -149,6 +158,17 @@ class Engine(RecordedNet):
         # The best by the losses before a step may answer nonsense after it.
         if not math.isfinite(self.losses_after[1]):
             self.diverged, self.stopping.weights = True, None
+
+    def slow_down(self) -> bool:
+        """Go on from the best weights in smaller steps; False if that is over."""
+        if not (self.n_slower and isinstance(self.rates, WarmRates) and self.average):
+            return False
+        self.n_slower -= 1
+        self.rates.lower(SLOWER)
+        self.average.hide()
+        self.stopping.restore(self)
+        self.average.restart()
+        return True
 
     @property
     def is_stationary(self) -> bool:
@@ -171,8 +191,11 @@ class Engine(RecordedNet):
             seed = self.split_seed
             self.neighbors = nearest(X, training, settings.n_neighbors, seed)
         n_steps = self.max_epochs * math.ceil(len(training) / self.batch_size)
-        decays = settings.decays_rate
-        self.rates = CosineRates(self.optimizer_, n_steps) if decays else None
+        if settings.decays_rate:
+            self.rates = CosineRates(self.optimizer_, n_steps)
+        elif settings.averages:
+            self.rates, self.n_slower = WarmRates(self.optimizer_), N_SLOWER
+            self.average = Average([self.module_, self.criterion_])
         if settings.keeps_start and held_out is not None:
             error = self.validation.error_of_first(self.module_)
             self.stopping.consider(self, error)

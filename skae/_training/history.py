@@ -24,10 +24,14 @@ class RecordedNet(NeuralNet):
             return
         self._set_training(training)
         if training:
+            if self.average is not None:
+                self.average.hide()
             self.criterion_.advance(self.module_, self._share_done())
         loop = self._booked_steps if self.callbacks else self._steps
         batches = iterator if training else self.validation
         name, loss = f"{prefix}_loss", loop(batches, training, prefix, step_fn)
+        if training and self.average is not None:
+            self.average.show()
         if not training:
             self.history.record("unexplained", loss)
             loss += self.validation.penalty(self.module_)

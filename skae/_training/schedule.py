@@ -23,6 +23,8 @@ class Schedule:
 
     #: Steps of a solver after which little is left to gain.
     n_steps: int = 4000
+    #: Steps without a gain of averaged weights after which none is expected.
+    n_stale_steps: int = 1000
 
     #: Minibatches of an epoch, as long as they have neither few rows nor many.
     n_batches: int = 10
@@ -35,7 +37,7 @@ class Schedule:
     n_layers: int = 1
 
     #: Rows of a minibatch at most.
-    largest_batch: int = 256
+    largest_batch: int = 320
 
     def hidden_layer_sizes(self, n_features: int) -> list[int]:
         """Return widths that leave room for a curved code of so many features."""
@@ -54,10 +56,15 @@ class Schedule:
 
     def n_epochs(self, n_rows: int, batch_size: int) -> int:
         """Return how many epochs take enough steps, but no end on few rows."""
-        return int(np.clip(self.n_steps * batch_size // n_rows, 10, 800))
+        return int(np.clip(self.n_steps * batch_size // n_rows, 3, 800))
 
-    def patience(self, n_epochs: int) -> int:
-        """Return how many epochs may pass without a gain: large steps often stall."""
+    def patience(self, n_epochs: int, n_batches: int, averages: bool) -> int:
+        """Return how many epochs may pass without a gain.
+
+        Averages seldom stall; large steps on their way along a schedule often do.
+        """
+        if averages:
+            return int(np.clip(self.n_stale_steps // n_batches, 3, 10))
         return max(10, n_epochs // 4)
 
     def fill_in(self, asked: Any, n_rows: int, is_part: bool) -> dict[str, Any]:
@@ -72,7 +79,8 @@ class Schedule:
             "max_epochs": 1 if is_part else n_epochs,
             "weight_decay": _unless_auto(asked.weight_decay, decay),
             "n_iter_no_change": _unless_auto(
-                asked.n_iter_no_change, self.patience(n_epochs)
+                asked.n_iter_no_change,
+                self.patience(n_epochs, n_batches, asked.learning_rate == "averaged"),
             ),
         }
 

@@ -34,5 +34,10 @@ class Settings:
 
     @property
     def decays_rate(self) -> bool:
-        """Whether the rate falls in the course of training."""
+        """Whether the rate falls from step to step."""
         return self.learning_rate == "cosine" and not self.is_full_batch
+
+    @property
+    def averages(self) -> bool:
+        """Whether averages of the weights over the steps are judged and kept."""
+        return self.learning_rate == "averaged" and not self.is_full_batch

@@ -9,6 +9,34 @@ from torch import Tensor
 from .solvers import LBFGS_SCALE, is_decayed
 
 
+# Steps in which moments of gradients become worth something.
+N_WARM = 20
+
+
+class WarmRates:
+    """Learning rates that grow to their size in the first steps, and may be lowered."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.groups, self.n_done = optimizer.param_groups, 0
+        self.full = [group["lr"] for group in self.groups]
+
+    def advance(self) -> None:
+        """Set the rates of the next step."""
+        self.n_done += 1
+        if self.n_done <= N_WARM:
+            self._set(self.n_done / N_WARM)
+
+    def lower(self, factor: float) -> None:
+        """Make all rates smaller from now on."""
+        self.n_done = N_WARM
+        self.full = [factor * rate for rate in self.full]
+        self._set(1.0)
+
+    def _set(self, share: float) -> None:
+        for group, rate in zip(self.groups, self.full, strict=True):
+            group["lr"] = share * rate
+
+
 class CosineRates:
     """Learning rates that fall along half a cosine, to zero at the last step."""
 
@@ -36,6 +64,8 @@ def gradient_step(net: Any, batch: Tensor) -> Tensor:
     if net.rates is not None:
         net.rates.advance()
     net.optimizer_.step()
+    if net.average is not None:
+        net.average.update()
     return loss.detach()
 
 

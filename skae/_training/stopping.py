@@ -36,7 +36,9 @@ class Stopping(Callback):
         if not net.is_stationary or self._has_improved(error):
             self.reference, self.n_stale = error, 0
         if self.stands_still:
-            raise KeyboardInterrupt
+            if not net.slow_down():
+                raise KeyboardInterrupt
+            self.n_stale = 0
 
     @property
     def stands_still(self) -> bool:
