@@ -251,17 +251,17 @@ class Net:
 
     monitor, is_stationary, interrupted = "train_loss", True, False
 
-    def __init__(self, losing=(), n_slower=0):
+    def __init__(self, losing=(), n_stages=0):
         self.module_, self.criterion_, self.validation = self, torch.nn.Module(), self
         self.losing, self.n_copies, self.history = losing, 0, {}
-        self.n_slower = n_slower
+        self.n_stages = n_stages
 
     def parameters(self):
         return [torch.zeros(1)]
 
-    def slow_down(self):
-        self.n_slower -= 1
-        return self.n_slower >= 0
+    def begin_stage(self):
+        self.n_stages -= 1
+        return self.n_stages >= 0
 
     def state_dict(self):
         self.n_copies += 1
@@ -310,10 +310,10 @@ def test_stopping_passes_over_weights_that_lose_at_a_width():
     assert run_stopping([5, 3, 4, 2, 9, 9], 0, losing=[2]) == (5, 2)
 
 
-@pytest.mark.parametrize(("n_slower", "last"), [(0, 3), (1, 5), (2, 7)])
-def test_stopping_waits_again_after_steps_are_made_smaller(n_slower, last):
+@pytest.mark.parametrize(("n_stages", "last"), [(0, 3), (1, 5), (2, 7)])
+def test_stopping_waits_again_in_each_stage(n_stages, last):
     losses = [5, 4, *8 * [4.5]]
-    assert run_stopping(losses, 0, n_slower=n_slower) == (last, 2)
+    assert run_stopping(losses, 0, n_stages=n_stages) == (last, 2)
 
 
 class Weights(Callback):
@@ -359,8 +359,24 @@ def test_averaged_rates_grow_in_the_first_steps_and_fall_where_nothing_is_gained
     assert ae.n_iter_ == 1 + 3 * 10
     expected = 0.001 * np.minimum(np.arange(1, 125) / 20, 1)
     expected[44:84] *= 0.3
-    expected[84:] *= 0.09
+    expected[84:] *= 0.1
     np.testing.assert_allclose(seen.rates, expected)
+
+
+def test_an_open_decay_is_tried_larger_and_smaller(X):
+    class Decays(Callback):
+        seen = []
+
+        def on_epoch_begin(self, net, **kwargs):
+            group = max(net.optimizer_.param_groups, key=lambda g: g["weight_decay"])
+            self.seen.append((group["lr"] / 0.001, group["weight_decay"]))
+
+    options = {"learning_rate": "averaged", "tol": 1.0, "n_iter_no_change": 1}
+    options |= {"solver": "adamw", "max_iter": 100, "weight_decay": "auto"}
+    ae = fit(X, callbacks=[Decays()], **options)
+    first = ae.weight_decay_
+    expected = [(1, 3 * first), (0.3, 0.25 * first), (0.1, 0.06 * first)]
+    np.testing.assert_allclose(Decays.seen[2:], expected)
 
 
 def test_training_goes_on_from_the_best_averages_in_smaller_steps(X):

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -28,8 +28,6 @@ from .stopping import Stopping
 from .validation import Validation, geometric_mean
 
 VALIDATION_ELEMENTS = 2**20
-# How many times the learning rate falls, and to which share.
-N_SLOWER, SLOWER = 2, 0.3
 
 T = TypeVar("T")
 #: Indices of rows to train on, and of rows that are held out.
@@ -43,8 +41,6 @@ class Engine(RecordedNet):
     rates: CosineRates | WarmRates | None = None
     #: Averages of the weights; None where the weights themselves are kept.
     average: Average | None = None
-    #: How many times the rates may still fall where training stands still.
-    n_slower = 0
 
     def __init__(
         self, network: Any, objective: Any, settings: Settings, **kwargs: Any
@@ -159,12 +155,10 @@ class Engine(RecordedNet):
         if not math.isfinite(self.losses_after[1]):
             self.diverged, self.stopping.weights = True, None
 
-    def slow_down(self) -> bool:
-        """Go on from the best weights in smaller steps; False if that is over."""
-        if not (self.n_slower and isinstance(self.rates, WarmRates) and self.average):
+    def begin_stage(self) -> bool:
+        """Go on from the best weights with other steps; False if all were tried."""
+        if self.average is None or not cast(WarmRates, self.rates).begin_stage():
             return False
-        self.n_slower -= 1
-        self.rates.lower(SLOWER)
         self.average.hide()
         self.stopping.restore(self)
         self.average.restart()
@@ -194,7 +188,7 @@ class Engine(RecordedNet):
         if settings.decays_rate:
             self.rates = CosineRates(self.optimizer_, n_steps)
         elif settings.averages:
-            self.rates, self.n_slower = WarmRates(self.optimizer_), N_SLOWER
+            self.rates = WarmRates(self.optimizer_, settings.stages)
             self.average = Average([self.module_, self.criterion_])
         if settings.keeps_start and held_out is not None:
             error = self.validation.error_of_first(self.module_)

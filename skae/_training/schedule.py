@@ -78,6 +78,7 @@ class Schedule:
             "batch_size": batch_size,
             "max_epochs": 1 if is_part else n_epochs,
             "weight_decay": _unless_auto(asked.weight_decay, decay),
+            "decay_is_open": bool(asked.weight_decay == "auto" and decay),
             "n_iter_no_change": _unless_auto(
                 asked.n_iter_no_change,
                 self.patience(n_epochs, n_batches, asked.learning_rate == "averaged"),

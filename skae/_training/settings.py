@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .solvers import is_full_batch
+from .steps import STAGES, Stage
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class Settings:
     max_epochs: int
     tol: float
     n_iter_no_change: int
+    #: Whether the decay, which was left open, may change in the course of training.
+    decay_is_open: bool = False
     #: Share of the rows to hold out; 0 for none.
     validation_fraction: float = 0.0
     #: Whether the first weights are good enough to go back to.
@@ -36,6 +39,13 @@ class Settings:
     def decays_rate(self) -> bool:
         """Whether the rate falls from step to step."""
         return self.learning_rate == "cosine" and not self.is_full_batch
+
+    @property
+    def stages(self) -> list[Stage]:
+        """What is tried where averages gain no more."""
+        if self.decay_is_open:
+            return list(STAGES)
+        return [stage._replace(decay=1.0) for stage in STAGES if stage.rate < 1]
 
     @property
     def averages(self) -> bool:

@@ -1,7 +1,8 @@
 """Steps of a solver on one batch: by a gradient, and by a line search."""
 
 import math
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,16 +10,30 @@ from torch import Tensor
 from .solvers import LBFGS_SCALE, is_decayed
 
 
+
+class Stage(NamedTuple):
+    """Of training that stands still: shares of the first rate and decay."""
+
+    rate: float
+    decay: float
+
+
+# Where decay is too little for the rows, or too much, is seen when nothing else gains.
+STAGES = Stage(1.0, 3.0), Stage(0.3, 0.25), Stage(0.1, 0.06)
 # Steps in which moments of gradients become worth something.
 N_WARM = 20
 
 
 class WarmRates:
-    """Learning rates that grow to their size in the first steps, and may be lowered."""
+    """Learning rates that grow to their size in the first steps, and stages after."""
 
-    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, stages: Iterable[Stage]
+    ) -> None:
         self.groups, self.n_done = optimizer.param_groups, 0
+        self.stages = iter(stages)
         self.full = [group["lr"] for group in self.groups]
+        self.decays = [group["weight_decay"] for group in self.groups]
 
     def advance(self) -> None:
         """Set the rates of the next step."""
@@ -26,11 +41,15 @@ class WarmRates:
         if self.n_done <= N_WARM:
             self._set(self.n_done / N_WARM)
 
-    def lower(self, factor: float) -> None:
-        """Make all rates smaller from now on."""
+    def begin_stage(self) -> bool:
+        """Set the rates and decays of the next stage; False if there is none."""
+        if (stage := next(self.stages, None)) is None:
+            return False
         self.n_done = N_WARM
-        self.full = [factor * rate for rate in self.full]
-        self._set(1.0)
+        self._set(stage.rate)
+        for group, decay in zip(self.groups, self.decays, strict=True):
+            group["weight_decay"] = stage.decay * decay
+        return True
 
     def _set(self, share: float) -> None:
         for group, rate in zip(self.groups, self.full, strict=True):

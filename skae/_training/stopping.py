@@ -36,7 +36,7 @@ class Stopping(Callback):
         if not net.is_stationary or self._has_improved(error):
             self.reference, self.n_stale = error, 0
         if self.stands_still:
-            if not net.slow_down():
+            if not net.begin_stage():
                 raise KeyboardInterrupt
             self.n_stale = 0
 
