@@ -338,13 +338,11 @@ class Weights(Callback):
 def test_averages_are_exponential_ones_of_the_weights_after_steps(X):
     seen = Weights()
     ae = fit(X, learning_rate="averaged", max_iter=4, callbacks=[seen])
-    mean, ends = seen.steps[0], []
+    unmoved = fit(X, max_iter=1, learning_rate_init=1e-30)
+    mean, ends = weights(unmoved), []
     for n, weights_then in enumerate(seen.steps, 1):
         kept = min(0.99, (1 + n) / (10 + n))
-        mean = mean if n == 1 else kept * mean + (1 - kept) * weights_then
-        if n == 1:
-            first = fit(X, learning_rate="averaged", max_iter=1, learning_rate_init=1e-30)
-            mean = kept * weights(first) + (1 - kept) * weights_then
+        mean = kept * mean + (1 - kept) * weights_then
         ends.append(mean)
     torch.testing.assert_close(torch.stack(seen.epochs), torch.stack(ends[3::4]))
     torch.testing.assert_close(weights(ae), ends[-1])
@@ -364,19 +362,19 @@ def test_averaged_rates_grow_in_the_first_steps_and_fall_where_nothing_is_gained
 
 
 def test_an_open_decay_is_tried_larger_and_smaller(X):
-    class Decays(Callback):
-        seen = []
+    seen = []
 
+    class Decays(Callback):
         def on_epoch_begin(self, net, **kwargs):
             group = max(net.optimizer_.param_groups, key=lambda g: g["weight_decay"])
-            self.seen.append((group["lr"] / 0.001, group["weight_decay"]))
+            seen.append((group["lr"] / 0.001, group["weight_decay"]))
 
     options = {"learning_rate": "averaged", "tol": 1.0, "n_iter_no_change": 1}
     options |= {"solver": "adamw", "max_iter": 100, "weight_decay": "auto"}
     ae = fit(X, callbacks=[Decays()], **options)
     first = ae.weight_decay_
     expected = [(1, 3 * first), (0.3, 0.25 * first), (0.1, 0.06 * first)]
-    np.testing.assert_allclose(Decays.seen[2:], expected)
+    np.testing.assert_allclose(seen[2:], expected)
 
 
 def test_training_goes_on_from_the_best_averages_in_smaller_steps(X):

@@ -1,6 +1,7 @@
 """Averages of weights over steps: what is judged and kept, while training goes on."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -26,7 +27,7 @@ class Average:
         """Let the weights after a step enter."""
         self.n_steps += 1
         kept = min(KEPT, (1 + self.n_steps) / (FIRST + self.n_steps))
-        average = get_ema_multi_avg_fn(kept)
+        average: Any = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
         average(self.means, [w.data for w in self.weights], self.n_steps)
 
     def show(self) -> None:

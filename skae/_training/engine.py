@@ -172,10 +172,10 @@ class Engine(RecordedNet):
     def get_split_datasets(self, X: Any, y: Any = None, **_: Any) -> tuple[Any, Any]:
         """Return training and validation rows as indices into ``X``."""
         self.rows, settings = X, self.settings
-        training, held_out = (
-            None if index is None else torch.tensor(index, device="cpu")
-            for index in self.split
-        )
+        training = torch.tensor(self.split[0], device="cpu")
+        held_out = None
+        if self.split[1] is not None:
+            held_out = torch.tensor(self.split[1], device="cpu")
         self._set_training(False)
         self.training_rows = self.validation = self._validation(training)
         self.losses_before = self.training_rows.first_losses(self.module_)

@@ -10,7 +10,6 @@ from torch import Tensor
 from .solvers import LBFGS_SCALE, is_decayed
 
 
-
 class Stage(NamedTuple):
     """Of training that stands still: shares of the first rate and decay."""
 
