@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
@@ -80,3 +81,52 @@ def test_a_search_passes_over_what_answers_nothing(X):
         warnings.simplefilter("ignore")
         search = GridSearchCV(ae, grid, cv=2, error_score=-np.inf).fit(X)
     assert search.best_params_ == {"weight_decay": 0.0}
+
+
+def test_what_is_kept_after_training_blew_up_is_named(X):
+    ae = skae.UndercompleteAE(4, max_iter=5, learning_rate_init=1e3, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="without bound.*; PCA is kept"):
+        ae.fit(X)
+    assert ae.is_pca_
+
+
+@pytest.mark.parametrize(
+    "ae",
+    [
+        skae.UndercompleteAE(4, max_iter=5, learning_rate_init=1e3, random_state=0),
+        skae.UndercompleteAE(4, max_iter=2, random_state=0),
+        skae.SparseAE(4, max_iter=2, target_sparsity=0.01, random_state=0),
+        skae.UndercompleteAE(0.999, max_iter=2, random_state=0),
+    ],
+    ids=str,
+)
+def test_warnings_that_are_errors_undo_no_work(X, ae):
+    """As of scikit-learn's MLPRegressor, what was trained stays."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ConvergenceWarning):
+            ae.fit(X)
+    codes = ae.transform(X)
+    with pytest.warns(ConvergenceWarning) as record:
+        ae.fit(X)
+    assert record[0].filename == __file__
+    np.testing.assert_array_equal(ae.transform(X), codes)
+
+
+@pytest.mark.parametrize("estimator", BLOWN, ids=NAMES)
+def test_blowing_up_is_told_by_us_where_torch_looks_for_anomalies(X, estimator):
+    estimator.set_params(max_iter=3, random_state=2)
+
+    def outcome():
+        try:
+            with warnings.catch_warnings(record=True) as record:
+                warnings.simplefilter("always")
+                estimator.fit(X)
+        except ValueError as error:
+            return [str(error)]
+        return [str(w.message) for w in record]
+
+    expected = outcome()
+    with torch.autograd.set_detect_anomaly(True):
+        assert outcome() == expected
+        assert torch.is_anomaly_check_nan_enabled()
