@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
-from skorch.callbacks import Callback
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    InputShapeSetter,
+    LRScheduler,
+    PassthroughScoring,
+    ProgressBar,
+    WandbLogger,
+)
 
 import skae
 
@@ -100,3 +109,67 @@ def test_an_epoch_that_a_callback_ends_may_be_the_best(X):
     assert ae.best_score_ == ae.validation_scores_[0]
     ae = skae.SparseAE(4, **FEW, callbacks=[Stop("on_train_end")]).fit(X)
     assert ae.stop_reason_ == "max_iter"
+
+
+RUN = type("Run", (), {"config": {}})()
+#: Callbacks that read what held-out rows say, and what lets them do without.
+HELD_OUT = [
+    (EarlyStopping(), "monitor='train_loss'"),
+    (EarlyStopping, "monitor='train_loss'"),
+    (("stop", EarlyStopping()), "monitor='train_loss'"),
+    (Checkpoint(), "monitor='train_loss_best'"),
+    (LRScheduler("ReduceLROnPlateau", monitor="valid_loss"), "monitor='train_loss'"),
+    (PassthroughScoring("train_loss"), "on_train=True"),
+    (WandbLogger(RUN), "save_model=False"),
+]
+
+
+@pytest.mark.parametrize("cls", [skae.UndercompleteAE, skae.SparseAE])
+@pytest.mark.parametrize(("callback", "cure"), HELD_OUT, ids=str)
+def test_what_needs_held_out_rows_is_refused_without(cls, callback, cure, X):
+    ae = cls(2, **FEW, callbacks=[callback], learning_rate="constant")
+    ae.set_params(early_stopping=False)
+    for method in (ae.fit, ae.partial_fit):
+        with pytest.raises(ValueError, match=f"held out.*: give it {cure}, or use fit"):
+            method(X)
+
+
+@pytest.mark.parametrize(
+    ("callback", "message"),
+    [
+        (InputShapeSetter(), "anew: leave it out"),
+        (InputShapeSetter, "anew: leave it out"),
+        (EarlyStopping(monitor="accuracy"), "no history here has monitor='accuracy'"),
+        (PassthroughScoring("train_loss"), "give it on_train=True"),
+    ],
+    ids=str,
+)
+def test_what_could_never_work_is_refused(callback, message, X):
+    with pytest.raises(ValueError, match=message):
+        skae.UndercompleteAE(2, **FEW, callbacks=[callback]).fit(X)
+
+
+def test_a_class_that_needs_arguments_is_refused(X):
+    with pytest.raises(TypeError, match=r"needs arguments .*: pass an instance"):
+        skae.UndercompleteAE(2, **FEW, callbacks=[PassthroughScoring]).fit(X)
+
+
+@pytest.mark.parametrize(
+    "callbacks",
+    [
+        [EarlyStopping(monitor="train_loss")],
+        [LRScheduler("ReduceLROnPlateau")],
+        [LRScheduler("StepLR", step_size=1, monitor="valid_loss")],
+        [LRScheduler("StepLR", step_size=1), EarlyStopping(monitor="event_lr")],
+        [Stop("on_train_end"), Checkpoint(monitor=lambda net: False)],
+        [PassthroughScoring("train_loss", on_train=True)],
+        [Checkpoint(monitor=None, f_params=None, f_optimizer=None, f_criterion=None)],
+        [ProgressBar()],
+    ],
+    ids=str,
+)
+def test_what_reads_of_training_alone_works(callbacks, X, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = {"early_stopping": False, "learning_rate": "constant"}
+    ae = skae.UndercompleteAE(2, **FEW, **options, callbacks=callbacks).fit(X)
+    assert ae.partial_fit(X).n_iter_ == 3

@@ -52,7 +52,8 @@ class Trainable(Starting):
     def _train(self, X: Any, is_part: bool) -> Self:
         self._check_parameters()
         rate = "constant" if is_part else self.learning_rate
-        check_callbacks(self.callbacks, rate)
+        validates = self.early_stopping and not is_part
+        check_callbacks(self.callbacks, rate, validates)
         before = vars(self).copy()
         with noted_interrupts() as interrupts:
             try:
