@@ -24,6 +24,7 @@ from .data import Data, measure, widened
 from .selection import (
     Selection,
     check_learnt,
+    is_worse_than_mean,
     report,
     report_interrupt,
     select,
@@ -136,13 +137,15 @@ class Trainable(Starting):
 
     def _publish(self, engine: Engine, state: TrainingState, data: Data) -> None:
         """Keep the trained weights or PCA's, and say what was learnt."""
-        check_learnt(self, engine, state.kept_pca, data.scale)
+        check_learnt(self, engine, state.kept_pca, data)
+        is_worse = is_worse_than_mean(engine, data.is_part, state.is_worse)
         pcas = self._pcas(engine.module_, data)
         selection = select(engine, state.baseline, pcas)
-        report(self, engine, selection, data)
+        is_worse = is_worse and selection.keeps_training
+        report(self, engine, selection, data, is_worse)
         prefixes = self._score_prefixes(engine, selection)
         pca = self._kept_baseline(engine.module_, state.baseline, selection, data)
-        state = replace(state, baseline=pca, prefixes=prefixes)
+        state = replace(state, baseline=pca, prefixes=prefixes, is_worse=is_worse)
         # Moments that saw the loss explode would make it explode again, and those of
         # weights that are gone mean nothing.
         may_go_on = data.is_part or self.warm_start
