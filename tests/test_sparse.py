@@ -1,5 +1,7 @@
 """SparseAE: its penalties and layers, what they do to the code, and silent units."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -286,3 +288,19 @@ def test_training_in_parts_goes_on(digits, sparsity):
     for _ in range(8):
         ae.partial_fit(digits)
     assert ae.loss_curve_[-1] < 0.8 * ae.loss_curve_[0]
+
+
+@pytest.mark.parametrize("sparsity", ["l1", "jump_relu"])
+@pytest.mark.filterwarnings("ignore:target_sparsity=0.05 is not reached")
+def test_an_alpha_that_was_adapted_can_be_given(digits, sparsity):
+    """Else what it was adapted by would count twice."""
+    options = {"sparsity": sparsity, "target_sparsity": 0.05, "random_state": 0}
+    ae = SparseAE(20, **options, max_iter=10, warm_start=True).fit(digits[:500])
+    adapted = ae.alpha_
+    assert abs(adapted - 0.1) > 0.02
+    again = pickle.loads(pickle.dumps(ae))
+    assert again.partial_fit(digits[:500]).alpha_ == pytest.approx(adapted, rel=0.1)
+    ae.set_params(alpha=adapted, max_iter=1).fit(digits[:500])
+    assert ae.alpha_ == pytest.approx(adapted, rel=0.1)
+    ae.set_params(alpha=0.1).partial_fit(digits[:500])
+    assert ae.alpha_ == pytest.approx(0.1, rel=0.1)

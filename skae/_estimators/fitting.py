@@ -1,15 +1,17 @@
 """Fitting: from parameters and rows to a model, and what is told of training."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
+import torch
 from sklearn.utils import check_random_state
 
+from .._machine.callers import Held, held_warnings, warn_held
 from .._machine.devices import own_settings, resolve_device
-from .._machine.interrupts import noted_interrupts, raised_first
+from .._machine.interrupts import Interrupts, noted_interrupts
 from .._networks.network import Network
 from .._objectives.losses import Gaussian, try_out
 from .._rows.batches import read_rows
@@ -22,25 +24,27 @@ from .data import Data, measure, widened
 from .selection import (
     Selection,
     check_learnt,
+    is_worse_than_mean,
+    report,
     report_interrupt,
-    report_no_gain,
-    report_worse_than_mean,
     select,
 )
 from .starting import Starting
 from .state import Baseline, TrainingState
 
 
-@contextmanager
-def all_or_nothing(estimator: Any) -> Iterator[None]:
-    """Undo every change to the estimator's attributes if an error leaves the block."""
-    before = vars(estimator).copy()
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
+def _go_back(attributes: dict[str, Any], before: dict[str, Any]) -> None:
+    """Undo every change to an estimator's attributes."""
+    attributes.update(before)
+    for name in attributes.keys() - before.keys():
+        del attributes[name]
+
+
+def _nan_allowed() -> AbstractContextManager[Any]:
+    """Let torch's search for anomalies pass over NaN, which fits tell of themselves."""
+    if not torch.is_anomaly_enabled():
+        return nullcontext()
+    return torch.autograd.set_detect_anomaly(True, check_nan=False)
 
 
 class Trainable(Starting):
@@ -49,18 +53,37 @@ class Trainable(Starting):
     def _train(self, X: Any, is_part: bool) -> Self:
         self._check_parameters()
         rate = "constant" if is_part else self.learning_rate
-        check_callbacks(self.callbacks, rate)
-        settings = own_settings(resolve_device(self.device), grad=True)
-        with noted_interrupts() as interrupts, all_or_nothing(self), settings:
-            engine, state, data = self._prepare(X, is_part)
-            rows = read_rows(data.X, data.mean, data.scale)
-            with raised_first(interrupts):
-                engine.run(rows, data.split, state.engine, interrupts)
-                self._publish(engine, state, data)
+        validates = self.early_stopping and not is_part
+        check_callbacks(self.callbacks, rate, validates)
+        before = vars(self).copy()
+        with noted_interrupts() as interrupts:
+            try:
+                told = self._run(X, is_part, interrupts)
+            except BaseException as error:
+                # Before any call, which another interrupt might end.
+                interrupts.n_held = math.inf
+                _go_back(self.__dict__, before)
+                if interrupts.count and isinstance(error, Exception):
+                    raise KeyboardInterrupt from error
+                raise
+            if not interrupts.count:
+                warn_held(told)
         if interrupts.count:
             self.interrupted_, self.stop_reason_ = True, "interrupt"
             report_interrupt(self)
+            warn_held(told)
         return self
+
+    def _run(self, X: Any, is_part: bool, interrupts: Interrupts) -> Held:
+        """Train and publish; return what to warn of when nothing can be lost."""
+        device = resolve_device(self.device)
+        with own_settings(device, grad=True), _nan_allowed():
+            engine, state, data = self._prepare(X, is_part)
+            rows = read_rows(data.X, data.mean, data.scale)
+            engine.run(rows, data.split, state.engine, interrupts)
+            with held_warnings() as held:
+                self._publish(engine, state, data)
+        return held
 
     def _prepare(self, X: Any, is_part: bool) -> tuple[Engine, TrainingState, Data]:
         """Return what trains, the state to train from, and the rows."""
@@ -114,16 +137,15 @@ class Trainable(Starting):
 
     def _publish(self, engine: Engine, state: TrainingState, data: Data) -> None:
         """Keep the trained weights or PCA's, and say what was learnt."""
-        check_learnt(self, engine, data.scale)
+        check_learnt(self, engine, state.kept_pca, data)
+        is_worse = is_worse_than_mean(engine, data.is_part, state.is_worse)
         pcas = self._pcas(engine.module_, data)
         selection = select(engine, state.baseline, pcas)
-        if not selection.keeps_training:
-            report_no_gain(self, engine, selection)
-        elif not data.is_part:
-            report_worse_than_mean(self, engine)
+        is_worse = is_worse and selection.keeps_training
+        report(self, engine, selection, data, is_worse)
         prefixes = self._score_prefixes(engine, selection)
         pca = self._kept_baseline(engine.module_, state.baseline, selection, data)
-        state = replace(state, baseline=pca, prefixes=prefixes)
+        state = replace(state, baseline=pca, prefixes=prefixes, is_worse=is_worse)
         # Moments that saw the loss explode would make it explode again, and those of
         # weights that are gone mean nothing.
         may_go_on = data.is_part or self.warm_start
@@ -145,7 +167,8 @@ class Trainable(Starting):
         if pca is None or selection.keeps_training:
             beaten = {"is_kept": False, "is_beaten": selection.beats_pca}
             return pca and replace(pca, **beaten)
-        if data.n_rows >= pca.n_rows:
+        # The PCA of parts stays that of the first.
+        if data.n_rows >= pca.n_rows and not data.is_part:
             return self._become_pca(network, data, slice(None))
         network.zero_last_layers()
         return replace(pca, is_kept=True)

@@ -16,8 +16,12 @@ from .._machine.threads import is_worker
 from .._training.divergence import has_grown
 from .._training.engine import Engine
 from .._training.validation import NEGLIGIBLE, geometric_mean, is_better
+from .blame import why_diverged, why_far, why_nan
+from .data import Data
 from .state import Baseline
 
+# Of the variance: by so much a part is worse than the mean where it is told.
+MUCH_WORSE = 0.1
 # Share of PCA's error above which a row is named.
 HEAVY = 0.2
 
@@ -47,7 +51,7 @@ PCAs = Iterable[tuple[Any, np.ndarray]]
 def select(engine: Engine, baseline: Baseline | None, pcas: PCAs) -> Selection:
     """Score training by the rows held out, beside PCA if it started there."""
     if not engine.settings.validation_fraction:
-        return Selection()
+        return Selection(keeps_training=not engine.ended_at_once)
     network, scores = engine.module_, [1 - e["unexplained"] for e in engine.epochs()]
     trained = network.encode, network.decode, network.widths
     ours = engine.ask(lambda rows: rows.all_unexplained(*trained))
@@ -58,9 +62,11 @@ def select(engine: Engine, baseline: Baseline | None, pcas: PCAs) -> Selection:
     linear = network.project, network.expand, network.widths
     pca = engine.ask(lambda rows: rows.all_unexplained(*linear))
     pca_score = 1 - geometric_mean(pca).item()
-    if engine.criterion_.neighbor_weight:
+    if engine.criterion_.neighbor_weight and not engine.ended_at_once:
         # The reconstruction is not what was asked for.
         return Selection(True, False, scores, best, pca_score)
+    if engine.ended_at_once:
+        return Selection(False, False, scores, pca_score, pca_score)
     ours, pca = _aims(engine, pcas, penalty)
     # A model that was better before is good enough to go back to, whatever the new
     # rows are.
@@ -95,68 +101,93 @@ def _aims(engine: Engine, pcas: PCAs, penalty: float) -> tuple[Tensor, Tensor]:
     return ours, linear
 
 
-def check_learnt(estimator: Any, engine: Engine, scale: float) -> None:
-    """Raise if training has left no good weights, and warn if it diverged."""
+def check_learnt(
+    estimator: Any, engine: Engine, pca: Baseline | None, data: Data
+) -> None:
+    """Raise if training has left no good weights."""
     if engine.interrupted and not engine.epochs():
         raise KeyboardInterrupt
     if any(map(math.isnan, engine.losses_before)):
+        raise ValueError(why_far(data) or why_nan(estimator, engine))
+    if engine.ended_at_once and pca is None:
         raise ValueError(
-            f"loss={estimator.loss!r} is NaN before the first step: use another, such "
-            "as 'squared_error'."
+            f"{_who_ended(estimator)}, and there is no PCA to keep: let it stop when "
+            "an epoch has ended, by on_epoch_end."
         )
-    if engine.diverged:
-        _report_divergence(estimator, engine, scale)
+    if engine.diverged and engine.stopping.weights is None:
+        raise ValueError(f"{why_diverged(estimator, engine, data)}.")
 
 
-def _report_divergence(estimator: Any, engine: Engine, scale: float) -> None:
-    """Warn if there are good weights to go back to, raise if not."""
-    message = (
-        f"The loss grew without bound in {len(engine.history)} epochs with "
-        f"{_what_may_grow(estimator, engine)}, on data divided by scale_={scale:.3g}. "
-        "Lower learning_rate_init, or what else is large"
-    )
-    if engine.stopping.weights is None:
-        raise ValueError(f"{message}.")
-    left = "the best weights are kept"
-    if has_grown(engine, engine.losses_after[1]):
-        left = "what is left reconstructs worse than the mean of the rows"
-    warn_caller(f"{message}; {left}.", ConvergenceWarning)
+def report(
+    estimator: Any, engine: Engine, selection: Selection, data: Data, is_worse: bool
+) -> None:
+    """Warn of what has gone wrong in training, if anything."""
+    if engine.ended_at_once:
+        message = f"{_who_ended(estimator)}: PCA is kept."
+        warn_caller(message, ConvergenceWarning)
+    elif engine.diverged:
+        _report_divergence(estimator, engine, selection, data)
+    elif not selection.keeps_training:
+        _report_no_gain(estimator, engine, selection)
+    elif is_worse:
+        _report_worse_than_mean(estimator, engine, data)
 
 
-def _what_may_grow(estimator: Any, engine: Engine) -> str:
-    """Name the settings that can make a loss grow, with their values."""
-    settings, objective = engine.settings, engine.criterion_
-    values = {
-        "learning_rate_init": settings.learning_rate_init,
-        "weight_decay": settings.weight_decay,
-        "alpha": objective.alpha if objective.penalty is not None else 0,
-        "neighbor_weight": objective.neighbor_weight,
-    }
-    named = [f"{name}={value}" for name, value in values.items() if value]
-    if callable(estimator.loss):
-        named.append(f"loss={estimator.loss!r}, which may be infinite or NaN")
-    return ", ".join(named)
+def is_worse_than_mean(engine: Engine, is_part: bool, was_worse: bool) -> bool:
+    """Whether the mean of the rows would reconstruct better than what training left.
 
-
-def report_worse_than_mean(estimator: Any, engine: Engine) -> None:
-    """Warn if the mean of the rows would reconstruct better than what is kept."""
+    In parts training may have just begun, and rows may be few: so only if it is much
+    worse, and either the loss has not fallen, or this was told before.
+    """
+    if engine.ended_at_once:
+        return False
     of_mean, ours = engine.losses_after
-    if not engine.diverged and ours > of_mean + 0.01 * abs(of_mean):
-        warn_caller(
-            f"After {len(engine.epochs())} epochs the reconstruction is worse than the "
-            f"mean of the rows: its loss is {ours:.4g}, that of the mean "
-            f"{of_mean:.4g}. Raise max_iter, or lower learning_rate_init="
-            f"{estimator.learning_rate_init} or the weights of penalties.",
-            ConvergenceWarning,
-        )
+    if not is_part:
+        return ours > of_mean + 0.01 * abs(of_mean)
+    is_much = ours > of_mean + MUCH_WORSE * max(1.0, abs(of_mean))
+    return is_much and (was_worse or not ours < engine.losses_before[1])
 
 
-def report_no_gain(estimator: Any, engine: Engine, selection: Selection) -> None:
+def _who_ended(estimator: Any) -> str:
+    return (
+        f"One of callbacks={estimator.callbacks!r} stopped training before its first "
+        "epoch ended"
+    )
+
+
+def _report_divergence(
+    estimator: Any, engine: Engine, selection: Selection, data: Data
+) -> None:
+    """Warn that there were better weights to go back to."""
+    left = "the best weights are kept"
+    if not selection.keeps_training:
+        left = "PCA is kept"
+    elif has_grown(engine, engine.losses_after[1]):
+        left = "what is left reconstructs worse than the mean of the rows"
+    message = f"{why_diverged(estimator, engine, data)}; {left}."
+    warn_caller(message, ConvergenceWarning)
+
+
+def _report_worse_than_mean(estimator: Any, engine: Engine, data: Data) -> None:
+    of_mean, ours = engine.losses_after
+    cure = "Lower" if data.is_part else "Raise max_iter, or lower"
+    cure += (
+        f" learning_rate_init={estimator.learning_rate_init} or the weights of "
+        "penalties"
+    )
+    warn_caller(
+        f"After {len(engine.epochs())} epochs the reconstruction is worse than the "
+        f"mean of the rows: its loss is {ours:.4g}, that of the mean {of_mean:.4g}. "
+        f"{why_far(data) or cure}.",
+        ConvergenceWarning,
+    )
+
+
+def _report_no_gain(estimator: Any, engine: Engine, selection: Selection) -> None:
     """Warn that PCA stays, if nothing else says why."""
     # Else nothing was left to gain, or another warning says why nothing was gained.
     is_exact = selection.pca_score is not None and 1 - selection.pca_score <= NEGLIGIBLE
-    cut_short = engine.diverged or engine.interrupted
-    if selection.aims is None or is_exact or cut_short:
+    if selection.aims is None or is_exact or engine.interrupted:
         return
     warn_caller(
         "Training did not improve on PCA, which is kept: "
@@ -209,7 +240,10 @@ def _listed(items: Iterable[Any]) -> str:
 
 def report_interrupt(estimator: Any) -> None:
     """Warn that training was cut short, or stop what it is a part of too."""
-    message = f"Interrupted: the weights are the best of {estimator.n_iter_} epochs."
+    n_epochs = estimator.n_iter_
+    message = f"Interrupted: the weights are the best of {n_epochs} epochs."
+    if estimator.is_pca_:
+        message = f"Interrupted after {n_epochs} epochs: PCA is kept."
     # scikit-learn's pipelines and searches hand their context to what they fit.
     if hasattr(estimator, "_parent_callback_ctx") or is_worker():
         raise KeyboardInterrupt(message)

@@ -43,6 +43,8 @@ class TrainingState:
     baseline: Baseline | None = None
     #: None unless the code is ordered.
     prefixes: PrefixScores | None = None
+    #: Whether the last rows were reconstructed worse than by their mean.
+    is_worse: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values alone, for pickles."""

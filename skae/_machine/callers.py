@@ -2,7 +2,14 @@
 
 import inspect
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
+
+#: Messages and categories of warnings that are held back.
+Held = list[tuple[str, type[Warning]]]
+_held: ContextVar[Held | None] = ContextVar("_held", default=None)
 
 
 def callers() -> list[FrameType]:
@@ -21,8 +28,28 @@ def in_package(frame: FrameType, *packages: str) -> bool:
 
 def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the line of the user's that led here, past scikit-learn's wrappers."""
+    if (held := _held.get()) is not None:
+        held.append((message, category))
+        return
     inner = ("skae.", "sklearn.", "joblib.", "contextlib")
-    level = next(
-        (i for i, frame in enumerate(callers(), 1) if not in_package(frame, *inner)), 1
-    )
+    # A list: what interrupts a generator that is closed would be lost.
+    outside = [not in_package(frame, *inner) for frame in callers()]
+    level = outside.index(True) + 1 if any(outside) else 1
     warnings.warn(message, category, stacklevel=level)
+
+
+@contextmanager
+def held_warnings() -> Iterator[Held]:
+    """Hold warnings back: one that a filter turns into an error would undo work."""
+    held: Held = []
+    token = _held.set(held)
+    try:
+        yield held
+    finally:
+        _held.reset(token)
+
+
+def warn_held(held: Held) -> None:
+    """Give the warnings that were held back, each once."""
+    while held:
+        warn_caller(*held.pop(0))

@@ -1,60 +1,71 @@
-"""Ctrl-C is a signal: so it is told from a callback that ends training."""
+"""Interrupts, such as Ctrl-C: they are told from a callback that ends training."""
 
+import math
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
+
+
+class Enough(KeyboardInterrupt):
+    """Ends training from inside, as skorch's callbacks do; it is no interrupt."""
 
 
 @dataclass
 class Interrupts:
-    """How often Ctrl-C came, and whether the next is held back."""
+    """How often an interrupt came, and how many are held back."""
 
     count: int = 0
     #: While results are kept one is held back; who asks again means it.
-    holds: bool = False
+    n_held: float = 0
+
+    def note_raised(self) -> None:
+        """Know of an interrupt that has come without a signal that is counted."""
+        self.count = max(1, self.count)
 
 
 @contextmanager
 def noted_interrupts() -> Iterator[Interrupts]:
     """Count Ctrl-C, which raises KeyboardInterrupt as always unless it is held back.
 
-    skorch's callbacks raise KeyboardInterrupt to end training, without a signal.
-    Signals are for the main thread; a program may ignore them.
+    So do other signals that are handled as Ctrl-C is by default. Signals are for the
+    main thread; a program may ignore them.
     """
-    noted = Interrupts()
-    handle = signal.getsignal(signal.SIGINT)
-    is_main = threading.current_thread() is threading.main_thread()
-    if not (callable(handle) and is_main):
+    noted, handlers = Interrupts(), _handlers()
+    for number, handle in handlers.items():
+        signal.signal(number, _noting(noted, handle))
+    try:
         yield noted
-        return
+    finally:
+        # One that came now would leave these handlers in their place.
+        noted.n_held = math.inf
+        for number, handle in handlers.items():
+            signal.signal(number, handle)
 
+
+def _handlers() -> dict[int, Any]:
+    """Return what handles the signals of an interrupt, in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    return {
+        number: handle
+        for number, handle in handlers.items()
+        if handle is signal.default_int_handler
+        or (number == signal.SIGINT and callable(handle))
+    }
+
+
+def _noting(noted: Interrupts, handle: Any) -> Any:
     def note(number: int, frame: FrameType | None) -> None:
         try:
             handle(number, frame)
         except KeyboardInterrupt:
             noted.count += 1
-            if noted.holds and noted.count == 1:
-                return
-            raise
+            if noted.count > noted.n_held:
+                raise
 
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield noted
-    finally:
-        # One that came now would leave this handler in its place.
-        noted.holds = True
-        signal.signal(signal.SIGINT, handle)
-
-
-@contextmanager
-def raised_first(interrupts: Interrupts) -> Iterator[None]:
-    """Raise an interrupt that was held back in place of an error that came then."""
-    try:
-        yield
-    except Exception as error:
-        if interrupts.count:
-            raise KeyboardInterrupt from error
-        raise
+    return note

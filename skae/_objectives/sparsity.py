@@ -106,6 +106,15 @@ class SparseObjective(Objective):
     def penalty_weight(self) -> Any:
         return self.alpha * self.factor if self.adapts else self.alpha
 
+    def get_extra_state(self) -> Tensor:
+        """Return the ``alpha`` that ``factor`` has been found for."""
+        return torch.tensor(self.alpha, dtype=torch.float64, device="cpu")
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Forget ``factor`` if it is that of another ``alpha``."""
+        if float(state) != self.alpha:
+            self.factor.fill_(1.0)
+
     def last_alpha(self) -> float:
         """Return the penalty's weight at the end; 0.0 where there is none."""
         return 0.0 if self.penalty is None else float(self.penalty_weight())

@@ -7,6 +7,8 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
+from .._machine.interrupts import Enough
+
 
 class Stopping(Callback):
     """Ends training that stands still or blows up, and remembers the best weights.
@@ -30,14 +32,14 @@ class Stopping(Callback):
         self.is_finite = bool(np.isfinite(error)) and _has_finite_weights(net)
         # skorch's way to end training early; Ctrl-C may have been lost in a destructor.
         if not self.is_finite or net.interrupted:
-            raise KeyboardInterrupt
+            raise Enough
         self.consider(net, error)
         self.n_stale += 1
         if not net.is_stationary or self._has_improved(error):
             self.reference, self.n_stale = error, 0
         if self.stands_still:
             if not net.begin_stage():
-                raise KeyboardInterrupt
+                raise Enough
             self.n_stale = 0
 
     @property

@@ -1,0 +1,76 @@
+"""What made a loss grow without bound, or NaN: settings, rows, or the user's own."""
+
+import math
+from typing import Any
+
+from .._rows.statistics import root_mean_square
+from .._training.engine import Engine
+from .data import Data
+
+# Times the scale: rows of the first fit are at one, in the mean.
+FAR_OFF = 10.0
+
+
+def why_far(data: Data) -> str:
+    """Say how far rows are from those that were measured; empty if they are near."""
+    distance = root_mean_square(data.X, data.mean) / data.scale
+    if distance <= FAR_OFF:
+        return ""
+    anew = (
+        "fit in place of partial_fit" if data.is_part else "fit with warm_start=False"
+    )
+    return (
+        f"The rows of X lie {distance:.3g} times scale_={data.scale:.3g} from mean_, "
+        "which are those of the first fit: bring X to the unit of its rows, or use "
+        f"{anew} to start anew"
+    )
+
+
+def why_nan(estimator: Any, engine: Engine) -> str:
+    """Say what can have made the loss NaN before the first step."""
+    of_mean, _ = engine.losses_before
+    names = ["loss"]
+    if not math.isnan(of_mean):
+        # The mean is what the network cannot spoil.
+        names += ["activation", "code_activation", "noise"]
+    own = [n for n in names if callable(getattr(estimator, n, None))]
+    if estimator.callbacks and not math.isnan(of_mean):
+        own.append("callbacks")
+    if own == ["loss"]:
+        return (
+            f"loss={estimator.loss!r} is NaN before the first step: use another, such "
+            "as 'squared_error'."
+        )
+    told = "The loss is NaN before the first step"
+    if not own:
+        return f"{told}: network_ has weights that are not finite. Fit a clone anew."
+    shown = " or ".join(f"{name}={getattr(estimator, name)!r}" for name in own)
+    return f"{told} by {shown}, which must leave weights and codes finite."
+
+
+def why_diverged(estimator: Any, engine: Engine, data: Data) -> str:
+    """Say what made the loss grow without bound."""
+    if reason := why_far(data):
+        return f"The loss grew without bound. {reason}"
+    return (
+        f"The loss grew without bound in {len(engine.history)} epochs with "
+        f"{_what_may_grow(estimator, engine)}, on data divided by scale_="
+        f"{data.scale:.3g}. Lower learning_rate_init, or what else is large"
+    )
+
+
+def _what_may_grow(estimator: Any, engine: Engine) -> str:
+    """Name the settings that can make a loss grow, with their values."""
+    settings, objective = engine.settings, engine.criterion_
+    values = {
+        "learning_rate_init": settings.learning_rate_init,
+        "weight_decay": settings.weight_decay,
+        "alpha": objective.alpha if objective.penalty is not None else 0,
+        "neighbor_weight": objective.neighbor_weight,
+    }
+    named = [f"{name}={value}" for name, value in values.items() if value]
+    if callable(estimator.loss):
+        named.append(f"loss={estimator.loss!r}, which may be infinite or NaN")
+    if estimator.callbacks:
+        named.append(f"callbacks={estimator.callbacks!r}, which may change weights")
+    return ", ".join(named)
