@@ -126,7 +126,7 @@ HELD_OUT = [
 
 
 @pytest.mark.parametrize("cls", [skae.UndercompleteAE, skae.SparseAE])
-@pytest.mark.parametrize(("callback", "cure"), HELD_OUT, ids=str)
+@pytest.mark.parametrize(("callback", "cure"), HELD_OUT)
 def test_what_needs_held_out_rows_is_refused_without(cls, callback, cure, X):
     ae = cls(2, **FEW, callbacks=[callback], learning_rate="constant")
     ae.set_params(early_stopping=False)

@@ -125,7 +125,8 @@ DOCUMENTATION = {
           averaging", 1992). Where these gain no more, training goes back to the best of
           them, and on in three stages: with 3 times the weight decay; with 0.3 of the
           step size and 0.25 of the decay; with 0.1 and 0.06. A decay that is given
-          stays, and the first of these stages is left out.
+          stays, and the first of these stages is left out. Each ends after half of
+          ``n_iter_no_change`` epochs without a gain.
         - "constant": they stay. Callbacks that set the rate need it, and
           ``partial_fit`` always uses it.
         - "cosine": they fall along half a cosine to zero at the end of ``max_iter``

@@ -1,5 +1,6 @@
 """When training ends, and which weights it leaves."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ class Stopping(Callback):
         self.weights: list[dict[str, Tensor]] | None = None
         self.reference: float | None = None
         self.best = np.inf
-        self.n_stale = 0
+        self.n_stale, self.patience = 0, self.n_iter_no_change
         self.is_finite = True
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
@@ -40,12 +41,13 @@ class Stopping(Callback):
         if self.stands_still:
             if not net.begin_stage():
                 raise Enough
-            self.n_stale = 0
+            # The weights are near a minimum now: a gain would show sooner.
+            self.n_stale, self.patience = 0, math.ceil(self.n_iter_no_change / 2)
 
     @property
     def stands_still(self) -> bool:
         """Whether there has been no gain for long enough."""
-        return self.n_stale >= self.n_iter_no_change
+        return self.n_stale >= self.patience
 
     def consider(self, net: Any, error: float) -> None:
         """Remember the weights if they are the best so far, and lose at no width."""
