@@ -143,7 +143,6 @@ def test_what_needs_held_out_rows_is_refused_without(cls, callback, cure, X):
         (EarlyStopping(monitor="accuracy"), "no history here has monitor='accuracy'"),
         (PassthroughScoring("train_loss"), "give it on_train=True"),
     ],
-    ids=str,
 )
 def test_what_could_never_work_is_refused(callback, message, X):
     with pytest.raises(ValueError, match=message):
@@ -167,7 +166,6 @@ def test_a_class_that_needs_arguments_is_refused(X):
         [Checkpoint(monitor=None, f_params=None, f_optimizer=None, f_criterion=None)],
         [ProgressBar()],
     ],
-    ids=str,
 )
 def test_what_reads_of_training_alone_works(callbacks, X, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
