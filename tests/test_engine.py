@@ -1,10 +1,12 @@
 """The training loop, against loops written by hand."""
 
+import warnings
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import BatchScoring, Callback, EpochScoring, LRScheduler
 from torch.nn import functional as F
 
@@ -375,6 +377,21 @@ def test_an_open_decay_is_tried_larger_and_smaller(X):
     first = ae.weight_decay_
     expected = [(1, 3 * first), (0.3, 0.25 * first), (0.1, 0.06 * first)]
     np.testing.assert_allclose(seen[2:], expected)
+
+
+@pytest.mark.parametrize("learning_rate", ["averaged", "constant"])
+def test_a_limit_that_cuts_training_short_is_told(X, learning_rate):
+    options = {"learning_rate": learning_rate, "learning_rate_init": 0.01}
+    with pytest.warns(ConvergenceWarning, match="max_iter=5 epochs while it still"):
+        fit(X, max_iter=5, **options)
+
+
+def test_a_limit_that_cuts_nothing_short_is_not_told(X):
+    """Nothing was gained in the last epoch, or a schedule's end is due."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert fit(X, max_iter=3, tol=1.0, n_iter_no_change=9).n_iter_ == 3
+        assert fit(X, max_iter=3, learning_rate="cosine").n_iter_ == 3
 
 
 def test_training_goes_on_from_the_best_averages_in_smaller_steps(X):

@@ -97,7 +97,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         ConvergenceWarning
             If the loss grew without bound, or training was interrupted: the weights
             are then the best of all epochs. If training did not improve on PCA, which
-            is then kept, or does not reach ``n_components`` as a share.
+            is then kept, does not reach ``n_components`` as a share, or ended at
+            ``max_iter`` while it still gained.
         """
         return self._train(X, is_part=False)
 

@@ -145,7 +145,7 @@ DOCUMENTATION = {
         Not used by "lbfgs".
 
     max_iter : int or "auto", default="auto"
-        Number of epochs at most; to reach it gives no warning. For "lbfgs" an epoch is
+        Number of epochs at most; a warning says so if the last one still gained. For "lbfgs" an epoch is
         an iteration. "auto" makes about 4000 steps, 6000 of ordered codes or 2000 of
         ``ConvAE``, in 3 to 800 epochs.
 

@@ -131,6 +131,12 @@ def report(
         _report_no_gain(estimator, engine, selection)
     elif is_worse:
         _report_worse_than_mean(estimator, engine, data)
+    elif engine.is_cut_short and not data.is_part:
+        warn_caller(
+            f"Training ended at max_iter={engine.max_epochs} epochs while it still "
+            "gained: a larger max_iter makes a better code.",
+            ConvergenceWarning,
+        )
 
 
 def is_worse_than_mean(engine: Engine, is_part: bool, was_worse: bool) -> bool:
