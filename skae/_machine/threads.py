@@ -53,6 +53,8 @@ class Process:
     def __init__(self, is_fork: bool = False, n_limits: int = 0) -> None:
         self.is_fork = is_fork
         self.lock, self.blas_lock = threading.Lock(), threading.Lock()
+        #: Whether torch may have started threads for a task of ours.
+        self.has_helpers = False
         #: What each limit in force, of all threads, has to put back.
         self.found = n_limits * [1]
 
@@ -64,6 +66,9 @@ _own = threading.local()
 def _start_fork() -> None:
     """Know of the fork, and put back no more than one thread."""
     global _here
+    if _here.has_helpers:
+        # It would wait for them in any call of torch, such as that of network_.
+        torch.set_num_threads(1)
     n_limits = len(getattr(_own, "limits", ()))
     _here, _own.limits = Process(True, n_limits), n_limits * (1,)
 
@@ -80,6 +85,7 @@ def limited_threads(n_threads: int | None) -> Iterator[None]:
     fits at once the last to leave must put back what the first one found. Of limits
     within each other the inner gives back to the outer.
     """
+    _here.has_helpers |= n_threads != 1
     if n_threads is None:
         yield
         return

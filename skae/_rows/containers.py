@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .._machine.threads import available_threads, limited_threads
+
 #: Names of what float32 holds, in lower case: pandas', its arrow's and polars'.
 NARROW = {"float32", "uint8", "float[pyarrow]", "uint8[pyarrow]"}
 
@@ -42,9 +44,10 @@ def unmasked(X: Any, allow_nan: bool, owner: str) -> Any:
 
 
 def _of_tensor(X: Tensor) -> np.ndarray:
-    X = X.detach().cpu().to_dense()
-    # numpy has no such numbers.
-    return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
+    with limited_threads(available_threads()):
+        X = X.detach().cpu().to_dense()
+        # numpy has no such numbers.
+        return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
 
 
 def is_narrow_frame(X: Any) -> bool:
