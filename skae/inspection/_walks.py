@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils import Bunch
 
 from .._rows.checks import check_index, check_reconstructs
-from .._rows.containers import unmasked
+from .._rows.containers import as_array, unmasked
 
 
 def traverse_component(
@@ -183,7 +183,7 @@ def _encode(estimator: Any, X: Any) -> np.ndarray:
 
 def _encode_one(estimator: Any, name: str, row: Any) -> np.ndarray:
     check_reconstructs(estimator)
-    if np.ndim(row) < 1:
+    if np.ndim(as_array(row, allow_nan=True, owner="")) < 1:
         raise ValueError(f"{name}={row!r} must be one row, such as X[:1].")
     codes = _encode(estimator, row)
     if len(codes) != 1:
