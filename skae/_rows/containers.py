@@ -75,7 +75,7 @@ def _numbers_of(X: Tensor) -> np.ndarray:
     # numpy has neither other numbers, nor signs that are changed when they are read.
     if X.is_floating_point() and X.dtype not in NUMPY_FLOATS:
         X = X.float()
-    X = X.cfloat() if X.dtype == torch.complex32 else X
+    X = X.to(torch.complex64) if X.dtype == torch.complex32 else X
     return X.resolve_conj().resolve_neg().numpy()
 
 
