@@ -165,12 +165,12 @@ LOCKS = """
 from skae._machine import threads
 from skae._machine.threads import limited_threads, one_thread
 
-ae = skae.UndercompleteAE(4, **few).fit(X)
+ae = skae.UndercompleteAE(4, activation=torch.nn.Dropout, **few).fit(X)
 held, over = threading.Event(), threading.Event()
 
 
 def hold():
-    with limited_threads(2), one_thread(), threads._here.lock:
+    with limited_threads(2), one_thread(), threads._here.draw_lock, threads._here.lock:
         held.set()
         over.wait()
 

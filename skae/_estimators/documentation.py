@@ -183,7 +183,8 @@ DOCUMENTATION = {
     random_state : int, RandomState instance or None, default=None
         Determines weights, held-out rows and the order of the batches. The same number
         gives the same bits, in any worker of a search too; but steps of more than 5e7
-        operations use all threads, and their number may then change last bits.
+        operations use all threads, and their number may then change last bits. Of fits
+        with activations that are callables, threads of one process take turns.
 """,
     "<shared attributes>": """
     n_components_ : int

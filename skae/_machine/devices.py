@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .threads import available_threads, limited_threads
+from .threads import available_threads, draw_lock, limited_threads
 
 
 def resolve_device(device: str) -> torch.device:
@@ -86,9 +86,18 @@ def _default_device() -> AbstractContextManager[Any]:
 
 @contextmanager
 def seeded(generator: torch.Generator, device: torch.device) -> Iterator[None]:
-    """Seed torch's global generators from ours, and put them back."""
+    """Seed torch's global generators from ours, and put them back.
+
+    They belong to the process: who else needs them waits.
+    """
     devices = [device] if device.type == "cuda" else []
-    seed = torch.randint(2**62, (), generator=generator, device="cpu")
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(int(seed))
+    seed = int(torch.randint(2**62, (), generator=generator, device="cpu"))
+    with draw_lock(), torch.random.fork_rng(devices):
+        # torch.manual_seed would seed those of all devices, which are not put back.
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
         yield
