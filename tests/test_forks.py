@@ -162,7 +162,7 @@ def test_forks_of_a_process_that_has_not_computed_here_keep_their_threads():
 
 
 LOCKS = """
-from skae._machine import threads
+from skae._machine import precision, threads
 from skae._machine.threads import limited_threads, one_thread
 
 ae = skae.UndercompleteAE(4, activation=torch.nn.Dropout, **few).fit(X)
@@ -170,15 +170,24 @@ held, over = threading.Event(), threading.Event()
 
 
 def hold():
-    with limited_threads(2), one_thread(), threads._here.draw_lock, threads._here.lock:
+    with (
+        precision.full_precision(), limited_threads(2), one_thread(),
+        precision._here.lock, threads._here.draw_lock, threads._here.lock,
+    ):
         held.set()
         over.wait()
 
 
+def precise():
+    ae.transform(X)
+    os._exit(torch.get_float32_matmul_precision() != "medium")
+
+
+torch.set_float32_matmul_precision("medium")
 holder = threading.Thread(target=hold)
 holder.start()
 held.wait()
-print(in_fork(partial(ae.fit, X)))
+print(in_fork(partial(ae.fit, X)), in_fork(precise))
 over.set()
 holder.join()
 
@@ -204,4 +213,4 @@ print(os.waitpid(pid, 0)[1] == 0, torch.get_num_threads())
 
 def test_locks_and_limits_of_the_parent_stay_there():
     """Held by another thread at the fork, or around it."""
-    assert run(LOCKS) == ["True", "True", "True 2"]
+    assert run(LOCKS) == ["True True", "True", "True 2"]

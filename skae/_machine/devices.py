@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .precision import full_precision
 from .threads import available_threads, draw_lock, limited_threads
 
 
@@ -64,6 +65,7 @@ def own_settings(device: torch.device, *, grad: bool) -> Iterator[None]:
     """Compute in float32, with gradients or without, whatever surrounds the call."""
     with (
         limited_threads(available_threads()),
+        full_precision(),
         torch.inference_mode(False),
         torch.set_grad_enabled(grad),
         torch.autocast(device.type, enabled=False),
