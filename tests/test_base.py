@@ -579,6 +579,37 @@ def test_model_of_an_absent_device_computes_on_the_cpu(X, fitted):
         foreign.fit(X)
 
 
+@pytest.mark.parametrize(
+    ("parameter", "value", "message"),
+    [
+        ("device", "nonsense", "device='nonsense' is no device: use 'cpu'"),
+        ("device", "cuda:-1", "device='cuda:-1' is no device"),
+        ("device", "meta", "device='meta' is no device"),
+        ("device", None, "'device' parameter .* Got None"),
+        ("device", 3, "'device' parameter .* Got 3"),
+        ("device", torch.device("cpu"), "'device' parameter .* Got device"),
+        ("clip", "nonsense", "'clip' parameter .* Got 'nonsense'"),
+    ],
+)
+def test_parameters_set_after_fit_are_checked(X, fitted, parameter, value, message):
+    changed = copy.deepcopy(fitted).set_params(**{parameter: value})
+    codes = fitted.transform(X)
+    names = ["reconstruct", "score_samples", "score"]
+    asks = [(getattr(changed, name), X) for name in names]
+    asks.append((changed.inverse_transform, codes))
+    if parameter == "device":
+        asks += [(changed.transform, X), (changed.jacobian, X)]
+    for ask, given in asks:
+        with pytest.raises(ValueError, match=message):
+            ask(given)
+
+
+def test_the_first_cpu_is_the_cpu(X, fitted):
+    first = small(3, device="cpu:0").fit(X)
+    assert first.device_ == "cpu"
+    np.testing.assert_array_equal(first.transform(X), fitted.transform(X))
+
+
 # Randomness -----------------------------------------------------------------------
 
 

@@ -174,8 +174,8 @@ DOCUMENTATION = {
 
     device : str, default="cpu"
         Where to compute: "cpu", "cuda", "cuda:1", "mps", or "auto" for the first there
-        is of CUDA, MPS and CPU. A fitted model whose device is absent computes on the
-        CPU.
+        is of CUDA, MPS and CPU. It may be set after ``fit``, and a fitted model whose
+        device is absent computes on the CPU.
 
     verbose : bool or int, default=False
         Whether to print the losses of each epoch.
