@@ -28,6 +28,7 @@ from ._rows.checks import (
     check_answers,
     check_finite,
     check_reconstructs,
+    check_shape,
     taken_dtypes,
 )
 from ._rows.chunks import chunks, dense
@@ -207,12 +208,23 @@ def _parts(X: Any, rows: Any) -> Iterator[tuple[Any, np.ndarray]]:
 def _errors(estimator: Any, X: Any, rows: np.ndarray, scale: float) -> np.ndarray:
     """Return the squared error of each row, infinite where an answer is not finite."""
     codes = estimator.transform(X)
+    numbers = _answer(estimator, "transform", codes, (len(rows), "n_components"))
     # Where nothing is missing there is no reason for a code to be NaN, which
     # inverse_transform may refuse before it is counted.
-    lost = np.isfinite(rows).all(axis=1) & ~np.isfinite(dense(_flat(codes))).all(axis=1)
+    lost = np.isfinite(rows).all(axis=1) & ~np.isfinite(numbers).all(axis=1)
     if lost.any():
         return np.where(lost, np.inf, 0.0)
-    return squared_errors(rows, dense(_flat(estimator.inverse_transform(codes))), scale)
+    answer = estimator.inverse_transform(codes)
+    answers = _answer(estimator, "inverse_transform", answer, rows.shape)
+    return squared_errors(rows, answers, scale)
+
+
+def _answer(estimator: Any, verb: str, answer: Any, wanted: Any) -> np.ndarray:
+    """Return what an estimator answers as flat rows, or raise if they are others."""
+    answer = as_array(answer, allow_nan=True, owner="")
+    # numpy would stretch what has one row, or one column.
+    check_shape(estimator, verb, np.shape(answer), wanted)
+    return dense(_flat(answer))
 
 
 def _flat(X: Any) -> Any:

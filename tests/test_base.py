@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tracemalloc
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import joblib
@@ -578,6 +579,37 @@ def test_model_of_an_absent_device_computes_on_the_cpu(X, fitted):
         foreign.fit(X)
 
 
+@pytest.mark.parametrize(
+    ("parameter", "value", "message"),
+    [
+        ("device", "nonsense", "device='nonsense' is no device: use 'cpu'"),
+        ("device", "cuda:-1", "device='cuda:-1' is no device"),
+        ("device", "meta", "device='meta' is no device"),
+        ("device", None, "'device' parameter .* Got None"),
+        ("device", 3, "'device' parameter .* Got 3"),
+        ("device", torch.device("cpu"), "'device' parameter .* Got device"),
+        ("clip", "nonsense", "'clip' parameter .* Got 'nonsense'"),
+    ],
+)
+def test_parameters_set_after_fit_are_checked(X, fitted, parameter, value, message):
+    changed = copy.deepcopy(fitted).set_params(**{parameter: value})
+    codes = fitted.transform(X)
+    names = ["reconstruct", "score_samples", "score"]
+    asks = [(getattr(changed, name), X) for name in names]
+    asks.append((changed.inverse_transform, codes))
+    if parameter == "device":
+        asks += [(changed.transform, X), (changed.jacobian, X)]
+    for ask, given in asks:
+        with pytest.raises(ValueError, match=message):
+            ask(given)
+
+
+def test_the_first_cpu_is_the_cpu(X, fitted):
+    first = small(3, device="cpu:0").fit(X)
+    assert first.device_ == "cpu"
+    np.testing.assert_array_equal(first.transform(X), fitted.transform(X))
+
+
 # Randomness -----------------------------------------------------------------------
 
 
@@ -769,13 +801,65 @@ def test_limits_of_threads_nest():
     assert torch.get_num_threads() == before
 
 
-@pytest.mark.parametrize("activation", [torch.nn.RReLU, torch.nn.Dropout])
-def test_activations_that_draw_obey_the_seed(X, activation):
-    torch.manual_seed(5)
-    before = torch.get_rng_state()
-    first, second = (small(activation=activation).fit(X) for _ in range(2))
-    np.testing.assert_array_equal(first.transform(X), second.transform(X))
+class Drawn(torch.nn.Module):
+    """An activation with a weight that it draws by itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.slope = torch.nn.Parameter(torch.rand(1))
+
+    def forward(self, x):
+        return self.slope * x.tanh()
+
+
+DRAWING = [torch.nn.RReLU, torch.nn.Dropout, Drawn]
+STARTS = [
+    {},
+    {"init": "pca"},
+    {"init": "pca", "tied_weights": True},
+    {"init": "pca", "ordered": True},
+]
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("activation", DRAWING)
+def test_activations_that_draw_obey_the_seed(X, activation, start):
+    answers = []
+    for seed in (5, 6):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        fitted = small(activation=activation, **start).fit(X).partial_fit(X)
+        answers.append(pickle.loads(pickle.dumps(fitted)).transform(X))
+        assert torch.equal(before, torch.get_rng_state())
+    np.testing.assert_array_equal(*answers)
+
+
+@pytest.mark.parametrize("activation", DRAWING)
+def test_activations_that_draw_obey_the_seed_in_threads(X, activation):
+    def codes(_=None):
+        return small(3, activation=activation, init="pca").fit(X).transform(X)
+
+    alone, before = codes(), torch.get_rng_state()
+    with ThreadPoolExecutor(4) as pool:
+        for beside in pool.map(codes, range(8)):
+            np.testing.assert_array_equal(beside, alone)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_callback_may_fit_another_estimator_whose_activation_draws(X):
+    class Fits(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            small(activation=torch.nn.Dropout).fit(X)
+
+    draws = {"activation": torch.nn.Dropout}
+    ours, plain = (small(callbacks=c, **draws).fit(X) for c in ([Fits()], None))
+    np.testing.assert_array_equal(ours.transform(X), plain.transform(X))
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_activations_may_need_several_rows_to_train(X, start):
+    activation = partial(torch.nn.BatchNorm1d, 16)
+    assert np.isfinite(small(activation=activation, **start).fit(X).score(X))
 
 
 def test_seeds_differ(X, fitted):

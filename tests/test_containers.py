@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import sklearn
 import torch
@@ -13,7 +14,8 @@ from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 
 from skae import ContractiveAE, ConvAE, DenoisingAE, SparseAE, UndercompleteAE
-from skae.inspection import traverse_component
+from skae._rows.containers import as_array
+from skae.inspection import interpolate, traverse_component
 from skae.metrics import explained_variance, neg_mean_squared_error
 
 pytestmark = pytest.mark.filterwarnings(
@@ -118,6 +120,13 @@ def of_arrow(X):
     return pd.DataFrame(X).convert_dtypes(dtype_backend="pyarrow")
 
 
+def table(X):
+    columns = {
+        f"x{i}": pa.array(column, from_pandas=True) for i, column in enumerate(X.T)
+    }
+    return pa.table(columns)
+
+
 def of_polars(X):
     return pl.DataFrame(X).with_columns(pl.all().fill_nan(None))
 
@@ -125,6 +134,7 @@ def of_polars(X):
 NULLABLE = {
     "pandas": lambda X: pd.DataFrame(X).astype("Float64"),
     "arrow": of_arrow,
+    "table": table,
     "polars": of_polars,
     "object": lambda X: np.where(np.isnan(X), None, X),
 }
@@ -165,6 +175,8 @@ NARROW = {
     "nullable frame": lambda X: pd.DataFrame(X).astype("Float32"),
     "arrow's frame": lambda X: pd.DataFrame(X).astype("float32[pyarrow]"),
     "polars' frame": pl.DataFrame,
+    "table": table,
+    "batch": lambda X: table(X).to_batches()[0],
 }
 
 
@@ -178,11 +190,96 @@ def test_rows_in_float32_come_back_in_float32(cls, container, X):
     np.testing.assert_array_equal(answer, plain.reconstruct(X.astype(np.float32)))
 
 
+#: The rows of the fixture in whatever torch keeps numbers in.
+TENSORS = {
+    "bfloat16": lambda x: x.bfloat16(),
+    "float8": lambda x: x.to(torch.float8_e4m3fn),
+    "half": lambda x: x.half(),
+    "gradient": lambda x: x.clone().requires_grad_(),
+    "quantised": lambda x: torch.quantize_per_tensor(x.float(), 1.0, 0, torch.quint8),
+    "negated": torch._neg_view,
+    "conjugated": lambda x: torch.complex(0 * x, -x).conj().imag,
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*uantize:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*uantize:UserWarning")
+@pytest.mark.parametrize(
+    "container", [lambda x: x, list, tuple, lambda x: map(list, x)]
+)
+@pytest.mark.parametrize("kind", TENSORS)
+def test_tensors_are_their_numbers_in_lists_too(kind, container, X):
+    given = container(TENSORS[kind](torch.tensor(X)))
+    given = given if isinstance(given, torch.Tensor | tuple) else list(given)
+    expected = -X if kind == "negated" else X
+    np.testing.assert_array_equal(as_array(given, False, ""), expected)
+
+
+def test_lists_of_tensors_are_rows_everywhere(X):
+    rows = list(torch.tensor(X, dtype=torch.bfloat16, requires_grad=True))
+    plain = X.astype(np.float32)
+    ours, same = (UndercompleteAE(2, **SHORT).fit(x) for x in (rows, plain))
+    np.testing.assert_array_equal(ours.reconstruct(rows), same.reconstruct(plain))
+    codes = torch.tensor(same.transform(plain), requires_grad=True)
+    np.testing.assert_array_equal(
+        ours.inverse_transform(list(codes)), same.reconstruct(plain)
+    )
+    assert explained_variance(ours, rows) == explained_variance(same, plain)
+    walks = (interpolate(m, x[:1], x[1:2]) for m, x in ((ours, rows), (same, plain)))
+    np.testing.assert_array_equal(*(walk.reconstructions for walk in walks))
+
+
+NO_NUMBERS = {
+    "meta": (lambda x: x.to("meta"), "device 'meta'.* no values"),
+    "nested": (lambda x: torch.nested.nested_tensor(list(x)), "differ in length"),
+    "bits": (lambda x: x.byte().view(torch.bits8), "dtype torch.bits8"),
+    "complex": (lambda x: torch.complex(x, x), "Complex data not supported"),
+    "half complex": (
+        lambda x: torch.complex(x.half(), x.half()),
+        "Complex data not supported",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.filterwarnings("ignore:ComplexHalf support")
+@pytest.mark.parametrize("kind", NO_NUMBERS)
+def test_tensors_without_real_numbers_are_refused(kind, X):
+    make, message = NO_NUMBERS[kind]
+    x, fitted = make(torch.tensor(X)), UndercompleteAE(2, **SHORT).fit(X)
+    for ask in (fitted.fit, fitted.transform, partial(explained_variance, fitted)):
+        # A list of rows of different lengths is an error of numpy's.
+        for given in (x,) if kind == "nested" else (x, list(x)):
+            with pytest.raises(ValueError, match=message):
+                ask(given)
+
+
 @pytest.mark.parametrize("cls", ESTIMATORS)
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8])
 def test_sparse_frames_in_float32_come_back_in_float32(cls, dtype, X):
     frame = pd.DataFrame(X).astype(pd.SparseDtype(dtype, 0))
     assert cls(2, **SHORT).fit(frame).reconstruct(frame).dtype == np.float32
+
+
+@pytest.mark.parametrize("make", [table, lambda X: table(X).to_batches()[0]])
+def test_tables_are_rows_everywhere(make, X):
+    ours, plain = (UndercompleteAE(2, **SHORT).fit(rows) for rows in (make(X), X))
+    codes = ours.transform(make(X))
+    assert ours.reconstruct(make(X)).dtype == np.float64
+    np.testing.assert_array_equal(codes, plain.transform(X))
+    np.testing.assert_array_equal(
+        ours.inverse_transform(make(codes)), plain.inverse_transform(codes)
+    )
+    for model, same in ((ours, plain), (PCA(2).fit(make(X)), PCA(2).fit(X))):
+        for scorer in SCORERS:
+            assert scorer(model, make(X)) == pytest.approx(scorer(same, X))
+        assert interpolate(model, make(X[:1]), make(X[1:2])).codes.shape == (9, 2)
+
+
+def test_text_in_a_table_is_named(X):
+    columns = {"height": X[:, 0], "colour": ["red"] * len(X)}
+    with pytest.raises(ValueError, match="Column 'colour' of X holds 'red'"):
+        UndercompleteAE(1, **SHORT).fit(pa.table(columns))
 
 
 def test_images_may_be_a_tensor(X):

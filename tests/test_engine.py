@@ -416,7 +416,10 @@ def test_auto_prefers_cuda_then_mps(monkeypatch):
     assert resolve_device("auto") == resolve_device("cuda") == torch.device("cuda:0")
     assert resolve_device("cuda:1") == torch.device("cuda:1")
     monkeypatch.undo()
-    assert resolve_device("cpu") == torch.device("cpu")
+    assert resolve_device("cpu") == resolve_device("cpu:0") == torch.device("cpu")
+    for name in ("cpu:1", "cpu:", "cuda:01", "CPU", ""):
+        with pytest.raises(ValueError, match=f"device='{name}' is no device"):
+            resolve_device(name)
 
 
 @pytest.mark.parametrize(

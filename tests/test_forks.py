@@ -111,24 +111,83 @@ def test_pools_of_forks_answer_alike():
     assert run(POOL) == ["same"]
 
 
+TENSORS = """
+import copy
+from skae.metrics import explained_variance
+
+class Rounds:
+    # Knows nothing of forks.
+    def transform(self, X):
+        return X.float().numpy()
+    def inverse_transform(self, X):
+        return X
+
+X = np.random.default_rng(0).normal(size=(3000, 200)).astype(np.float32)
+ae = skae.UndercompleteAE(8, **few).fit(X)
+x = torch.tensor(X)
+kinds = {
+    "bfloat16": x.bfloat16(),
+    "sparse": x.to_sparse(),
+    "csr": x.to_sparse_csr(),
+    "mkldnn": x.to_mkldnn() if torch.backends.mkldnn.is_available() else x,
+}
+for name, rows in kinds.items():
+    ae.transform(rows)
+    print(name, in_fork(partial(ae.transform, rows)))
+print("metrics", in_fork(partial(explained_variance, ae, kinds["bfloat16"])))
+print("others", in_fork(partial(explained_variance, Rounds(), kinds["bfloat16"])))
+print("network", in_fork(partial(ae.network_.encode, x)))
+print("copy", in_fork(partial(copy.deepcopy, skae.SparseAE(999, **few).fit(X))))
+"""
+
+
+def test_forks_take_tensors_and_use_the_network():
+    names = ["bfloat16", "sparse", "csr", "mkldnn"]
+    names += ["metrics", "others", "network", "copy"]
+    assert run(TENSORS) == [f"{name} True" for name in names]
+
+
+IMPORTED = """
+def counts():
+    os._exit(torch.get_num_threads() != 2)
+
+print(in_fork(counts))
+skae.UndercompleteAE(4, **few).fit(X)
+print(in_fork(counts))
+"""
+
+
+def test_forks_of_a_process_that_has_not_computed_here_keep_their_threads():
+    assert run(IMPORTED) == ["True", "False"]
+
+
 LOCKS = """
-from skae._machine import threads
+from skae._machine import precision, threads
 from skae._machine.threads import limited_threads, one_thread
 
-ae = skae.UndercompleteAE(4, **few).fit(X)
+ae = skae.UndercompleteAE(4, activation=torch.nn.Dropout, **few).fit(X)
 held, over = threading.Event(), threading.Event()
 
 
 def hold():
-    with limited_threads(2), one_thread(), threads._here.lock:
+    with (
+        precision.full_precision(), limited_threads(2), one_thread(),
+        precision._here.lock, threads._here.draw_lock, threads._here.lock,
+    ):
         held.set()
         over.wait()
 
 
+def precise():
+    ae.transform(X)
+    os._exit(torch.get_float32_matmul_precision() != "medium")
+
+
+torch.set_float32_matmul_precision("medium")
 holder = threading.Thread(target=hold)
 holder.start()
 held.wait()
-print(in_fork(partial(ae.fit, X)))
+print(in_fork(partial(ae.fit, X)), in_fork(precise))
 over.set()
 holder.join()
 
@@ -154,4 +213,4 @@ print(os.waitpid(pid, 0)[1] == 0, torch.get_num_threads())
 
 def test_locks_and_limits_of_the_parent_stay_there():
     """Held by another thread at the fork, or around it."""
-    assert run(LOCKS) == ["True", "True", "True 2"]
+    assert run(LOCKS) == ["True True", "True", "True 2"]

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import random as sparse_random
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.random_projection import SparseRandomProjection
 
 from skae import ConvAE, UndercompleteAE
 from skae.inspection import interpolate, traverse_component, traverse_direction
@@ -115,6 +117,34 @@ def test_walk_that_makes_no_sense(walk, options, message, pca, digits):
 def test_component_that_is_not_there(wrong, pca, digits):
     with pytest.raises(ValueError, match=f"component={wrong} must be an index"):
         traverse_component(pca, digits, wrong)
+
+
+def test_answers_that_are_no_walk(digits):
+    class Still(PCA):
+        def inverse_transform(self, X):
+            return super().inverse_transform(X)[0]
+
+    message = r"Still.inverse_transform .* shape \(64,\), .* \(9, n_features\)"
+    with pytest.raises(ValueError, match=message):
+        traverse_component(Still(2).fit(digits), digits, 0)
+
+
+@pytest.mark.parametrize("walk", WALKS)
+def test_codes_that_are_all_equal_go_nowhere(walk, pca, autoencoder, digits):
+    for model in (pca, autoencoder):
+        found = walk(model, np.repeat(digits[:1], 5, axis=0))
+        np.testing.assert_allclose(found.codes, np.tile(found.codes[:1], (9, 1)))
+
+
+def test_sparse_codes_walk():
+    X = sparse_random(30, 8, 0.3, format="csr", random_state=0)
+    options = {"compute_inverse_components": True, "random_state": 0}
+    model = SparseRandomProjection(5, **options).fit(X)
+    codes = model.transform(X).toarray()
+    along = traverse_component(model, X, 0, percentiles=(0, 1))
+    np.testing.assert_allclose(np.ptp(along.codes[:, 0]), np.ptp(codes[:, 0]))
+    assert traverse_direction(model, X).reconstructions.shape == (9, 8)
+    assert interpolate(model, X[:1], X[1:2]).reconstructions.shape == (9, 8)
 
 
 def test_transformer_that_cannot_reconstruct(digits):

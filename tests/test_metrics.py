@@ -3,7 +3,9 @@
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from scipy.sparse import coo_matrix, csr_matrix
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
@@ -22,6 +24,7 @@ from sklearn.preprocessing import (
 )
 
 from skae import UndercompleteAE
+from skae.inspection import traverse_component, traverse_direction
 from skae.metrics import explained_variance, neg_mean_squared_error
 
 
@@ -174,6 +177,52 @@ def test_answers_that_are_not_finite_are_counted(scorer, digits, value):
     forgetful.value = value
     with pytest.raises(ValueError, match=r"Of 9 rows 2 .* by Forgetful"):
         scorer(forgetful, digits[:9])
+
+
+class Reshaped(PCA):
+    """Answers in other shapes than it is asked for."""
+
+    code = row = staticmethod(lambda answer: answer)
+
+    def transform(self, X):
+        return self.code(super().transform(X))
+
+    def inverse_transform(self, X):
+        return self.row(super().inverse_transform(X))
+
+
+SHAPES = {
+    "one column": lambda answer: answer[:, :1],
+    "one row": lambda answer: answer[:1],
+    "one number": lambda answer: answer[:1, :1],
+    "flat": np.ravel,
+    "a row too many": lambda answer: np.vstack([answer, answer[:1]]),
+    "a tensor": lambda answer: torch.tensor(answer[:1]),
+    "sparse": lambda answer: csr_matrix(answer[:1]),
+    "a list": lambda answer: answer[:1].tolist(),
+    "a frame": lambda answer: pd.DataFrame(answer[:1]),
+}
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_answers_of_another_shape_are_not_stretched(scorer, shape, digits):
+    reshaped = Reshaped(2).fit(digits[:9])
+    reshaped.row = SHAPES[shape]
+    message = r"Reshaped.inverse_transform .* the shape \(.* asked for \(9, 64\)"
+    with pytest.raises(ValueError, match=message):
+        scorer(reshaped, digits[:9])
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+@pytest.mark.parametrize("shape", ["one row", "flat", "a row too many", "a tensor"])
+def test_codes_of_another_number_are_not_stretched(scorer, shape, digits):
+    reshaped = Reshaped(2).fit(digits[:9])
+    reshaped.code = SHAPES[shape]
+    message = r"Reshaped.transform .* shape .* asked for \(9, n_components\)"
+    for ask in (scorer, lambda m, X: traverse_component(m, X, 0), traverse_direction):
+        with pytest.raises(ValueError, match=message):
+            ask(reshaped, digits[:9])
 
 
 @pytest.mark.parametrize("scorer", SCORERS)

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sklearn.base import clone
 from torch.nn import functional as F
 
 from skae import ContractiveAE, ConvAE, DenoisingAE, SparseAE, UndercompleteAE
+from skae._machine.precision import full_precision
 from skae._objectives.corruption import NOISES
 from skae._objectives.losses import LOSSES
 
@@ -140,6 +142,94 @@ def without():
 def test_defaults_of_torch_change_no_bit(without, name):
     for expected, answer in zip(without[name], answers(name), strict=True):
         np.testing.assert_array_equal(answer, expected)
+
+
+def set_attribute(owner):
+    return lambda value: setattr(owner, "fp32_precision", value)
+
+
+mkldnn = torch.backends.mkldnn
+#: What rounds products of float32 more, and how to put it back.
+PRECISIONS = {"legacy": (torch.set_float32_matmul_precision, "medium", "highest")}
+if hasattr(mkldnn, "matmul"):
+    PRECISIONS |= {
+        "all": (set_attribute(torch.backends), "bf16", "none"),
+        "mkldnn": (lambda p: mkldnn.set_flags(None, None, None, p), "bf16", "none"),
+        "matmul": (set_attribute(mkldnn.matmul), "bf16", "none"),
+        "conv": (set_attribute(mkldnn.conv), "bf16", "none"),
+    }
+
+
+def precisions():
+    """Everything that can be read of them; some cannot while they contradict."""
+    owners = torch.backends, mkldnn, mkldnn.matmul, mkldnn.conv, torch.backends.cuda
+    newer = [getattr(o, "fp32_precision", None) for o in (*owners, owners[-1].matmul)]
+    try:
+        return [torch.get_float32_matmul_precision(), *newer]
+    except RuntimeError:
+        return newer
+
+
+ROUNDED = {
+    "exact": (ContractiveAE(3, max_iter=5, early_stopping=False, random_state=0), 10),
+    "images": (ConvAE(3, image_shape=(12, 12), **FEW), 144),
+}
+
+
+@pytest.fixture(params=PRECISIONS)
+def _less_precise(request):
+    change, value, before = PRECISIONS[request.param]
+    change(value)
+    yield
+    change(before)
+    if request.param == "legacy" and hasattr(mkldnn, "matmul"):
+        # torch itself leaves these behind.
+        mkldnn.matmul.fp32_precision = torch.backends.cuda.matmul.fp32_precision = (
+            "none"
+        )
+
+
+def rounded(name):
+    estimator, n_features = ROUNDED[name]
+    rows = np.random.default_rng(0).normal(size=(400, n_features)).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return said_by(clone(estimator).fit(rows), rows)
+
+
+@pytest.fixture(scope="module")
+def in_full():
+    return {name: rounded(name) for name in ROUNDED}
+
+
+@pytest.mark.usefixtures("_less_precise")
+@pytest.mark.parametrize("name", ROUNDED)
+def test_precision_of_products_is_ours_and_is_put_back(in_full, name):
+    before = precisions()
+    for expected, answer in zip(in_full[name], rounded(name), strict=True):
+        np.testing.assert_array_equal(answer, expected)
+    assert precisions() == before
+
+
+@pytest.mark.usefixtures("_less_precise")
+def test_precision_is_put_back_by_the_last_thread_that_needs_it():
+    before, inside, over = precisions(), Event(), Event()
+
+    def hold():
+        with full_precision():
+            inside.set()
+            over.wait()
+
+    thread = Thread(target=hold)
+    with full_precision():
+        thread.start()
+        inside.wait()
+    try:
+        assert precisions() != before
+    finally:
+        over.set()
+        thread.join()
+    assert precisions() == before
 
 
 LONG = np.random.default_rng(0).integers(0, 255, (60, 16)).astype(np.uint8)

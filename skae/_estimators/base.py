@@ -10,9 +10,10 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.utils import Tags
+from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
-from .._machine.devices import own_settings, resolve_device, to_arrays, to_tensors
+from .._machine.devices import find_device, own_settings, to_arrays, to_tensors
 from .._rows.checks import check_answers, check_codes, check_count, is_share
 from .._rows.statistics import (
     column_means,
@@ -179,7 +180,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         """
         check_is_fitted(self)
         codes, model = check_codes(X, self.n_components_), self._here()
-        rows = model.map(lambda z: model.decode(z, self.clip), codes)
+        clip = self._parameter("clip")
+        rows = model.map(lambda z: model.decode(z, clip), codes)
         return model.in_layout(rows)
 
     def reconstruct(self, X: Any) -> np.ndarray:
@@ -205,7 +207,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             the estimator does not take.
         """
         X, model, n = self._checked(X), self._here(), self._n_refinements()
-        rows = model.map(lambda x: model.decode(model.encode(x, n), self.clip), X)
+        clip = self._parameter("clip")
+        rows = model.map(lambda x: model.decode(model.encode(x, n), clip), X)
         return model.in_layout(rows)
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -344,12 +347,16 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
 
     def _here(self) -> FittedModel:
         """Return the model on ``device`` if that is here."""
-        try:
-            device = resolve_device(self.device)
-        except ValueError:
-            # A model fitted on a GPU must open on a machine without one.
-            device = torch.device("cpu")
-        return self._model.on(device)
+        device = find_device(self._parameter("device"))
+        # A model fitted on a GPU must open on a machine without one.
+        return self._model.on(device or torch.device("cpu"))
+
+    def _parameter(self, name: str) -> Any:
+        """Return a parameter that may be set after ``fit``, which checks all others."""
+        value, constraint = getattr(self, name), self._parameter_constraints[name]
+        owner = type(self).__name__
+        validate_parameter_constraints({name: constraint}, {name: value}, owner)
+        return value
 
     def _n_refinements(self) -> int:
         """Return how many steps improve the encoder's codes."""
@@ -360,10 +367,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
 
         Gaps count for nothing, or as the rest of their row does.
         """
-        model, n = self._here(), self._n_refinements()
+        model, n, clip = self._here(), self._n_refinements(), self._parameter("clip")
 
         def errors(x: np.ndarray) -> np.ndarray:
-            answers = model.decode(model.encode(x, n), self.clip)
+            answers = model.decode(model.encode(x, n), clip)
             known = squared_errors(x, answers, model.scale)
             return for_whole_rows(known, x) if fills_gaps else known
 

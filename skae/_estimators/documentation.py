@@ -186,8 +186,8 @@ DOCUMENTATION = {
 
     device : str, default="cpu"
         Where to compute: "cpu", "cuda", "cuda:1", "mps", or "auto" for the first there
-        is of CUDA, MPS and CPU. A fitted model whose device is absent computes on the
-        CPU.
+        is of CUDA, MPS and CPU. It may be set after ``fit``, and a fitted model whose
+        device is absent computes on the CPU.
 
     verbose : bool or int, default=False
         Whether to print the losses of each epoch.
@@ -195,7 +195,8 @@ DOCUMENTATION = {
     random_state : int, RandomState instance or None, default=None
         Determines weights, held-out rows and the order of the batches. The same number
         gives the same bits, in any worker of a search too; but steps of more than 5e7
-        operations use all threads, and their number may then change last bits.
+        operations use all threads, and their number may then change last bits. Of fits
+        with activations that are callables, threads of one process take turns.
 """,
     "<shared attributes>": """
     n_components_ : int

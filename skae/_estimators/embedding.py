@@ -2,8 +2,6 @@
 
 from typing import Any, ClassVar
 
-from sklearn.utils._param_validation import validate_parameter_constraints
-
 from .._networks.network import Network
 from .._objectives.objective import Objective
 from .._rows.checks import COUNT, NONNEGATIVE, POSITIVE_INTEGER
@@ -48,8 +46,4 @@ class EmbeddingAutoencoder(BaseAutoencoder):
         return self.n_neighbors if self.neighbor_weight else 0
 
     def _n_refinements(self) -> int:
-        # It may be set after fit, which checks parameters.
-        given = {"transform_max_iter": self.transform_max_iter}
-        name = type(self).__name__
-        validate_parameter_constraints({n: [COUNT] for n in given}, given, name)
-        return int(self.transform_max_iter)
+        return int(self._parameter("transform_max_iter"))

@@ -73,7 +73,7 @@ class SparseAE(BaseAutoencoder):
 
     support : float, default=1.0
         How many times ``k`` entries "top_k" keeps in ``transform``: a wider code than
-        was trained often tells classes apart better [3]_.
+        was trained often tells classes apart better [3]_. It is read in ``fit``.
 
     <network parameters>
 

@@ -1,5 +1,6 @@
 """Where and how torch computes: devices, settings, generators."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -8,24 +9,38 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .threads import available_threads, limited_threads
+from .precision import full_precision
+from .threads import available_threads, draw_lock, limited_threads
 
 
 def resolve_device(device: str) -> torch.device:
     """Turn a device's name into a device that this machine has."""
-    available = ["cpu"]
-    if torch.backends.mps.is_available():
-        available.insert(0, "mps")
-    available[:0] = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    if device == "auto":
-        return torch.device(available[0])
-    name = "cuda:0" if device == "cuda" else device
-    if name not in available:
+    if (found := find_device(device)) is None:
         raise ValueError(
-            f"device={device!r} is not available: this machine has {available}; "
+            f"device={device!r} is not available: this machine has {_available()}; "
             "device='auto' takes the first."
         )
-    return torch.device(name)
+    return found
+
+
+def find_device(device: str) -> torch.device | None:
+    """Turn a device's name into a device; None is one that this machine lacks."""
+    available = _available()
+    if device == "auto":
+        return torch.device(available[0])
+    name = {"cuda": "cuda:0", "cpu:0": "cpu", "mps:0": "mps"}.get(device, device)
+    if not re.fullmatch(r"cpu|mps|cuda:(0|[1-9]\d*)", name):
+        raise ValueError(
+            f"device={device!r} is no device: use 'cpu', 'cuda', 'cuda:1', 'mps' or "
+            f"'auto'; this machine has {available}."
+        )
+    return torch.device(name) if name in available else None
+
+
+def _available() -> list[str]:
+    """Return the names of the devices that this machine has, the fastest first."""
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    return [*gpus, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
 
 
 def place(rows: Any, device: torch.device) -> Any:
@@ -64,6 +79,7 @@ def own_settings(device: torch.device, *, grad: bool) -> Iterator[None]:
     """Compute in float32, with gradients or without, whatever surrounds the call."""
     with (
         limited_threads(available_threads()),
+        full_precision(),
         torch.inference_mode(False),
         torch.set_grad_enabled(grad),
         torch.autocast(device.type, enabled=False),
@@ -86,9 +102,18 @@ def _default_device() -> AbstractContextManager[Any]:
 
 @contextmanager
 def seeded(generator: torch.Generator, device: torch.device) -> Iterator[None]:
-    """Seed torch's global generators from ours, and put them back."""
+    """Seed torch's global generators from ours, and put them back.
+
+    They belong to the process: who else needs them waits.
+    """
     devices = [device] if device.type == "cuda" else []
-    seed = torch.randint(2**62, (), generator=generator, device="cpu")
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(int(seed))
+    seed = int(torch.randint(2**62, (), generator=generator, device="cpu"))
+    with draw_lock(), torch.random.fork_rng(devices):
+        # torch.manual_seed would seed those of all devices, which are not put back.
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
         yield

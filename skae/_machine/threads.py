@@ -4,7 +4,8 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import torch
 from joblib.parallel import get_active_backend
@@ -53,6 +54,10 @@ class Process:
     def __init__(self, is_fork: bool = False, n_limits: int = 0) -> None:
         self.is_fork = is_fork
         self.lock, self.blas_lock = threading.Lock(), threading.Lock()
+        # A callback may fit another estimator.
+        self.draw_lock = threading.RLock()
+        #: Whether torch may have started threads for a task of ours.
+        self.has_helpers = False
         #: What each limit in force, of all threads, has to put back.
         self.found = n_limits * [1]
 
@@ -64,6 +69,9 @@ _own = threading.local()
 def _start_fork() -> None:
     """Know of the fork, and put back no more than one thread."""
     global _here
+    if _here.has_helpers:
+        # It would wait for them in any call of torch, such as that of network_.
+        torch.set_num_threads(1)
     n_limits = len(getattr(_own, "limits", ()))
     _here, _own.limits = Process(True, n_limits), n_limits * (1,)
 
@@ -80,6 +88,7 @@ def limited_threads(n_threads: int | None) -> Iterator[None]:
     fits at once the last to leave must put back what the first one found. Of limits
     within each other the inner gives back to the outer.
     """
+    _here.has_helpers |= n_threads != 1
     if n_threads is None:
         yield
         return
@@ -96,6 +105,11 @@ def limited_threads(n_threads: int | None) -> Iterator[None]:
         with _here.lock:
             before = _here.found.pop()
             torch.set_num_threads(_own.limits[-1] if _own.limits else before)
+
+
+def draw_lock() -> AbstractContextManager[Any]:
+    """Return what the thread holds that draws from torch's global generators."""
+    return _here.draw_lock
 
 
 @contextmanager

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from contextlib import suppress
 
+import torch
 from torch import nn
+
+from .._machine.devices import seeded
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "identity": nn.Identity,
@@ -25,7 +28,8 @@ def make_activation(activation: str | Callable[[], nn.Module]) -> nn.Module:
     module = None
     # An instance would be shared by all layers, and a function cannot be built.
     if not isinstance(activation, nn.Module):
-        with suppress(TypeError):
+        # It may have weights of its own to draw: the same ones each time.
+        with suppress(TypeError), seeded(torch.Generator("cpu"), torch.device("cpu")):
             module = activation()
     if not isinstance(module, nn.Module):
         raise TypeError(

@@ -114,7 +114,8 @@ class Dense(Network):
         # A tied decoder ignores its code too, but may answer a constant.
         for width, decoder in zip(self.widths, self.decoders, strict=True):
             last = cast(Tensor, cast(nn.Sequential, decoder)[-1].bias)
-            last.sub_(self.decode(last.new_zeros(1, width))[0])
+            # To train, activations may draw, or need several rows.
+            last.sub_(self.eval().decode(last.new_zeros(1, width))[0])
 
 
 def _alternate(

@@ -1,5 +1,6 @@
 """Checks at the public door: parameters' constraints, rows and codes."""
 
+import math
 from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any
@@ -178,6 +179,20 @@ def check_reconstructs(estimator: Any) -> None:
         raise TypeError(
             f"{estimator!r} cannot reconstruct: it needs transform and "
             "inverse_transform, as PCA has."
+        )
+
+
+def check_shape(
+    estimator: Any, verb: str, shape: tuple[int, ...], wanted: tuple[int, int | str]
+) -> None:
+    """Raise if what a verb answers has not the shape of rows; a name is any number."""
+    n_rows, n_values = wanted
+    is_long = isinstance(n_values, str) or math.prod(shape[1:]) == n_values
+    if len(shape) < 2 or shape[0] != n_rows or not is_long:
+        raise ValueError(
+            f"{type(estimator).__name__}.{verb} answers in the shape {shape}, but it "
+            f"is asked for ({n_rows}, {n_values}): it must answer every row by a "
+            "row, and inverse_transform by one as long as those of X."
         )
 
 

@@ -6,8 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-#: Names of what float32 holds, in lower case: pandas', its arrow's and polars'.
-NARROW = {"float32", "uint8", "float[pyarrow]", "uint8[pyarrow]"}
+from .._machine.threads import available_threads, limited_threads
+
+#: Names of what float32 holds, in lower case: pandas', its arrow's, polars', arrow's.
+NARROW = {"float32", "uint8", "float[pyarrow]", "uint8[pyarrow]", "float"}
+
+NUMPY_FLOATS = torch.float16, torch.float32, torch.float64
 
 
 def as_array(X: Any, allow_nan: bool, owner: str) -> Any:
@@ -16,9 +20,7 @@ def as_array(X: Any, allow_nan: bool, owner: str) -> Any:
     What is masked is missing: NaN, or an error where the owner does not allow it.
     Other containers are returned as they are.
     """
-    if isinstance(X, Tensor):
-        return _of_tensor(X)
-    X = unmasked(X, allow_nan, owner)
+    X = unmasked(_without_tensors(X), allow_nan, owner)
     return np.asarray(X) if isinstance(X, list | tuple) else X
 
 
@@ -41,15 +43,57 @@ def unmasked(X: Any, allow_nan: bool, owner: str) -> Any:
     return X.filled(np.nan)
 
 
+def _without_tensors(X: Any) -> Any:
+    """Return tensors as arrays, in lists too, and all else as it is."""
+    if isinstance(X, Tensor):
+        return _of_tensor(X)
+    is_list = isinstance(X, list | tuple)
+    if is_list and any(isinstance(row, Tensor | list | tuple) for row in X):
+        return [_without_tensors(row) for row in X]
+    return X
+
+
 def _of_tensor(X: Tensor) -> np.ndarray:
-    X = X.detach().cpu().to_dense()
-    # numpy has no such numbers.
-    return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
+    try:
+        with limited_threads(available_threads()):
+            return _numbers_of(X)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"X is a tensor of dtype {X.dtype} and layout {X.layout} on the device "
+            f"'{X.device}', which cannot be made an array: {error}. Pass a number for "
+            "each entry, in rows of one length, such as a tensor of torch.float32."
+        ) from error
+
+
+def _numbers_of(X: Tensor) -> np.ndarray:
+    if X.is_meta:
+        raise TypeError("it has a shape, but no values")
+    if X.is_nested:
+        raise TypeError("its rows may differ in length")
+    X = X.detach().cpu()
+    X = X.dequantize() if X.is_quantized else X.to_dense()
+    # numpy has neither other numbers, nor signs that are changed when they are read.
+    if X.is_floating_point() and X.dtype not in NUMPY_FLOATS:
+        X = X.float()
+    X = X.to(torch.complex64) if X.dtype == torch.complex32 else X
+    return X.resolve_conj().resolve_neg().numpy()
 
 
 def is_narrow_frame(X: Any) -> bool:
     """Whether float32 holds all columns of a frame, by the names of their types."""
-    if not hasattr(X, "columns"):
+    types = X.schema.types if is_table(X) else getattr(X, "dtypes", None)
+    if types is None or not hasattr(X, "columns"):
         return False
-    names = (str(dtype).lower().removeprefix("sparse[") for dtype in X.dtypes)
+    names = (str(kind).lower().removeprefix("sparse[") for kind in types)
     return {name.split(",")[0] for name in names} <= NARROW
+
+
+def column_names(X: Any, n_columns: int) -> list[Any]:
+    """Return the names of the columns, or their numbers where they have none."""
+    names = X.schema.names if is_table(X) else getattr(X, "columns", range(n_columns))
+    return list(names)
+
+
+def is_table(X: Any) -> bool:
+    """Whether columns are told as arrow tells them, and not as pandas does."""
+    return hasattr(getattr(X, "schema", None), "types") and not hasattr(X, "dtypes")

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .containers import column_names
+
 
 @contextmanager
 def named_text(X: Any) -> Iterator[None]:
@@ -26,10 +28,14 @@ def named_text(X: Any) -> Iterator[None]:
 
 def _find_text(X: Any) -> dict[Any, Any]:
     """Return the first text of each column that has some, by the column's name."""
-    rows = np.asarray(X, dtype=object)
+    try:
+        rows = np.asarray(X, dtype=object)
+    except (RuntimeError, TypeError):
+        # Tensors that numpy cannot read hold no text.
+        return {}
     if rows.ndim != 2:
         return {}
-    names = list(getattr(X, "columns", range(rows.shape[1])))
+    names = column_names(X, rows.shape[1])
     firsts = ((n, _first_text(c)) for n, c in zip(names, rows.T, strict=True))
     return {name: text for name, text in firsts if text is not None}
 

@@ -5,11 +5,12 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.decomposition import PCA
 from sklearn.utils import Bunch
 
-from .._rows.checks import check_index, check_reconstructs
-from .._rows.containers import unmasked
+from .._rows.checks import check_index, check_reconstructs, check_shape
+from .._rows.containers import as_array, unmasked
 
 
 def traverse_component(
@@ -127,7 +128,10 @@ def traverse_direction(
     codes = _encode(estimator, X)
     # Centred codes have an axis less than there are rows.
     check_index("direction", direction, min(len(codes) - 1, codes.shape[1]))
-    axis = PCA(direction + 1, svd_solver="full").fit(codes).components_[direction]
+    # Codes that are all equal have no variance to divide by, and any axis will do.
+    with np.errstate(invalid="ignore"):
+        pca = PCA(direction + 1, svd_solver="full").fit(codes)
+    axis = pca.components_[direction]
     start = _origin(estimator, codes, origin)
     # Its own place along the axis does not count.
     start = start - (start @ axis) * axis
@@ -178,12 +182,16 @@ def interpolate(estimator: Any, first: Any, last: Any, *, n_steps: int = 9) -> B
 def _encode(estimator: Any, X: Any) -> np.ndarray:
     check_reconstructs(estimator)
     X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
-    return np.asarray(estimator.transform(X), dtype=np.float64)
+    codes = as_array(estimator.transform(X), allow_nan=True, owner="")
+    n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+    check_shape(estimator, "transform", np.shape(codes), (n_rows, "n_components"))
+    codes = codes.toarray() if issparse(codes) else np.asarray(codes)
+    return codes.reshape(n_rows, -1).astype(np.float64)
 
 
 def _encode_one(estimator: Any, name: str, row: Any) -> np.ndarray:
     check_reconstructs(estimator)
-    if np.ndim(row) < 1:
+    if np.ndim(as_array(row, allow_nan=True, owner="")) < 1:
         raise ValueError(f"{name}={row!r} must be one row, such as X[:1].")
     codes = _encode(estimator, row)
     if len(codes) != 1:
@@ -229,4 +237,9 @@ def _walk(
 
 
 def _decode(estimator: Any, codes: np.ndarray) -> Bunch:
-    return Bunch(codes=codes, reconstructions=estimator.inverse_transform(codes))
+    rows = estimator.inverse_transform(codes)
+    # What texts are made of may come back as a list.
+    if hasattr(rows, "shape"):
+        wanted = len(codes), "n_features"
+        check_shape(estimator, "inverse_transform", tuple(rows.shape), wanted)
+    return Bunch(codes=codes, reconstructions=rows)
