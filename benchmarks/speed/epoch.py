@@ -149,7 +149,7 @@ def train_in_turns(
     estimator: Any, X: np.ndarray, other: Callable[[], None], n_threads: int
 ) -> list[tuple[float, float]]:
     """Return seconds of other's epochs and of ours, which take turns in one fit."""
-    engine, state, _ = estimator._prepare(X, is_part=False)
+    engine, state, data = estimator._prepare(X, is_part=False)
     times: list[tuple[float, float]] = []
     marks = [0.0, 0.0]
 
@@ -163,7 +163,7 @@ def train_in_turns(
         Engine.on_epoch_begin(net, net, **kwargs)
 
     engine.on_epoch_begin = take_turns
-    engine.run(torch.from_numpy(X), state.engine, Interrupts())
+    engine.run(torch.from_numpy(X), data.split, state.engine, Interrupts())
     return times[WARM_UP:]
 
 

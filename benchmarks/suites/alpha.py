@@ -86,6 +86,7 @@ def run(
         batch_size=batch_size,
         max_iter=n_steps * batch_size // len(X),
         n_iter_no_change=n_steps,
+        learning_rate="cosine",
         learning_rate_init=0.003,
         weight_decay=0.0,
         early_stopping=False,

@@ -43,6 +43,7 @@ LAYER: dict[str, Any] = {
     "tied_weights": True,
     "init": "random",
     "loss": "bernoulli",
+    "learning_rate": "cosine",
     "learning_rate_init": 0.003,
     "batch_size": 250,
     "early_stopping": False,

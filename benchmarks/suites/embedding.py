@@ -31,6 +31,7 @@ DENSE: dict[str, Any] = {
     "activation": "silu",
     "init": "random",
     "batch_size": 256,
+    "learning_rate": "cosine",
     "learning_rate_init": 0.002,
     "validation_fraction": 0.02,
     "max_iter": 25,

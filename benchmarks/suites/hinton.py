@@ -30,6 +30,7 @@ DEEP: dict[str, Any] = {
     "activation": "silu",
     "init": "random",
     "batch_size": 128,
+    "learning_rate": "cosine",
     "learning_rate_init": 0.002,
     "validation_fraction": 0.02,
     "max_iter": 60,

@@ -28,6 +28,7 @@ LAYER = {
     "tied_weights": True,
     "batch_size": 100,
     "early_stopping": False,
+    "learning_rate": "cosine",
     "weight_decay": 0.0,
     "random_state": 0,
 }

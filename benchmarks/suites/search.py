@@ -29,6 +29,7 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "rate 0.003": {"learning_rate_init": 0.003},
     "rate 0.03": {"learning_rate_init": 0.03},
     "constant rate": {"learning_rate": "constant"},
+    "cosine rate": {"learning_rate": "cosine"},
     "no decay": {"weight_decay": 0.0},
     "decay 0.2 a step": {"weight_decay": 0.2},
     "decay 1.0 a step": {"weight_decay": 1.0},
