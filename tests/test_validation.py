@@ -21,7 +21,8 @@ def test_is_students_paired_test(gain, n_rows):
         ttest_rel(pca[rows, 0], ours[rows, 0], alternative="greater").pvalue
         for rows in (slice(None), light)
     ]
-    is_gain = bool(np.nanmin(values) < 0.025 and ours.mean() < pca.mean())
+    is_hidden = n_rows >= 20 and values[1] < 0.025 and ours.mean() < pca.mean()
+    is_gain = bool(values[0] < 0.025 or is_hidden)
     assert is_better(ours, pca) == is_gain
 
 

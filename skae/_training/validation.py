@@ -20,8 +20,8 @@ Map = Callable[[Tensor], Tensor]
 
 # Chance with which one test takes a gain for real that is none.
 SIGNIFICANCE = 0.025
-# Share of the rows without which a gain is tested too.
-HEAVIEST = 0.05
+# Share of the rows without which a gain is tested too, and rows of which one may be so.
+HEAVIEST, SEVERAL = 0.05, 20
 # Share of PCA's error at one width of several that is forgiven: where PCA is the best
 # code there is, noise alone would veto what the others gain.
 TOLERANCE = 0.005
@@ -179,12 +179,11 @@ def is_better(ours: Tensor, others: Tensor) -> bool:
     heaviest = ((others + ours) / sizes).mean(1).argsort().numpy()
     lighter = gains[heaviest[: -math.ceil(HEAVIEST * len(gains))]]
     # A few rows that outweigh all others may hide what is gained on those.
-    return gains.mean() > 0 and (_is_gain(gains) or _is_gain(lighter))
+    is_hidden = len(gains) >= SEVERAL and gains.mean() > 0 and _is_gain(lighter)
+    return _is_gain(gains) or is_hidden
 
 
 def _is_gain(gains: np.ndarray) -> bool:
     """Whether the mean is above zero, by Student's test."""
-    if len(gains) < 2:
-        return False
     error = gains.std(ddof=1) / np.sqrt(len(gains))
     return bool(gains.mean() > student.ppf(1 - SIGNIFICANCE, len(gains) - 1) * error)
