@@ -11,7 +11,7 @@ import torch
 from .._machine.memory import check_memory
 from .._networks.linear_skip import LinearSkip
 from .._networks.network import Network
-from .._objectives.losses import make_loss
+from .._objectives.losses import Loss, check_resolved, make_loss
 from .._rows.checks import DOMAINS
 from .._rows.chunks import Rows, sample, take
 from .._rows.pca import fit_pca
@@ -39,6 +39,7 @@ class Starting(Slots):
         network = self._build_network(fixed, options, data.mean, data.scale)
         generator = torch.Generator("cpu").manual_seed(data.seed)
         loss = make_loss(self.loss, data.mean, data.scale)
+        self._check_resolved(loss, data)
         network.reset_parameters(generator, loss.first_output())
         engine = EngineState(generator.get_state().numpy(), data.seed)
         state = TrainingState(fixed, options, schedule, engine)
@@ -57,6 +58,13 @@ class Starting(Slots):
         if fixed["init"] != "pca":
             return network
         return LinearSkip(network, network.widths[-1], len(mean))
+
+    def _check_resolved(self, loss: Loss, data: Data) -> None:
+        """Raise if the loss cannot tell rows apart."""
+        if self.loss not in DOMAINS:
+            return
+        rows = take(data.X, sample(np.arange(data.n_rows), N_SAMPLE))
+        check_resolved(self.loss, loss, standardise(rows, data.mean, data.scale))
 
     def _check_size(self, options: dict[str, Any]) -> None:
         """Raise if the network would not fit in memory."""
