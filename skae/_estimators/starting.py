@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from .._machine.memory import check_memory
+from .._networks.activations import try_out
 from .._networks.linear_skip import LinearSkip
 from .._networks.network import Network
 from .._objectives.losses import Loss, check_resolved, make_loss
@@ -37,6 +38,9 @@ class Starting(Slots):
         options = self._network_options(schedule, width)
         fixed = self._fixed_parameters()
         network = self._build_network(fixed, options, data.mean, data.scale)
+        own = {n: getattr(self, n) for n in ("activation", "code_activation")}
+        inner = network.network if isinstance(network, LinearSkip) else network
+        try_out(inner, len(data.mean), own)
         generator = torch.Generator("cpu").manual_seed(data.seed)
         loss = make_loss(self.loss, data.mean, data.scale)
         self._check_resolved(loss, data)

@@ -213,14 +213,17 @@ def try_out(loss: str | Callable[[Tensor, Tensor], Tensor], n_features: int) -> 
     if isinstance(loss, str):
         return
     rows = torch.ones(2, n_features, dtype=torch.float32, device="cpu")
-    value, reason = None, ""
+    value: Any = None
+    reason = ""
     try:
         value = loss(rows.clone().requires_grad_(), rows)
     except Exception as error:
         reason = f" ({error})"
-    if not (isinstance(value, Tensor) and value.requires_grad):
-        is_tensor = isinstance(value, Tensor)
+    is_tensor = isinstance(value, Tensor)
+    is_complex = is_tensor and value.is_complex()
+    if not (is_tensor and value.requires_grad) or is_complex:
         given = "a tensor without a gradient" if is_tensor else described(value)
+        given = "a complex tensor" if is_complex else given
         raise TypeError(
             f"loss={loss!r} must make a differentiable tensor of two tensors, "
             f"reconstruction and rows; it gave {given}{reason}. Use a function such "

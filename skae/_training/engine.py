@@ -20,7 +20,7 @@ from .divergence import has_diverged
 from .history import RecordedNet
 from .log import Log
 from .settings import Settings
-from .solvers import make_solver
+from .solvers import make_solver, unfit_solver, why_unfit
 from .state import EngineState, load_state
 from .steps import CosineRates, gradient_step, line_search_step
 from .stopping import Stopping
@@ -101,15 +101,11 @@ class Engine(RecordedNet):
         """Build the optimizer, and say which parameter is at fault if that fails."""
         try:
             super().initialize_optimizer(triggered_directly)
-            is_optimizer = isinstance(self.optimizer_, torch.optim.Optimizer)
-            reason = None if is_optimizer else f"it made {self.optimizer_!r}"
         except (TypeError, ValueError) as error:
-            reason = str(error)
+            raise unfit_solver(self.settings.solver, error) from error
+        reason = "" if self.settings.is_full_batch else why_unfit(self.optimizer_)
         if reason:
-            raise ValueError(
-                f"solver={self.settings.solver!r} does not work as an optimizer here: "
-                f"{reason}. Use 'adam' or another name, or a class of torch.optim."
-            )
+            raise unfit_solver(self.settings.solver, reason)
         return self
 
     @property

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .solvers import LBFGS_SCALE, is_decayed
+from .solvers import LBFGS_SCALE, is_decayed, unfit_solver
 
 
 class CosineRates:
@@ -35,7 +35,10 @@ def gradient_step(net: Any, batch: Tensor) -> Tensor:
     net.tell_gradients(batch)
     if net.rates is not None:
         net.rates.advance()
-    net.optimizer_.step()
+    try:
+        net.optimizer_.step()
+    except Exception as error:
+        raise unfit_solver(net.settings.solver, error) from error
     return loss.detach()
 
 
