@@ -12,7 +12,7 @@ from skorch.utils import TeeGenerator
 from torch import Tensor
 
 from .._machine.devices import place, seeded
-from .._machine.interrupts import Enough, Interrupts
+from .._machine.interrupts import Interrupts
 from .._machine.threads import limited_threads, threads_of_step
 from .._objectives.neighbors import PairedBatches, nearest
 from .._rows.batches import Batches
@@ -42,7 +42,7 @@ class Engine(RecordedNet):
     def __init__(
         self, network: Any, objective: Any, settings: Settings, **kwargs: Any
     ) -> None:
-        self.settings, self.diverged, self.is_stopped = settings, False, False
+        self.settings, self.diverged = settings, False
         optimizer, options = make_solver(
             settings.solver, settings.learning_rate_init, settings.weight_decay
         )
@@ -82,11 +82,6 @@ class Engine(RecordedNet):
         return self.interrupts.count > 0
 
     @property
-    def ended_at_once(self) -> bool:
-        """Whether training was ended before an epoch was over."""
-        return self.stopping.is_finite and not self.epochs()
-
-    @property
     def stop_reason(self) -> str:
         """Why training ended."""
         reasons = {
@@ -121,36 +116,6 @@ class Engine(RecordedNet):
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
         log = [("print_log", Log())] if self.verbose else []
         return [("epoch_timer", EpochTimer()), *log]
-
-    def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
-        """Run all epochs; of what ends them, note what came from outside."""
-        try:
-            return super().fit_loop(*args, **kwargs)
-        except Enough:
-            raise
-        except KeyboardInterrupt:
-            self.interrupts.note_raised()
-            raise
-
-    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
-        """Tell the callbacks; the one that may end training hears it last."""
-        getattr(self, method_name)(self, **cb_kwargs)
-        for _, callback in self.callbacks_:
-            self._tell(callback, method_name, cb_kwargs)
-        getattr(self.stopping, method_name)(self, **cb_kwargs)
-        # skorch ends training inside its loop alone.
-        if self.is_stopped and not method_name.startswith("on_train"):
-            raise Enough
-
-    def _tell(self, callback: Any, method_name: str, values: dict[str, Any]) -> None:
-        """Tell a callback, and note if it asks to end training."""
-        n_interrupts = self.interrupts.count
-        try:
-            getattr(callback, method_name)(self, **values)
-        except KeyboardInterrupt:
-            if self.interrupts.count > n_interrupts:
-                raise
-            self.is_stopped = True
 
     def tell_gradients(self, batch: Tensor) -> None:
         """Tell the callbacks, if there are any, that gradients are there."""
