@@ -140,7 +140,7 @@ class Trainable(Starting):
         check_learnt(self, engine, state.kept_pca, data)
         pcas = self._pcas(engine.module_, data)
         selection = select(engine, state.baseline, pcas)
-        is_worse = selection.keeps_training and is_worse_than_mean(
+        is_worse = bool(selection.keeps_training) and is_worse_than_mean(
             engine, data.is_part, state.is_worse
         )
         report(self, engine, selection, data, is_worse)
