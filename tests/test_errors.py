@@ -1,6 +1,7 @@
 """Errors that teach: they quote what is wrong, and say what would do."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -308,3 +309,129 @@ def test_settings_of_numpy_change_nothing():
         assert np.isfinite(ae.score(rows))
         assert not ae.score_samples(rows).any()
         np.testing.assert_array_equal(ae.transform(rows), codes)
+
+
+# Functions of the user's ----------------------------------------------------------
+
+
+class Cut(torch.nn.Module):
+    """Answers with fewer columns."""
+
+    def forward(self, x):
+        return x[:, :-1]
+
+
+class Pair(torch.nn.Module):
+    """Answers with two tensors."""
+
+    def forward(self, x):
+        return x, x
+
+
+class Detached(torch.nn.Module):
+    """Has no slope."""
+
+    def forward(self, x):
+        return x.detach()
+
+
+class Failing(torch.optim.SGD):
+    """Cannot step."""
+
+    def step(self, closure=None):
+        raise IndexError("no such group")
+
+
+@pytest.mark.parametrize("module", [torch.nn.GLU, Cut, Pair, Detached])
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_activations_that_do_not_suit_are_refused(cls, module):
+    state = torch.get_rng_state()
+    for name in ("activation", "code_activation"):
+        ae = cls(**FEW | {"init": "random"}, **{name: module})
+        said = rf"{name}=<class .*same shape, differentiably; .*torch\.nn\.Mish"
+        with pytest.raises(TypeError, match=said):
+            ae.fit(X)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    "make", [torch.nn.RReLU, torch.nn.Dropout, lambda: torch.nn.PReLU(4)]
+)
+@pytest.mark.filterwarnings("ignore:After 1 epochs the reconstruction is worse")
+def test_activations_that_suit_are_taken(make):
+    state = torch.get_rng_state()
+    UndercompleteAE(**FEW, activation=make).fit(X)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("solver", "reason"),
+    [
+        (torch.optim.SparseAdam, "does not support dense gradients"),
+        (lambda weights, **kw: torch.optim.LBFGS(weights), "need a closure"),
+        (Failing, "no such group"),
+        (lambda weights, **kw: 3, "it made 3"),
+    ],
+)
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_solvers_that_cannot_step_are_named(cls, solver, reason):
+    said = rf"solver=<.* does not work as an optimizer here: .*{reason}.*Use 'adam'"
+    for method in (
+        cls(**FEW, solver=solver).fit,
+        cls(**FEW, solver=solver).partial_fit,
+    ):
+        with pytest.raises(ValueError, match=said):
+            method(X)
+
+
+class Lbfgs(torch.optim.LBFGS):
+    """A class of the user's."""
+
+
+@pytest.mark.parametrize(
+    "solver", [partial(torch.optim.LBFGS, max_iter=5), Lbfgs, partial(Lbfgs)]
+)
+def test_lbfgs_in_any_guise_works_on_all_rows(solver):
+    ae = UndercompleteAE(**FEW, solver=solver).fit(X)
+    assert ae.batch_size_ == len(X)
+    assert not hasattr(ae, "partial_fit")
+    with pytest.raises(ValueError, match="needs an objective without chance"):
+        DenoisingAE(**FEW, solver=solver).fit(X)
+    one, five = (
+        UndercompleteAE(**FEW, solver=s).fit(X).score(X)
+        for s in ("lbfgs", partial(torch.optim.LBFGS, max_iter=5))
+    )
+    assert five > one
+
+
+@pytest.mark.parametrize("cls", [DenoisingAE, ConvAE])
+@pytest.mark.parametrize("noise", ["gaussian", "uniform"])
+def test_noise_beyond_float32_is_refused(cls, noise):
+    with pytest.raises(ValueError, match=r"noise_level=1e\+39 .*scale_.*Lower it"):
+        cls(**FEW, noise=noise, noise_level=1e39).fit(X)
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        lambda x, generator: x.requires_grad_(),
+        lambda x, generator: x * torch.nn.Parameter(torch.ones(())),
+    ],
+)
+@pytest.mark.parametrize("cls", [DenoisingAE, ConvAE])
+def test_noise_may_have_a_gradient(cls, noise):
+    assert cls(**FEW, noise=noise).fit(X).score(X) > 0
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [lambda x, generator: x + 0j, lambda x, generator: x.to_sparse()],
+)
+def test_noise_of_another_kind_is_refused(noise):
+    with pytest.raises(TypeError, match="it gave one that is complex or sparse"):
+        DenoisingAE(**FEW, noise=noise).fit(X)
+
+
+def test_complex_losses_are_refused():
+    with pytest.raises(TypeError, match="it gave a complex tensor"):
+        UndercompleteAE(**FEW, loss=lambda a, b: (a - b) ** 2 + 0j).fit(X)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from skae._networks.links import Link, Log, Logit
+from skae._networks.links import Link, Log, Logit, bend, excess, log_ratio
 
 
 @pytest.mark.parametrize("link_class", [Link, Logit, Log])
@@ -31,3 +31,31 @@ def test_a_count_that_is_always_zero_stays_zero():
     output = link(torch.tensor([[0.0, 0.5]]))
     assert torch.isfinite(output).all()
     assert link.inverse(output)[0, 0] == 0
+
+
+@pytest.mark.parametrize("level", [0.0, 1e3, 1e9])
+def test_a_level_costs_a_count_no_digits(level):
+    scale = 1.7 / (3 + level)
+    link = Log(np.ones(3), scale)
+    rows = torch.linspace(-1.7, 6.0, 60).view(20, 3)
+    torch.testing.assert_close(link.inverse(link(rows)), rows, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("value", [-3.0, -0.031, -0.029, -1e-4, 1e-9, 0.029, 0.5, 4.0])
+def test_bend_has_all_digits(value):
+    x = torch.tensor(value, requires_grad=True)
+    y = x.detach().double().requires_grad_()
+    exact = excess(y) - log_ratio(y)
+    expected = exact.item() if abs(value) > 1e-6 else value**2 / 2
+    assert bend(x).item() == pytest.approx(expected, rel=1e-5)
+    (slope,) = torch.autograd.grad(bend(x), x)
+    (true,) = torch.autograd.grad(exact, y)
+    assert slope.item() == pytest.approx(true.item(), rel=3e-5)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-6, 1e-10])
+def test_small_probabilities_are_resolved(unit):
+    data = unit * torch.tensor([[0.1, 0.5], [0.3, 0.9], [0.9, 0.0]])
+    link = Logit(data.mean(0).numpy(), 0.3 * unit)
+    rows = (data - data.mean(0)) / (0.3 * unit)
+    torch.testing.assert_close(link.inverse(link(rows)), rows, atol=3e-3, rtol=1e-4)

@@ -9,6 +9,7 @@ from sklearn.metrics import log_loss, mean_poisson_deviance
 from torch import nn
 from torch.nn import functional as F
 
+from skae import SparseAE, UndercompleteAE
 from skae._objectives.denoising import DenoisingObjective
 from skae._objectives.losses import LOSSES, Gaussian, make_loss, try_out
 from skae._objectives.objective import Objective
@@ -225,3 +226,41 @@ def test_rows_without_a_value_have_no_slope(pair):
     output.grad = None
     root(output, x, torch.zeros_like(x)).backward()
     assert output.grad.abs().max() == 0
+
+
+SHARES = np.random.default_rng(0).uniform(0.02, 0.98, size=(80, 5))
+COUNTS = np.random.default_rng(0).poisson(3.0, size=(80, 5)).astype(float)
+FEW = {"hidden_layer_sizes": (8,), "max_iter": 10, "random_state": 0}
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1e-6, 1e-9])
+@pytest.mark.parametrize("init", ["pca", "random"])
+def test_bernoulli_of_small_probabilities(unit, init):
+    options = {"init": init, "loss": "bernoulli", "early_stopping": False}
+    ae, small = (UndercompleteAE(2, **FEW, **options) for _ in range(2))
+    score = ae.fit(SHARES * 1e-2).score(SHARES * 1e-2)
+    rows = SHARES * unit
+    assert small.fit(rows).score(rows) == pytest.approx(score, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [SHARES * 1e-13, SHARES * 1e-300, 0.5 + SHARES * 1e-8, 1 - SHARES * 1e-9],
+)
+@pytest.mark.parametrize("cls", [UndercompleteAE, SparseAE])
+def test_bernoulli_refuses_what_it_cannot_tell_apart(rows, cls):
+    with pytest.raises(ValueError, match=r"'bernoulli' cannot tell .*MinMaxScaler"):
+        cls(2, **FEW, loss="bernoulli").fit(rows)
+
+
+@pytest.mark.parametrize("rows", [np.zeros((9, 2)), np.ones((9, 2)), np.eye(9)])
+def test_bernoulli_takes_what_does_not_vary(rows):
+    UndercompleteAE(1, **FEW, loss="bernoulli", early_stopping=False).fit(rows)
+
+
+@pytest.mark.parametrize("level", [1e6, 1e9, 1e12])
+def test_a_level_of_counts_does_not_matter(level):
+    ae = SparseAE(4, **FEW, loss="poisson", alpha=0.01)
+    score = ae.fit(COUNTS + 1e3).score(COUNTS + 1e3)
+    other = ae.fit(COUNTS + level).score(COUNTS + level)
+    assert other == pytest.approx(score, abs=0.01)

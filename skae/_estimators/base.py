@@ -86,12 +86,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         Raises
         ------
         ValueError
-            If a parameter or ``X`` makes no sense, or the loss is infinite or NaN from
-            the start. The estimator is then as it was before.
+            If a parameter or ``X`` makes no sense, the loss is infinite or NaN from
+            the start, or a callback ended the first epoch where there is no PCA to
+            keep. The estimator is then as it was before.
         TypeError
             If a callable parameter does not make what it should.
         KeyboardInterrupt
-            If interrupted inside a meta-estimator, or before the first epoch ended.
+            If interrupted, by Ctrl-C or otherwise, inside a meta-estimator, or before
+            the first epoch ended.
 
         Warns
         -----
@@ -99,7 +101,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If the loss grew without bound, or training was interrupted: the weights
             are then the best of all epochs. If training did not improve on PCA, which
             is then kept, does not reach ``n_components`` as a share, or ended at
-            ``max_iter`` while it still gained.
+            ``max_iter`` while it still gained. Where a filter turns warnings into
+            errors, the estimator is fitted all the same.
         """
         return self._train(X, is_part=False)
 

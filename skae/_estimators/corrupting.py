@@ -20,6 +20,9 @@ from .base import BaseAutoencoder
 from .data import Data
 from .parameters import SharedParameters, autoencoder
 
+# In scale_; squares of more noise may be more than float32 holds.
+MOST_NOISE = 1e15
+
 
 @autoencoder
 class CorruptingAutoencoder(BaseAutoencoder):
@@ -43,6 +46,12 @@ class CorruptingAutoencoder(BaseAutoencoder):
             raise ValueError(
                 f"noise_level={self.noise_level} must be a share from 0 to 1 with "
                 f"noise={self.noise!r}."
+            )
+        if by_name and self.noise_level > MOST_NOISE:
+            raise ValueError(
+                f"noise_level={self.noise_level} leaves nothing of the rows with noise="
+                f"{self.noise!r}: it counts in units of scale_, of which rows have one."
+                " Lower it to 1.0 or less."
             )
         if self.emphasis == 1 and not self._corrupts():
             raise ValueError(

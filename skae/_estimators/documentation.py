@@ -181,8 +181,9 @@ DOCUMENTATION = {
     callbacks : list of skorch callbacks, default=None
         They may read and change ``net.module_``, ``net.optimizer_``, ``net.history``;
         ``valid_loss`` there is the unexplained variance. Scoring ones such as
-        ``EpochScoring`` need labels and do not work. Callbacks keep what they learn,
-        and are pickled with the estimator.
+        ``EpochScoring`` need labels and do not work, and what monitors "valid_loss"
+        needs held-out rows, as ``fit`` with ``early_stopping=True`` has. Callbacks keep
+        what they learn, and are pickled with the estimator.
 
     device : str, default="cpu"
         Where to compute: "cpu", "cuda", "cuda:1", "mps", or "auto" for the first there

@@ -138,10 +138,11 @@ class Trainable(Starting):
     def _publish(self, engine: Engine, state: TrainingState, data: Data) -> None:
         """Keep the trained weights or PCA's, and say what was learnt."""
         check_learnt(self, engine, state.kept_pca, data)
-        is_worse = is_worse_than_mean(engine, data.is_part, state.is_worse)
         pcas = self._pcas(engine.module_, data)
         selection = select(engine, state.baseline, pcas)
-        is_worse = is_worse and selection.keeps_training
+        is_worse = bool(selection.keeps_training) and is_worse_than_mean(
+            engine, data.is_part, state.is_worse
+        )
         report(self, engine, selection, data, is_worse)
         prefixes = self._score_prefixes(engine, selection)
         pca = self._kept_baseline(engine.module_, state.baseline, selection, data)

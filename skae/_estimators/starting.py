@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from .._machine.memory import check_memory
+from .._networks.activations import try_out
 from .._networks.linear_skip import LinearSkip
 from .._networks.network import Network
-from .._objectives.losses import make_loss
+from .._objectives.losses import Loss, check_resolved, make_loss
 from .._rows.checks import DOMAINS
 from .._rows.chunks import Rows, sample, take
 from .._rows.pca import fit_pca
@@ -37,8 +38,12 @@ class Starting(Slots):
         options = self._network_options(schedule, width)
         fixed = self._fixed_parameters()
         network = self._build_network(fixed, options, data.mean, data.scale)
+        own = {n: getattr(self, n) for n in ("activation", "code_activation")}
+        inner = network.network if isinstance(network, LinearSkip) else network
+        try_out(inner, len(data.mean), own)
         generator = torch.Generator("cpu").manual_seed(data.seed)
         loss = make_loss(self.loss, data.mean, data.scale)
+        self._check_resolved(loss, data)
         network.reset_parameters(generator, loss.first_output())
         engine = EngineState(generator.get_state().numpy(), data.seed)
         state = TrainingState(fixed, options, schedule, engine)
@@ -57,6 +62,13 @@ class Starting(Slots):
         if fixed["init"] != "pca":
             return network
         return LinearSkip(network, network.widths[-1], len(mean))
+
+    def _check_resolved(self, loss: Loss, data: Data) -> None:
+        """Raise if the loss cannot tell rows apart."""
+        if self.loss not in DOMAINS:
+            return
+        rows = take(data.X, sample(np.arange(data.n_rows), N_SAMPLE))
+        check_resolved(self.loss, loss, standardise(rows, data.mean, data.scale))
 
     def _check_size(self, options: dict[str, Any]) -> None:
         """Raise if the network would not fit in memory."""

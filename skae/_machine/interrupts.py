@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+#: Signals that may ask a program to end; which there are depends on the system.
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK", "SIGALRM", "SIGUSR1", "SIGUSR2")
+
 
 class Enough(KeyboardInterrupt):
     """Ends training from inside, as skorch's callbacks do; it is no interrupt."""
@@ -50,7 +53,8 @@ def _handlers() -> dict[int, Any]:
     """Return what handles the signals of an interrupt, in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         return {}
-    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+    handlers = {number: signal.getsignal(number) for number in numbers}
     return {
         number: handle
         for number, handle in handlers.items()

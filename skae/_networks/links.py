@@ -40,7 +40,8 @@ class Logit(Link):
     def forward(self, reconstruction: Tensor) -> Tensor:
         probability = reconstruction * self.scale + self.mean
         # Rare events and near certain ones need room between them and the bound.
-        low = 1e-3 * torch.minimum(self.mean, 1 - self.mean).clamp(min=1e-9)
+        least = min(1e-9, 1e-3 * self.scale)
+        low = 1e-3 * torch.minimum(self.mean, 1 - self.mean).clamp(min=least)
         high = 1 - low.clamp(min=1e-6)
         return torch.logit(torch.maximum(torch.minimum(probability, high), low))
 
@@ -58,9 +59,11 @@ class Log(Link):
     def forward(self, reconstruction: Tensor) -> Tensor:
         # Of a feature that is always zero any ratio to the mean will do.
         mean = torch.where(self.mean > 0, self.mean, 1.0)
-        ratio = 1 + reconstruction * self.scale / mean
-        small = ratio.clamp(min=1e-3).log()
-        return torch.where(ratio < math.e, small, ratio / math.e) / self.scale
+        # Beside a large level the ratio itself would lose what tells rows apart.
+        change = reconstruction * self.scale / mean
+        small = change.clamp(min=1e-3 - 1).log1p()
+        large = (1 + change) / math.e
+        return torch.where(change < math.e - 1, small, large) / self.scale
 
     def inverse(self, output: Tensor) -> Tensor:
         return self.mean * excess(self.scale * output) / self.scale
@@ -74,3 +77,10 @@ def excess(value: Tensor) -> Tensor:
 def log_ratio(value: Tensor) -> Tensor:
     """Return the logarithm of the ratio to the mean."""
     return torch.where(value < 1, value, 1 + value.clamp(min=1).log())
+
+
+def bend(value: Tensor) -> Tensor:
+    """Return ``excess`` less ``log_ratio``, which near zero would lose all digits."""
+    near = value.square() / 2 * (1 + value / 3 * (1 + value / 4))
+    far = excess(value) - log_ratio(value)
+    return torch.where(value.abs() < 0.03, near, far)

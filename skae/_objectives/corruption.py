@@ -171,11 +171,13 @@ def _checked(x: Tensor, generator: torch.Generator, *, noise: Corruption) -> Ten
         reason = f"it gave {described(seen)}"
     elif seen.shape != x.shape:
         reason = f"it gave the shape {tuple(seen.shape)} for {tuple(x.shape)}"
+    elif seen.is_complex() or seen.layout != x.layout:
+        reason = "it gave one that is complex or sparse"
     elif not seen.isfinite().all():
         reason = "it gave NaN or infinite values"
     if reason:
         raise TypeError(_what_noise_is(noise, reason))
-    return seen.to(x)
+    return seen.detach().to(x)
 
 
 def _what_noise_is(noise: Corruption, reason: str) -> str:

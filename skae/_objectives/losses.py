@@ -1,15 +1,20 @@
 """Losses: ``loss(x_i, decode(z_i))``."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .._networks.links import Link, Log, Logit, excess, log_ratio
+from .._networks.links import Link, Log, Logit, bend, log_ratio
 from .._rows.checks import described
+
+# Share of the squares of rows that a link may lose.
+MOST_LOST = 0.01
+# Probabilities below which a loss takes care of its digits.
+RARE = 0.01
 
 
 class Loss(nn.Module):
@@ -25,6 +30,8 @@ class Loss(nn.Module):
     link_class: ClassVar[type[Link]] = Link
     #: Whether a lower squared error is a lower loss, as far as rows can tell.
     falls_with_squares: ClassVar[bool] = True
+    #: Spread of the data below which a solver loses the slopes.
+    least_scale: ClassVar[float] = 0.0
 
     def __init__(self, mean: np.ndarray, scale: float) -> None:
         super().__init__()
@@ -93,9 +100,18 @@ class Bernoulli(Loss):
 
     link_class = Logit
     falls_with_squares = False
+    least_scale = 1e-11
+
+    def __init__(self, mean: np.ndarray, scale: float) -> None:
+        super().__init__(mean, scale)
+        self.is_rare = bool(mean.max() < RARE)
 
     def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
         target = x * self.link.scale + self.link.mean
+        if self.is_rare:
+            # What torch adds up cancels where all probabilities are small.
+            loss = F.softplus(output) - target * output
+            return loss if reduction == "none" else loss.mean()
         return F.binary_cross_entropy_with_logits(output, target, reduction=reduction)
 
 
@@ -118,11 +134,12 @@ class Poisson(Loss):
         super().__init__(mean / level, float(scale / level))
 
     def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
-        value = self.link.scale * output
-        target = x * self.link.scale + self.link.mean
-        deviance = self.link.mean * excess(value) - target * log_ratio(value)
+        scale = self.link.scale
+        value = scale * output
+        # Of ``mean excess - t log_ratio`` what cancels is left out.
+        deviance = self.link.mean * bend(value) / scale - x * log_ratio(value)
         deviance = deviance if reduction == "none" else deviance.mean()
-        return deviance / self.link.scale**2
+        return deviance / scale
 
 
 class CallableLoss(Loss):
@@ -177,19 +194,36 @@ def make_loss(
     return CallableLoss(mean, scale, loss)
 
 
+def check_resolved(name: Any, loss: Loss, x: Tensor) -> None:
+    """Raise if what tells rows apart is lost on the way to the output and back."""
+    x, scale, mean = x.nan_to_num(), loss.link.scale, loss.link.mean
+    lost = (loss.link.inverse(loss.link(x)) - x).square().mean()
+    # Rows that do not vary have nothing to lose.
+    is_kept = bool(lost <= MOST_LOST * x.square().mean().clamp(min=1e-6))
+    if not is_kept or scale < loss.least_scale:
+        raise ValueError(
+            f"loss={name!r} cannot tell the rows of X apart: they spread by {scale:.3g}"
+            f" about means from {mean.min():.3g} to {mean.max():.3g}, which is too "
+            "little for float32. Rescale X (MinMaxScaler) or use loss='squared_error'."
+        )
+
+
 def try_out(loss: str | Callable[[Tensor, Tensor], Tensor], n_features: int) -> None:
     """Raise if a function is no loss of two tensors."""
     if isinstance(loss, str):
         return
     rows = torch.ones(2, n_features, dtype=torch.float32, device="cpu")
-    value, reason = None, ""
+    value: Any = None
+    reason = ""
     try:
         value = loss(rows.clone().requires_grad_(), rows)
     except Exception as error:
         reason = f" ({error})"
-    if not (isinstance(value, Tensor) and value.requires_grad):
-        is_tensor = isinstance(value, Tensor)
+    is_tensor = isinstance(value, Tensor)
+    is_complex = is_tensor and value.is_complex()
+    if not (is_tensor and value.requires_grad) or is_complex:
         given = "a tensor without a gradient" if is_tensor else described(value)
+        given = "a complex tensor" if is_complex else given
         raise TypeError(
             f"loss={loss!r} must make a differentiable tensor of two tensors, "
             f"reconstruction and rows; it gave {given}{reason}. Use a function such "

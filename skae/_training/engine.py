@@ -12,7 +12,7 @@ from skorch.utils import TeeGenerator
 from torch import Tensor
 
 from .._machine.devices import place, seeded
-from .._machine.interrupts import Enough, Interrupts
+from .._machine.interrupts import Interrupts
 from .._machine.threads import limited_threads, threads_of_step
 from .._objectives.neighbors import PairedBatches, nearest
 from .._rows.batches import Batches
@@ -21,7 +21,7 @@ from .divergence import has_diverged
 from .history import RecordedNet
 from .log import Log
 from .settings import Settings
-from .solvers import make_solver
+from .solvers import make_solver, unfit_solver, why_unfit
 from .state import EngineState, load_state
 from .steps import CosineRates, WarmRates, gradient_step, line_search_step
 from .stopping import Stopping
@@ -45,7 +45,7 @@ class Engine(RecordedNet):
     def __init__(
         self, network: Any, objective: Any, settings: Settings, **kwargs: Any
     ) -> None:
-        self.settings, self.diverged, self.is_stopped = settings, False, False
+        self.settings, self.diverged = settings, False
         optimizer, options = make_solver(
             settings.solver, settings.learning_rate_init, settings.weight_decay
         )
@@ -85,11 +85,6 @@ class Engine(RecordedNet):
         return self.interrupts.count > 0
 
     @property
-    def ended_at_once(self) -> bool:
-        """Whether training was ended before an epoch was over."""
-        return self.stopping.is_finite and not self.epochs()
-
-    @property
     def stop_reason(self) -> str:
         """Why training ended."""
         reasons = {
@@ -110,15 +105,11 @@ class Engine(RecordedNet):
         """Build the optimizer, and say which parameter is at fault if that fails."""
         try:
             super().initialize_optimizer(triggered_directly)
-            is_optimizer = isinstance(self.optimizer_, torch.optim.Optimizer)
-            reason = None if is_optimizer else f"it made {self.optimizer_!r}"
         except (TypeError, ValueError) as error:
-            reason = str(error)
+            raise unfit_solver(self.settings.solver, error) from error
+        reason = "" if self.settings.is_full_batch else why_unfit(self.optimizer_)
         if reason:
-            raise ValueError(
-                f"solver={self.settings.solver!r} does not work as an optimizer here: "
-                f"{reason}. Use 'adam' or another name, or a class of torch.optim."
-            )
+            raise unfit_solver(self.settings.solver, reason)
         return self
 
     @property
@@ -134,36 +125,6 @@ class Engine(RecordedNet):
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
         log = [("print_log", Log())] if self.verbose else []
         return [("epoch_timer", EpochTimer()), *log]
-
-    def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
-        """Run all epochs; of what ends them, note what came from outside."""
-        try:
-            return super().fit_loop(*args, **kwargs)
-        except Enough:
-            raise
-        except KeyboardInterrupt:
-            self.interrupts.note_raised()
-            raise
-
-    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
-        """Tell the callbacks; the one that may end training hears it last."""
-        getattr(self, method_name)(self, **cb_kwargs)
-        for _, callback in self.callbacks_:
-            self._tell(callback, method_name, cb_kwargs)
-        getattr(self.stopping, method_name)(self, **cb_kwargs)
-        # skorch ends training inside its loop alone.
-        if self.is_stopped and not method_name.startswith("on_train"):
-            raise Enough
-
-    def _tell(self, callback: Any, method_name: str, values: dict[str, Any]) -> None:
-        """Tell a callback, and note if it asks to end training."""
-        n_interrupts = self.interrupts.count
-        try:
-            getattr(callback, method_name)(self, **values)
-        except KeyboardInterrupt:
-            if self.interrupts.count > n_interrupts:
-                raise
-            self.is_stopped = True
 
     def tell_gradients(self, batch: Tensor) -> None:
         """Tell the callbacks, if there are any, that gradients are there."""

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from skorch import NeuralNet
 from torch import Tensor
 
+from .ending import EndedNet
 
-class RecordedNet(NeuralNet):
+
+class RecordedNet(EndedNet):
     """Trains and validates an epoch, and records the mean losses.
 
     skorch's own loop reads every loss back and books every batch, which takes up to a

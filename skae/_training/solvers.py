@@ -1,5 +1,7 @@
 """Solvers by name, and what they need."""
 
+import inspect
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,16 +33,40 @@ def is_decayed(name: str) -> bool:
 
 def is_full_batch(solver: Any) -> bool:
     """Whether the solver needs the objective of all rows at once."""
-    return solver in ("lbfgs", torch.optim.LBFGS)
+    kind = solver.func if isinstance(solver, partial) else solver
+    is_class = isinstance(kind, type) and issubclass(kind, torch.optim.LBFGS)
+    return is_class or kind == "lbfgs"
+
+
+def unfit_solver(solver: Any, reason: Any) -> ValueError:
+    """Return an error about a solver that cannot train."""
+    return ValueError(
+        f"solver={solver!r} does not work as an optimizer here: {reason}. Use 'adam' "
+        "or another name, or a class of torch.optim."
+    )
+
+
+def why_unfit(optimizer: Any) -> str:
+    """Say why an optimizer cannot take steps along a gradient; empty if it can."""
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        return f"it made {optimizer!r}"
+    parameters = inspect.signature(optimizer.step).parameters.values()
+    if any(
+        p.default is p.empty and p.kind == p.POSITIONAL_OR_KEYWORD for p in parameters
+    ):
+        return "its steps need a closure, as those of 'lbfgs' alone do here"
+    return ""
 
 
 def make_solver(
     solver: Any, learning_rate: float, weight_decay: float
 ) -> tuple[Any, dict[str, Any]]:
     """Return the class or factory of an optimizer, and its options."""
-    if solver in ("lbfgs", torch.optim.LBFGS):
+    if is_full_batch(solver):
         # Without the line search of the name, L-BFGS would diverge.
-        return SOLVERS["lbfgs"]
+        factory, options = SOLVERS["lbfgs"]
+        given = getattr(solver, "keywords", {})
+        return factory if isinstance(solver, str) else solver, options | given
     factory, options = SOLVERS.get(solver, (solver, {}))
     options = {"lr": learning_rate} | options | getattr(solver, "keywords", {})
     # A class of the user's keeps its own default.

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .solvers import LBFGS_SCALE, is_decayed
+from .solvers import LBFGS_SCALE, is_decayed, unfit_solver
 
 
 class Stage(NamedTuple):
@@ -32,7 +32,7 @@ class WarmRates:
         self.groups, self.n_done = optimizer.param_groups, 0
         self.stages = iter(stages)
         self.full = [group["lr"] for group in self.groups]
-        self.decays = [group["weight_decay"] for group in self.groups]
+        self.decays = [group.get("weight_decay", 0.0) for group in self.groups]
 
     def advance(self) -> None:
         """Set the rates of the next step."""
@@ -47,7 +47,8 @@ class WarmRates:
         self.n_done = N_WARM
         self._set(stage.rate)
         for group, decay in zip(self.groups, self.decays, strict=True):
-            group["weight_decay"] = stage.decay * decay
+            if decay:
+                group["weight_decay"] = stage.decay * decay
         return True
 
     def _set(self, share: float) -> None:
@@ -81,7 +82,10 @@ def gradient_step(net: Any, batch: Tensor) -> Tensor:
     net.tell_gradients(batch)
     if net.rates is not None:
         net.rates.advance()
-    net.optimizer_.step()
+    try:
+        net.optimizer_.step()
+    except Exception as error:
+        raise unfit_solver(net.settings.solver, error) from error
     if net.average is not None:
         net.average.update()
     return loss.detach()
