@@ -16,7 +16,7 @@ from skae.metrics import explained_variance, neg_mean_squared_error
 ESTIMATORS = [UndercompleteAE, SparseAE, DenoisingAE, ContractiveAE, ConvAE]
 X = np.random.default_rng(0).normal(size=(40, 4))
 FEW = {"n_components": 2, "hidden_layer_sizes": (4,), "max_iter": 1}
-FEW |= {"early_stopping": False, "random_state": 0}
+FEW |= {"early_stopping": False, "learning_rate": "constant", "random_state": 0}
 
 
 # Methods that are not there -------------------------------------------------------
