@@ -41,18 +41,8 @@ class CorruptingAutoencoder(BaseAutoencoder):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        by_name = isinstance(self.noise, str)
-        if by_name and self.noise in SHARES and self.noise_level > 1:
-            raise ValueError(
-                f"noise_level={self.noise_level} must be a share from 0 to 1 with "
-                f"noise={self.noise!r}."
-            )
-        if by_name and self.noise_level > MOST_NOISE:
-            raise ValueError(
-                f"noise_level={self.noise_level} leaves nothing of the rows with noise="
-                f"{self.noise!r}: it counts in units of scale_, of which rows have one."
-                " Lower it to 1.0 or less."
-            )
+        if isinstance(self.noise, str):
+            self._check_level(self.noise)
         if self.emphasis == 1 and not self._corrupts():
             raise ValueError(
                 f"emphasis={self.emphasis} learns from corrupted entries alone, and "
@@ -64,6 +54,19 @@ class CorruptingAutoencoder(BaseAutoencoder):
                 f"solver={self.solver!r} needs an objective without chance, but noise="
                 f"{self.noise!r} is drawn anew at each step: use solver='adamw', or "
                 "noise_level=0.0."
+            )
+
+    def _check_level(self, noise: str) -> None:
+        if noise in SHARES and self.noise_level > 1:
+            raise ValueError(
+                f"noise_level={self.noise_level} must be a share from 0 to 1 with "
+                f"noise={noise!r}."
+            )
+        if self.noise_level > MOST_NOISE:
+            raise ValueError(
+                f"noise_level={self.noise_level} leaves nothing of the rows with noise="
+                f"{noise!r}: it counts in units of scale_, of which rows have one. "
+                "Lower it to 1.0 or less."
             )
 
     def _corrupts(self) -> bool:

@@ -85,6 +85,19 @@ def check_sparsity(sparsity: Sparsity, code_activation: Any, solver: Any) -> Non
             f"code_activation={code_activation!r} does not go with sparsity={kind!r} "
             f"and target_sparsity={wanted}: use 'auto' or {suits!r}."
         )
+    _check_target(sparsity)
+    moves = sparsity.adapts or kind in ("batch_top_k", "jump_relu")
+    if sparsity.is_full_batch and moves:
+        raise ValueError(
+            f"solver={solver!r} needs an objective that stays as it is, with exact "
+            f"slopes, unlike sparsity={kind!r} with target_sparsity={wanted}: use "
+            "solver='adamw'."
+        )
+
+
+def _check_target(sparsity: Sparsity) -> None:
+    """Raise unless one parameter at most says how sparse codes shall be."""
+    kind, wanted = sparsity.kind, sparsity.wanted
     if sparsity.k is not None and not sparsity.is_counted:
         counted = " or ".join(map(repr, sorted(COUNTED)))
         raise ValueError(
@@ -100,13 +113,6 @@ def check_sparsity(sparsity: Sparsity, code_activation: Any, solver: Any) -> Non
         raise ValueError(
             f"target_sparsity={wanted} is reached by adapting alpha, which cannot grow "
             "from 0.0: start with 0.1."
-        )
-    moves = sparsity.adapts or kind in ("batch_top_k", "jump_relu")
-    if sparsity.is_full_batch and moves:
-        raise ValueError(
-            f"solver={solver!r} needs an objective that stays as it is, with exact "
-            f"slopes, unlike sparsity={kind!r} with target_sparsity={wanted}: use "
-            "solver='adamw'."
         )
 
 
