@@ -321,6 +321,7 @@ def test_cases_are_arguments_of_their_part(quick):
 
 
 @pytest.mark.filterwarnings("ignore:The loss grew without bound in 1 epochs")
+@pytest.mark.filterwarnings("ignore:After 1 epochs the reconstruction is worse")
 @pytest.mark.parametrize("name", speed_epoch.NETWORKS)
 def test_network_by_hand_is_ours(name):
     problem = speed_epoch.NETWORKS[name]

@@ -60,6 +60,7 @@ def test_a_fit_never_ends_worse_than_the_mean_without_a_word(
 
 @pytest.mark.filterwarnings("ignore:The loss grew without bound")
 @pytest.mark.filterwarnings("ignore:After 1 epochs the reconstruction is worse")
+@pytest.mark.filterwarnings("ignore:. of 4 units are active in no training row")
 @pytest.mark.parametrize("estimator", BLOWN, ids=NAMES)
 def test_partial_fit_that_blows_up_leaves_the_model_before(X, estimator):
     parameters = estimator.get_params()

@@ -28,6 +28,7 @@ def full_batch_adam(n_steps):
     """Adam on all rows at once, its step shrinking to nothing."""
     return {
         "solver": "adam",
+        "learning_rate": "cosine",
         "learning_rate_init": 0.01,
         "batch_size": 10_000,
         "max_iter": n_steps,
@@ -142,7 +143,7 @@ def test_warning_comes_once_and_points_at_the_users_line(rng, fit):
 def test_narrower_code_is_not_warned_of(rng):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        UndercompleteAE(2, max_iter=1, early_stopping=False).fit(
+        UndercompleteAE(2, max_iter=2, tol=1.0, early_stopping=False).fit(
             rng.normal(size=(50, 3))
         )
 

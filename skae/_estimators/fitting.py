@@ -138,7 +138,7 @@ class Trainable(Starting):
     def _publish(self, engine: Engine, state: TrainingState, data: Data) -> None:
         """Keep the trained weights or PCA's, and say what was learnt."""
         check_learnt(self, engine, state.kept_pca, data)
-        pcas = self._pcas(engine.module_, data)
+        pcas = self._pcas_of_most(engine.module_, data, state.baseline)
         selection = select(engine, state.baseline, pcas)
         is_worse = bool(selection.keeps_training) and is_worse_than_mean(
             engine, data.is_part, state.is_worse

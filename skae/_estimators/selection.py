@@ -67,10 +67,10 @@ def select(engine: Engine, baseline: Baseline | None, pcas: PCAs) -> Selection:
         return Selection(True, False, scores, best, pca_score)
     if engine.ended_at_once:
         return Selection(False, False, scores, pca_score, pca_score)
-    ours, pca = _aims(engine, pcas, penalty)
+    ours, start, pca = _aims(engine, pcas, penalty)
     # A model that was better before is good enough to go back to, whatever the new
     # rows are.
-    wins = baseline.is_beaten or is_better(ours, pca)
+    wins = baseline.is_beaten or (is_better(ours, start) and is_better(ours, pca))
     kept_score = best if wins else pca_score
     return Selection(wins, wins, scores, kept_score, pca_score, (pca, ours))
 
@@ -81,8 +81,12 @@ def _penalty_of_pca(engine: Engine) -> float:
     return engine.ask(lambda rows: rows.penalty(linear))
 
 
-def _aims(engine: Engine, pcas: PCAs, penalty: float) -> tuple[Tensor, Tensor]:
-    """Return what each row has of the aim, ours and PCA's: squares, or another loss."""
+def _aims(engine: Engine, pcas: PCAs, penalty: float) -> tuple[Tensor, ...]:
+    """Return what each row has of the aim: squares, or another loss.
+
+    It is that of training, that of PCA as training started, and that of PCA of most
+    rows.
+    """
     network, is_squared = engine.module_, engine.criterion_.loss.falls_with_squares
 
     def judge(encode: Any, decode: Any) -> Tensor:
@@ -93,12 +97,14 @@ def _aims(engine: Engine, pcas: PCAs, penalty: float) -> tuple[Tensor, Tensor]:
         )
 
     ours = judge(network.encode, network.decode)
-    linear = torch.empty_like(ours)
+    start = judge(network.project, network.expand)
+    most = start.clone()
     for pca, places in pcas:
-        linear[places] = judge(pca.project, pca.expand)[places]
-    if is_squared and penalty:
-        ours, linear = ours + penalty, linear + _penalty_of_pca(engine)
-    return ours, linear
+        most[places] = judge(pca.project, pca.expand)[places]
+    if not (is_squared and penalty):
+        return ours, start, most
+    of_pca = _penalty_of_pca(engine)
+    return ours + penalty, start + of_pca, most + of_pca
 
 
 def check_learnt(

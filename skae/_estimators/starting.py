@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -94,17 +94,20 @@ class Starting(Slots):
         network.reach.fill_(data.reach if data.n_far else np.inf)
         return baseline
 
-    def _pcas(self, network: Any, data: Data) -> Iterator[tuple[Any, np.ndarray]]:
-        """Yield PCAs, each with places of held-out rows that it has not seen.
+    def _pcas_of_most(
+        self, network: Any, data: Data, baseline: Baseline | None
+    ) -> Iterator[tuple[Any, np.ndarray]]:
+        """Yield PCAs of few rows, each with places of held-out rows not among them.
 
-        PCA would be kept of all rows: of few, those held out tell it much, so that a
+        PCA would be kept of all rows. Of few, those held out tell it much, so that a
         fold of them at a time is left out.
         """
-        held_out = cast(np.ndarray, data.split[1])
-        places = np.arange(len(held_out))
-        if data.n_rows > FEW_ROWS:
-            yield network, places
+        held_out = data.split[1]
+        if held_out is None or baseline is None:
             return
+        if not baseline.n_rows <= data.n_rows <= FEW_ROWS:
+            return
+        places = np.arange(len(held_out))
         for fold in np.array_split(places, min(N_FOLDS, len(places))):
             others = np.delete(np.arange(data.n_rows), held_out[fold])
             pca = copy.deepcopy(network)

@@ -20,6 +20,8 @@ Map = Callable[[Tensor], Tensor]
 
 # Chance with which one test takes a gain for real that is none.
 SIGNIFICANCE = 0.025
+# Rows from which on this chance is allowed; of fewer a share of it.
+MANY = 40
 # Share of the rows without which a gain is tested too, and rows of which one may be so.
 HEAVIEST, SEVERAL = 0.05, 20
 # Share of PCA's error at one width of several that is forgiven: where PCA is the best
@@ -185,5 +187,8 @@ def is_better(ours: Tensor, others: Tensor) -> bool:
 
 def _is_gain(gains: np.ndarray) -> bool:
     """Whether the mean is above zero, by Student's test."""
-    error = gains.std(ddof=1) / np.sqrt(len(gains))
-    return bool(gains.mean() > student.ppf(1 - SIGNIFICANCE, len(gains) - 1) * error)
+    n_rows = len(gains)
+    # What few rows show of heavy tails is too little for the test.
+    level = SIGNIFICANCE * min(1.0, n_rows / MANY)
+    error = gains.std(ddof=1) / np.sqrt(n_rows)
+    return bool(gains.mean() > student.ppf(1 - level, n_rows - 1) * error)
