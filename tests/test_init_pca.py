@@ -482,6 +482,13 @@ def test_what_lies_farther_than_held_out_rows_tell_is_left_to_pca(rng):
     assert gain < 0.8
 
 
+@pytest.mark.parametrize("n_rows", [2, 3, 5, 12, 29, 30])
+def test_of_few_rows_some_are_left_to_judge(n_rows, rng):
+    X = rng.normal(size=(n_rows, 4))
+    X[0] = 1e3
+    fit_quietly(UndercompleteAE(1, max_iter=2, random_state=0), X)
+
+
 def test_without_outliers_no_row_is_left_to_pca(digits):
     ae = UndercompleteAE(4, max_iter=5, random_state=0).fit(digits)
     assert ae.n_far_rows_ == 0

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._networks.linear_skip import FADED
 from .._rows.chunks import Rows
-from .._rows.split import hold_out
+from .._rows.split import LEAST_HELD_OUT, hold_out
 from .._rows.statistics import column_means, root_mean_square, squared_distances
 
 # So many held-out rows at least should lie as far out as a gain is believed.
@@ -81,7 +81,8 @@ class Data:
         A few rows far out may outweigh all others. Where next to none of them are held
         out, nobody knows what a network answers there: they are left to PCA.
         """
-        if not (n_held_out := len(self._parts[1])):
+        n_held_out = len(self._parts[1])
+        if n_held_out < LEAST_HELD_OUT:
             return np.inf
         n_farthest = min(N_FARTHEST, -(-n_held_out // 20)) * self.n_rows // n_held_out
         farthest = np.partition(self._distances, -n_farthest)[-n_farthest]
