@@ -137,7 +137,8 @@ def report(
         _report_no_gain(estimator, engine, selection)
     elif is_worse:
         _report_worse_than_mean(estimator, engine, data)
-    elif engine.is_cut_short and not data.is_part:
+    elif engine.is_cut_short and not data.is_part and not is_worker():
+        # A search in workers would repeat it for each candidate and fold.
         warn_caller(
             f"Training ended at max_iter={engine.max_epochs} epochs while it still "
             "gained: a larger max_iter makes a better code.",
