@@ -21,7 +21,7 @@ def test_is_students_paired_test(gain, n_rows):
         ttest_rel(pca[rows, 0], ours[rows, 0], alternative="greater").pvalue
         for rows in (slice(None), light)
     ]
-    level = 0.025 * min(1, n_rows / 40)
+    level = 0.025 * min(1, n_rows / 20)
     is_hidden = n_rows >= 20 and values[1] < 0.025 and ours.mean() < pca.mean()
     is_gain = bool(values[0] < level or is_hidden)
     assert is_better(ours, pca) == is_gain

@@ -21,7 +21,7 @@ Map = Callable[[Tensor], Tensor]
 # Chance with which one test takes a gain for real that is none.
 SIGNIFICANCE = 0.025
 # Rows from which on this chance is allowed; of fewer a share of it.
-MANY = 40
+MANY = 20
 # Share of the rows without which a gain is tested too, and rows of which one may be so.
 HEAVIEST, SEVERAL = 0.05, 20
 # Share of PCA's error at one width of several that is forgiven: where PCA is the best
