@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-import torch
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 

@@ -21,6 +21,28 @@ class EndedNet(NeuralNet):
         """Whether training was ended before an epoch was over."""
         return self.stopping.is_finite and not self.epochs()
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C came."""
+        return self.interrupts.count > 0
+
+    @property
+    def stop_reason(self) -> str:
+        """Why training ended."""
+        reasons = {
+            "interrupt": self.interrupted,
+            "divergence": self.diverged,
+            "no_change": self.stopping.stands_still,
+            "max_iter": len(self.epochs()) >= self.max_epochs,
+        }
+        return next((name for name, holds in reasons.items() if holds), "callback")
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether the last of the epochs allowed still gained, of no schedule's."""
+        is_last = self.stop_reason == "max_iter" and self.stopping.n_stale == 0
+        return is_last and self.is_stationary and not self.settings.decays_rate
+
     def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
         """Run all epochs; of what ends them, note what came from outside."""
         try:
