@@ -78,6 +78,15 @@ def test_partial_fit_that_blows_up_leaves_the_model_before(X, estimator):
     assert np.isfinite(estimator.reconstruct(X)).all()
 
 
+@pytest.mark.parametrize("unit", [1e300, np.float32(1e33)])
+def test_answers_that_leave_the_numbers_of_the_unit_are_an_error(X, unit):
+    """Weights are finite, and so are codes; what they mean is not."""
+    ae = skae.SparseAE(4, learning_rate_init=1e6, max_iter=1, random_state=0)
+    with pytest.raises(ValueError, match="grew without bound in 1 epochs with learn"):
+        ae.fit(X.astype(np.asarray(unit).dtype) * unit)
+    assert not hasattr(ae, "n_features_in_")
+
+
 def test_a_search_passes_over_what_answers_nothing(X):
     ae = BLOWN[-1].set_params(early_stopping=False, max_iter=5)
     grid = {"weight_decay": [0.0, 1e7]}

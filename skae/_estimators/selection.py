@@ -21,6 +21,8 @@ from .state import Baseline
 
 # Of the variance: by so much a part is worse than the mean where it is told.
 MUCH_WORSE = 0.1
+# Times the mean error that some row may have.
+LARGE = 1e3
 # Share of PCA's error above which a row is named.
 HEAVY = 0.2
 
@@ -119,8 +121,18 @@ def check_learnt(
             f"{_who_ended(estimator)}, and there is no PCA to keep: let it stop when "
             "an epoch has ended, by on_epoch_end."
         )
-    if engine.diverged and engine.stopping.weights is None:
+    is_lost = engine.diverged and engine.stopping.weights is None
+    if is_lost or _overflows(engine, data):
         raise ValueError(f"{why_diverged(estimator, engine, data)}.")
+
+
+def _overflows(engine: Engine, data: Data) -> bool:
+    """Whether answers may be infinite in the unit of the data, as no row is."""
+    if engine.ended_at_once:
+        return False
+    of_mean, ours = engine.losses_after
+    largest = LARGE * math.sqrt(max(ours, 0.0)) * data.scale
+    return ours > of_mean and largest > float(np.finfo(data.mean.dtype).max)
 
 
 def report(
