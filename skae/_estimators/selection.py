@@ -21,8 +21,8 @@ from .state import Baseline
 
 # Of the variance: by so much a part is worse than the mean where it is told.
 MUCH_WORSE = 0.1
-# Times the mean error that some row may have.
-LARGE = 1e3
+# Times the deviation of the rows that answers of a network gone wrong may have.
+LARGE = 10.0
 # Share of PCA's error above which a row is named.
 HEAVY = 0.2
 
@@ -131,8 +131,10 @@ def _overflows(engine: Engine, data: Data) -> bool:
     if engine.ended_at_once:
         return False
     of_mean, ours = engine.losses_after
-    largest = LARGE * math.sqrt(max(ours, 0.0)) * data.scale
-    return ours > of_mean and largest > float(np.finfo(data.mean.dtype).max)
+    if ours <= LARGE**2 * abs(of_mean):
+        return False
+    largest = LARGE * math.sqrt(ours) * data.scale
+    return largest > float(np.finfo(data.mean.dtype).max)
 
 
 def report(
