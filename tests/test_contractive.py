@@ -111,6 +111,7 @@ def test_code_contracts_as_alpha_grows(digits, how, init):
 @pytest.mark.parametrize("n_rows", [200, 400])
 def test_defaults_are_those_of_the_plain_autoencoder(rng, n_rows, tied):
     X = np.tanh(rng.normal(size=(n_rows, 2)) @ rng.normal(size=(2, 6)))
+    X += 0.1 * rng.normal(size=X.shape)
     plain = UndercompleteAE(tied_weights=tied, random_state=0).fit(X)
     ours = ContractiveAE(tied_weights=tied, alpha=0.0, random_state=0).fit(X)
     for name, weight in plain.network_.state_dict().items():

@@ -47,7 +47,7 @@ def try_out(network: Any, n_features: int, given: dict[str, Any]) -> None:
         return
     try:
         # Those that draw shall not move the user's generator.
-        with torch.random.fork_rng([]):
+        with seeded(torch.Generator("cpu"), torch.device("cpu")):
             reason = _why_unfit(network.eval(), n_features)
     except Exception as error:
         # More lines would list all ways to call a function of torch.
