@@ -379,6 +379,21 @@ def test_an_open_decay_is_tried_larger_and_smaller(X):
     np.testing.assert_allclose(seen[2:], expected)
 
 
+@pytest.mark.parametrize(
+    ("options", "n_stale"),
+    [
+        ({"learning_rate": "averaged"}, 10),
+        ({"learning_rate": "averaged", "batch_size": 1}, 10),
+        ({"learning_rate": "averaged", "solver": "lbfgs"}, 25),
+        ({"learning_rate": "cosine"}, 25),
+    ],
+)
+def test_patience_left_open_is_short_where_weights_are_averaged(X, options, n_stale):
+    """L-BFGS has no steps to average."""
+    left_open = {"max_iter": 100, "tol": 10.0, "n_iter_no_change": "auto"}
+    assert fit(X, **options | left_open).n_iter_no_change_ == n_stale
+
+
 @pytest.mark.parametrize("learning_rate", ["averaged", "constant"])
 def test_a_limit_that_cuts_training_short_is_told(X, learning_rate):
     options = {"learning_rate": learning_rate, "learning_rate_init": 0.01}

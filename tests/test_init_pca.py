@@ -261,14 +261,15 @@ def test_training_without_judges_is_judged_when_they_come(rng):
 
 
 def test_warning_tells_the_scores(rng):
-    X = rng.normal(size=(200, 12))
-    estimator = UndercompleteAE(6, ordered=True, max_iter=20, random_state=0)
+    X = rng.normal(size=(1010, 12))
+    estimator = UndercompleteAE(6, ordered=True, max_iter=5, random_state=0)
     with pytest.warns(ConvergenceWarning) as record:
         estimator.fit(X)
     (message,) = (str(w.message) for w in record)
     assert re.search(
-        r"20 held-out rows PCA explains ([.\d]+,? ){4}by 1, 2, 4, 6 components, the "
-        r"best weights ([.\d]+, ){4}which is no better.*validation_fraction than 0.1",
+        rf"101 held-out rows PCA explains ([.\d]+, ){{3}}{estimator.pca_score_:.4g} "
+        r"by 1, 2, 4, 6 components, the best weights ([.\d]+, ){4}which is no better"
+        ".*validation_fraction than 0.1",
         message,
     )
 
@@ -486,7 +487,9 @@ def test_what_lies_farther_than_held_out_rows_tell_is_left_to_pca(rng):
 def test_of_few_rows_some_are_left_to_judge(n_rows, rng):
     X = rng.normal(size=(n_rows, 4))
     X[0] = 1e3
-    fit_quietly(UndercompleteAE(1, max_iter=2, random_state=0), X)
+    ae = fit_quietly(UndercompleteAE(1, max_iter=2, random_state=0), X)
+    assert ae.n_far_rows_ == (n_rows == 30)
+    assert np.isfinite([ae.best_score_, ae.pca_score_]).all()
 
 
 def test_without_outliers_no_row_is_left_to_pca(digits):

@@ -26,7 +26,7 @@ from .state import Baseline, TrainingState
 # Rows that show well enough what PCA misses.
 N_SAMPLE = 4096
 # Of more rows a tenth tells PCA nothing new.
-FEW_ROWS, N_FOLDS = 1000, 5
+MOST_CROSSED, N_FOLDS = 1000, 5
 
 
 class Starting(Slots):
@@ -105,7 +105,7 @@ class Starting(Slots):
         held_out = data.split[1]
         if held_out is None or baseline is None:
             return
-        if not baseline.n_rows <= data.n_rows <= FEW_ROWS:
+        if not baseline.n_rows <= data.n_rows <= MOST_CROSSED:
             return
         places = np.arange(len(held_out))
         for fold in np.array_split(places, min(N_FOLDS, len(places))):

@@ -74,6 +74,7 @@ class Schedule:
         n_epochs = int(_unless_auto(asked.max_iter, self.n_epochs(n_rows, batch_size)))
         n_batches = N_STREAMED if is_part else math.ceil(n_rows / batch_size)
         decay = self.weight_decay(n_batches) if asked.solver == "adamw" else 0.0
+        averages = asked.learning_rate == "averaged" and not is_full_batch(asked.solver)
         return {
             "batch_size": batch_size,
             "max_epochs": 1 if is_part else n_epochs,
@@ -81,7 +82,7 @@ class Schedule:
             "decay_is_open": bool(asked.weight_decay == "auto" and decay),
             "n_iter_no_change": _unless_auto(
                 asked.n_iter_no_change,
-                self.patience(n_epochs, n_batches, asked.learning_rate == "averaged"),
+                self.patience(n_epochs, n_batches, averages),
             ),
         }
 
