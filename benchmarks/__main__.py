@@ -11,6 +11,7 @@ import sys
 
 from rich.console import Console
 
+from .rivals import suite as rivals
 from .shared.data_sets import MissingData
 from .shared.report import report
 from .shared.running import run_suite
@@ -54,6 +55,7 @@ SUITES: dict[str, Suite] = {
     "outliers": outliers.SUITE,
     "overcomplete": overcomplete.SUITE,
     "reconstruction": reconstruction.SUITE,
+    "rivals": rivals.SUITE,
     "search": search.SUITE,
     "speed": speed.SUITE,
     "steps": steps.SUITE,

@@ -9,7 +9,7 @@ import importlib
 import io
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,21 +87,28 @@ def with_skorch(
 ) -> None:
     """Train by skorch, with its rate and its split."""
     torch.manual_seed(seed)
-    NeuralNetRegressor(
-        sequential(X.shape[1], widths),
-        criterion=nn.MSELoss,
-        optimizer=torch.optim.Adam,
-        batch_size=batch_size,
-        max_epochs=ENDLESS,
-        callbacks=[Hook(watch)],
-        verbose=0,
-    ).fit(X, X)
+    settings = {"batch_size": batch_size, "callbacks": [Hook(watch)]}
+    network = sequential(X.shape[1], widths)
+    regressor(network, max_epochs=ENDLESS, **settings).fit(X, X)
+
+
+def regressor(network: nn.Module, **settings: Any) -> NeuralNetRegressor:
+    """Return what trains a network by skorch, and by Adam."""
+    return NeuralNetRegressor(
+        network, optimizer=torch.optim.Adam, verbose=0, **settings
+    )
 
 
 def loop(X: Rows, widths: Widths, batch_size: int, seed: int, watch: Watch) -> None:
     """Train by the loop of torch's tutorials."""
     torch.manual_seed(seed)
     network = sequential(X.shape[1], widths)
+    for _ in epochs(network, X, batch_size):
+        watch(by_network(network))
+
+
+def epochs(network: nn.Module, X: Rows, batch_size: int) -> Iterator[None]:
+    """Train a network for an epoch each time, without end."""
     optimizer = torch.optim.Adam(network.parameters(), lr=0.001)
     dataset = TensorDataset(torch.from_numpy(X))
     batches = DataLoader(dataset, batch_size, shuffle=True)
@@ -113,7 +120,7 @@ def loop(X: Rows, widths: Widths, batch_size: int, seed: int, watch: Watch) -> N
             loss.backward()
             optimizer.step()
             total += loss.item()
-        watch(by_network(network))
+        yield
 
 
 def pyod(X: Rows, widths: Widths, batch_size: int, seed: int, watch: Watch) -> None:

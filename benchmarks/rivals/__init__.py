@@ -1,0 +1,1 @@
+"""Autoencoders that others made, each trained as it comes, in a place of its own."""

@@ -1,0 +1,42 @@
+"""A virtual environment for each rival, made on demand, for their pins clash."""
+
+import pathlib
+import subprocess
+import sys
+import venv
+
+ROOT = pathlib.Path(__file__).parents[2]
+HOME = ROOT / "results" / "rivals"
+
+
+class NotInstalled(RuntimeError):
+    """A rival cannot be installed; the last line of pip says why."""
+
+
+def python_of(requirements: tuple[str, ...]) -> pathlib.Path:
+    """Return the interpreter that has a rival, this one if it requires nothing."""
+    if not requirements:
+        return pathlib.Path(sys.executable)
+    folder = HOME / requirements[0]
+    binaries = "Scripts" if sys.platform == "win32" else "bin"
+    python, done = folder / binaries / "python", folder / "installed"
+    if not done.exists():
+        venv.create(folder, clear=True)
+        install(python, requirements)
+        done.touch()
+    return python
+
+
+def install(python: pathlib.Path, requirements: tuple[str, ...]) -> None:
+    """Install a rival for an interpreter, by the pip of this one."""
+    # Another torch than the constrained one may come with gigabytes for GPUs.
+    pinned = ["-c", str(ROOT / "constraints.txt"), "torch", *requirements]
+    command = [sys.executable, "-m", "pip", "--python", str(python), "install"]
+    done = subprocess.run([*command, *pinned], capture_output=True, text=True)
+    if done.returncode:
+        raise NotInstalled(last_line(done.stderr))
+
+
+def last_line(text: str) -> str:
+    """Return the last line that says something."""
+    return (text.strip().splitlines() or ["no message"])[-1]
