@@ -13,14 +13,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from sklearn.decomposition import PCA
 
 from benchmarks.__main__ import SUITES, parse
+from benchmarks.rivals import environments as rivals_environments
+from benchmarks.rivals import methods as rivals_methods
+from benchmarks.rivals import suite as rivals
 from benchmarks.shared import data_sets, image_features, pca_baseline
 from benchmarks.shared.record import Record, key
 from benchmarks.shared.report import mean_and_deviation, report, write_table
@@ -51,7 +56,12 @@ ROOT = pathlib.Path(__file__).parents[1]
 HOME = ROOT / "benchmarks"
 MODULES = {p.relative_to(HOME).with_suffix("").parts: p for p in HOME.rglob("*.py")}
 #: Rooms of benchmarks, and those that they may import.
-ROOMS = {"shared": {"shared"}, "suites": {"shared"}, "speed": {"shared", "speed"}}
+ROOMS = {
+    "shared": {"shared"},
+    "suites": {"shared"},
+    "speed": {"shared", "speed"},
+    "rivals": {"shared", "speed", "rivals"},
+}
 
 SLOW_SUITE = """
 import pathlib, time
@@ -427,6 +437,125 @@ def test_made_tables_bend(data):
     problem = speed_aim.Problem.of(data, None, 0.5)
     assert X.shape == (20_000, 64)
     assert problem.pca_error > 0.1 * X_test.var(axis=0).mean()
+
+
+HERE = [n for n, method in rivals_methods.METHODS.items() if not method.requirements]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", HERE)
+def test_rivals_decode_their_codes(name, digits):
+    X = (digits / 16).astype(np.float32)
+    settings = rivals_methods.Settings(8, seed=0, batch_size=32, n_epochs=20)
+    answer, figures = rivals.worker.fit(name, settings, X[::2], X[1::2])
+    assert rivals.share_left(answer, X[::2], X[1::2]) < 80
+    assert figures["fit_seconds"] > 0
+    assert figures["version"]
+
+
+def test_rivals_are_told_only_what_is_given():
+    settings = rivals_methods.Settings(2, seed=0, batch_size=32)
+    assert settings.named("batch_size", "max_iter") == {"batch_size": 32}
+
+
+def test_worker_has_a_process_of_its_own(digits):
+    settings = rivals_methods.Settings(2, seed=0)
+    found = rivals.measured("PCA", settings, digits[::2], digits[1::2])
+    pca = PCA(2, random_state=0).fit(digits[::2])
+    answer = pca.inverse_transform(pca.transform(digits[1::2]))
+    expected = rivals.share_left(answer, digits[::2], digits[1::2])
+    assert found["error"] == pytest.approx(expected, abs=0.001)
+    assert {"fit_seconds", "transform_seconds", "version"} < set(found)
+
+
+def test_mean_of_training_rows_leaves_all_of_the_variance(digits):
+    train, test = digits[::2], digits[1::2]
+    answer = np.broadcast_to(train.mean(axis=0), test.shape)
+    assert rivals.share_left(answer, train, test) == pytest.approx(100)
+    assert rivals.share_left(test, train, test) == 0
+
+
+def test_rival_that_fails_is_recorded_with_its_last_line(digits):
+    settings = rivals_methods.Settings(65, seed=0)
+    found = rivals.measured("PCA", settings, digits, digits)
+    assert list(found) == ["missing"]
+    assert found["missing"].startswith("failed: ValueError: n_components=65 must")
+
+
+def test_rival_that_cannot_be_installed_is_recorded(tmp_path, monkeypatch, digits):
+    monkeypatch.setattr(rivals_environments, "HOME", tmp_path)
+    method = replace(rivals_methods.METHODS["PyOD"], requirements=("no requirement",))
+    monkeypatch.setitem(rivals_methods.METHODS, "PyOD", method)
+    settings = rivals_methods.Settings(2, seed=0)
+    found = rivals.measured("PyOD", settings, digits, digits)
+    assert found["missing"].startswith("not installed: ERROR: Invalid requirement")
+    assert rivals.shown(found) == "not installed"
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """Answers of a rival by the size of its batches, and the rows that it has seen."""
+    shares, seen = {}, []
+
+    def apart(method, settings, train, test):
+        seen.append((settings.batch_size, train, test))
+        noise = shares[settings.batch_size] * (test - train.mean(axis=0))
+        return test + noise, {"fit_seconds": 1.0, "transform_seconds": 0.1}
+
+    monkeypatch.setattr(rivals, "apart", apart)
+    return shares, seen
+
+
+def run_rival(**case):
+    whole = {"data": "digits", "n_rows": None, "n_components": 2, "seed": 0}
+    return rivals.run(**whole, method="PyOD", n_epochs=None, **case)
+
+
+def test_best_batches_are_those_of_training_rows(answers):
+    shares, seen = answers
+    shares.update({32: 0.5, 128: 0.1, 512: np.nan})
+    found = run_rival(batches="best")
+    assert found["batch_size"] == 128
+    assert found["tried"] == {32: 25.0, 128: 1.0}
+    train, test = rivals.read("digits", None)
+    rows = {row.tobytes() for row in train}
+    *tried, last = seen
+    assert [size for size, _, _ in tried] == [32, 128, 512]
+    for _, *parts in tried:
+        assert sum(map(len, parts)) == len(train)
+        assert {row.tobytes() for part in parts for row in part} == rows
+    assert last[0] == 128
+    np.testing.assert_array_equal(last[1], train)
+    np.testing.assert_array_equal(last[2], test)
+
+
+def test_rival_that_diverges_is_recorded(answers):
+    shares, _ = answers
+    shares.update(dict.fromkeys((None, 32, 128, 512), np.nan))
+    for batches in ("own", "best"):
+        assert run_rival(batches=batches)["missing"].startswith("diverged: ")
+
+
+def test_ours_is_compared_with_the_best_rival(tmp_path):
+    place = {"data": "MNIST", "n_rows": 10, "n_components": 2, "batches": "own"}
+
+    def row(method, error, seconds):
+        figures = {"error": error, "fit_seconds": seconds, "transform_seconds": 0}
+        return {**place, "method": method, **figures}
+
+    rows = [
+        row("PCA", 80.0, 0.0),
+        *(row(rivals.OURS, *seed) for seed in ((20.0, 3.0), (30.0, 5.0), (10.0, 4.0))),
+        row("pythae", 40.0, 2.0),
+        {**place, "method": "ClustPy", "missing": "failed: OSError: why"},
+    ]
+    tables = rivals.report(rows, tmp_path)
+    assert tables[1].title == "Ours has the least error in 1 of 1 lines"
+    start = '"MNIST, 10 rows",2,own,'
+    line = (tmp_path / "rivals.csv").read_text().splitlines()[1]
+    assert line.startswith(f"{start}80.00 / 0.0 / 0.000,20.00 / 4.0 / 0.000,failed,")
+    line = (tmp_path / "rivals_summary.csv").read_text().splitlines()[1]
+    assert line == f"{start}pythae,0.500,2.00"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")

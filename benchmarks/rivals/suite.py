@@ -6,9 +6,11 @@ training on the rest. Error is the share of the test rows' variance that is left
 is a process of its own with one thread.
 """
 
+import itertools
 import json
 import os
 import pathlib
+import statistics
 import subprocess
 import tempfile
 from dataclasses import asdict, replace
@@ -36,32 +38,31 @@ DATA = (
 )
 BATCH_SIZES = (32, 128, 512)
 OWN, BEST = "own", "best"
-#: Batches are compared on so many rows at most: an hour of fits would else be a day.
+#: Batches are compared on so many rows at most: on more that would take hours a rival.
 N_COMPARED = 10_000
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-PLACE = ("data", "n_rows", "n_components", "batches", "seed")
+PLACE = ("data", "n_rows", "n_components", "batches")
+FIGURES = ("error", "fit_seconds", "transform_seconds")
 
 
 def cases(options: Options) -> list[Case]:
     """Return data sets, widths and methods; quick ones need nothing installed."""
     if options.quick:
-        places = [("digits", None, 2, OWN)]
-        methods = [n for n, m in METHODS.items() if not m.requirements]
+        places = [(("digits", None), 2, OWN)]
     else:
-        places = [
-            (*data, k, b) for data in DATA for k in N_COMPONENTS for b in (OWN, BEST)
-        ]
-        methods = list(METHODS)
+        places = list(itertools.product(DATA, N_COMPONENTS, (OWN, BEST)))
     return [
         {
-            **dict(zip(PLACE, (*place, seed), strict=True)),
+            **dict(zip(PLACE, (*data, n_components, batches), strict=True)),
             "method": name,
+            "seed": seed,
             "n_epochs": 2 if options.quick else None,
         }
-        for place in places
+        for data, n_components, batches in places
+        for name, method in METHODS.items()
         for seed in options.seed_range(1)
-        for name in methods
-        if place[-1] == OWN or METHODS[name].has_batches
+        if batches == OWN or method.has_batches
+        if not (options.quick and method.requirements)
     ]
 
 
@@ -77,8 +78,8 @@ def run(
     n_rows: int | None,
     n_components: int,
     batches: str,
-    seed: int,
     method: str,
+    seed: int,
     n_epochs: int | None,
 ) -> dict[str, Any]:
     """Return the figures of a fit, and of the batches that were tried for it."""
@@ -160,17 +161,28 @@ def share_left(answer: Rows, train: Rows, test: Rows) -> float:
 
 
 def by_place(rows: list[Row]) -> dict[tuple[Any, ...], dict[str, Row]]:
-    """Return the rows of each line of the table, by method."""
-    places: dict[tuple[Any, ...], dict[str, Row]] = {}
+    """Return what each line of the table has to show, by method."""
+    places: dict[tuple[Any, ...], dict[str, list[Row]]] = {}
     for row in rows:
         place = tuple(row[name] for name in PLACE)
-        places.setdefault(place, {})[row["method"]] = row
-    return places
+        places.setdefault(place, {}).setdefault(row["method"], []).append(row)
+    return {
+        place: {name: middle(seeds) for name, seeds in found.items()}
+        for place, found in places.items()
+    }
+
+
+def middle(rows: list[Row]) -> Row:
+    """Return medians over seeds, or what is missing with one of them."""
+    missing = [row for row in rows if "missing" in row]
+    if missing:
+        return missing[0]
+    return {name: statistics.median(row[name] for row in rows) for name in FIGURES}
 
 
 def heading(place: tuple[Any, ...]) -> list[str]:
     """Return the first columns of a line."""
-    data, n_rows, n_components, batches, _ = place
+    data, n_rows, n_components, batches = place
     name = f"{data}, {n_rows} rows" if n_rows else data
     return [name, str(n_components), batches]
 
