@@ -453,6 +453,16 @@ def test_rivals_decode_their_codes(name, digits):
     assert figures["version"]
 
 
+def test_quick_rivals_need_nothing_installed():
+    assert [c["method"] for c in rivals.cases(Options(quick=True))] == HERE
+
+
+def test_batches_are_chosen_where_there_are_any():
+    chosen = [c for c in rivals.cases(Options()) if c["batches"] == rivals.BEST]
+    with_batches = set(rivals_methods.METHODS) - {"PCA"}
+    assert {c["method"] for c in chosen} == with_batches
+
+
 def test_rivals_are_told_only_what_is_given():
     settings = rivals_methods.Settings(2, seed=0, batch_size=32)
     assert settings.named("batch_size", "max_iter") == {"batch_size": 32}

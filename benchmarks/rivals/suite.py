@@ -45,6 +45,10 @@ PLACE = ("data", "n_rows", "n_components", "batches")
 FIGURES = ("error", "fit_seconds", "transform_seconds")
 
 
+class Failed(RuntimeError):
+    """A worker ended with an error, of which this is the last line."""
+
+
 def cases(options: Options) -> list[Case]:
     """Return data sets, widths and methods; quick ones need nothing installed."""
     if options.quick:
@@ -123,10 +127,6 @@ def measured(
     if not np.isfinite(error):
         return {"missing": "diverged: the answer is not finite"}
     return {"error": round(error, 3), **figures}
-
-
-class Failed(RuntimeError):
-    """A worker ended with an error, of which this is the last line."""
 
 
 def apart(
