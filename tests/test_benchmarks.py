@@ -563,7 +563,7 @@ def test_ours_is_compared_with_the_best_rival(tmp_path):
     assert tables[1].title == "Ours has the least error in 1 of 1 lines"
     start = '"MNIST, 10 rows",2,own,'
     line = (tmp_path / "rivals.csv").read_text().splitlines()[1]
-    assert line.startswith(f"{start}80.00 / 0.0 / 0.000,20.00 / 4.0 / 0.000,failed,")
+    assert line.startswith(f"{start}80.00 / 0.0 / 0,20.00 / 4.0 / 0,failed,")
     line = (tmp_path / "rivals_summary.csv").read_text().splitlines()[1]
     assert line == f"{start}pythae,0.500,2.00"
 

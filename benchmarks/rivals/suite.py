@@ -194,7 +194,7 @@ def shown(row: Row | None) -> str:
     if "missing" in row:
         return row["missing"].split(":")[0]
     fit, transform = row["fit_seconds"], row["transform_seconds"]
-    return f"{row['error']:.2f} / {fit:.1f} / {transform:.3f}"
+    return f"{row['error']:.2f} / {fit:.1f} / {transform:.2g}"
 
 
 def against_best(found: dict[str, Row]) -> tuple[str, float, float] | None:
