@@ -68,7 +68,16 @@ def by_hand(X, make_optimizer, n_epochs=3, batch_size=32):
     ("solver", "make_optimizer"),
     [
         ("adam", partial(torch.optim.Adam, lr=0.001, eps=1e-14)),
-        ("adamw", partial(torch.optim.AdamW, lr=0.001, eps=1e-14, weight_decay=0.0)),
+        (
+            "adamw",
+            partial(
+                torch.optim.AdamW,
+                lr=0.001,
+                betas=(0.95, 0.98),
+                eps=1e-14,
+                weight_decay=0.0,
+            ),
+        ),
         ("sgd", partial(torch.optim.SGD, lr=0.001, momentum=0.9, nesterov=True)),
         ("rmsprop", partial(torch.optim.RMSprop, lr=0.001)),
         (torch.optim.NAdam, partial(torch.optim.NAdam, lr=0.001)),
@@ -194,7 +203,13 @@ def test_automatic_epochs_make_4000_steps(rng, n_rows, n_epochs):
 
 @pytest.mark.parametrize(
     ("n_features", "ordered", "expected"),
-    [(6, False, [128]), (100, False, [400]), (200, False, [512]), (6, True, [128, 64])],
+    [
+        (6, False, [128]),
+        (60, False, [240]),
+        (511, False, [256]),
+        (512, False, [512]),
+        (6, True, [128, 64]),
+    ],
 )
 def test_automatic_hidden_layers(rng, n_features, ordered, expected):
     X = rng.normal(size=(50, n_features)).astype(np.float32)

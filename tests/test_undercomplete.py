@@ -162,5 +162,16 @@ def test_refined_codes_are_nearer_in_every_row(digits):
 @pytest.mark.parametrize(("n_rows", "n_hidden"), [(299, 1), (300, 2)])
 def test_a_second_layer_is_for_300_rows_or_more(digits, n_rows, n_hidden):
     ae = UndercompleteAE(2, max_iter=1, early_stopping=False).fit(digits[:n_rows])
+    assert len(hidden_layers(ae)) == n_hidden
+
+
+@pytest.mark.parametrize(("width", "expected"), [(15, [512, 256]), (16, [512])])
+def test_codes_of_wide_rows_have_one_layer_from_16_components_on(rng, width, expected):
+    X = rng.normal(size=(300, 512))
+    ae = UndercompleteAE(width, max_iter=1, early_stopping=False).fit(X)
+    assert hidden_layers(ae) == expected
+
+
+def hidden_layers(ae):
     maps = [m for m in ae.network_.network.encoder if isinstance(m, torch.nn.Linear)]
-    assert len(maps) == n_hidden + 1
+    return [m.out_features for m in maps[:-1]]

@@ -176,7 +176,7 @@ class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
             "tied_weights": self.tied_weights,
         }
 
-    def _schedule(self, data: Data) -> Schedule:
+    def _schedule(self, data: Data, width: int) -> Schedule:
         # Steps are dear, small batches take more of them, and so many weights learn a
         # few rows by heart unless they decay.
         return Schedule(n_steps=2000, largest_batch=64, decay=80.0, most_decay=0.5)

@@ -59,10 +59,11 @@ DOCUMENTATION = {
     hidden_layer_sizes : int, array-like of int or "auto", default="auto"
         Widths of the encoder's hidden layers, outermost first; the decoder mirrors
         them. ``()`` makes encoder and decoder one linear map each; "auto" is one layer
-        of four times the features, but from 128 to 512. A second one follows, half as
-        wide, for 300 rows or more of less than 512 features, and for ordered codes.
-        Those of ``ConvAE`` follow its convolutions, and "auto" is
-        one of 512.
+        of four times the features, but from 128 to 256, and 512 for 512 features or
+        more. A second one, half as wide, follows for ordered codes and for 300 rows or
+        more. Without order it is left out where there are both 512 features or more
+        and 16 components or more. Those of ``ConvAE`` follow its convolutions, and
+        "auto" is one of 512.
 
     activation : str or callable, default="gelu"
         Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
@@ -110,8 +111,9 @@ DOCUMENTATION = {
 """,
     "<training parameters>": """
     solver : str or callable, default="adamw"
-        "adam", "adamw", "sgd" (Nesterov momentum 0.9), "rmsprop", "lbfgs" (all rows at
-        once, with a line search, in one thread), or a ``torch.optim`` class.
+        "adam", "adamw" (betas 0.95 and 0.98), "sgd" (Nesterov momentum 0.9), "rmsprop",
+        "lbfgs" (all rows at once, with a line search, in one thread), or a
+        ``torch.optim`` class.
 
     learning_rate_init : float, default=0.01
         Step size at the start. Not used by "lbfgs".

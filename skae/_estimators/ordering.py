@@ -70,9 +70,9 @@ class OrderedAutoencoder(BaseAutoencoder):
         )
         return n_enough(explained, self.n_components) or len(explained)
 
-    def _schedule(self, data: Data) -> Schedule:
+    def _schedule(self, data: Data, width: int) -> Schedule:
         if not self._wants_order():
-            return super()._schedule(data)
+            return super()._schedule(data, width)
         # Where widths pull at one encoder, it needs more layers and steps, and a step
         # more rows, to find a way; and several decoders learn noise sooner than one.
         return Schedule(n_steps=6000, n_batches=5, decay=8.0, n_layers=2)

@@ -12,7 +12,7 @@ from .._rows.checks import check_layer_sizes, check_rows
 from .._rows.pca import LinearCode
 from .._rows.statistics import column_extremes
 from .._training.engine import Engine
-from .._training.schedule import MOST_UNITS, Schedule
+from .._training.schedule import WIDE, Schedule
 from .data import Data
 from .parameters import SharedParameters
 from .prefixes import PrefixScores
@@ -20,6 +20,8 @@ from .selection import Selection
 
 # Of fewer a second layer learns by heart.
 FEW_ROWS = 300
+# A second layer narrower than wide rows holds back a code of so many components.
+MANY_COMPONENTS = 16
 
 
 class Slots(SharedParameters):
@@ -56,13 +58,13 @@ class Slots(SharedParameters):
             return self.n_features_in_
         return int(self.n_components)
 
-    def _schedule(self, data: Data) -> Schedule:
+    def _schedule(self, data: Data, width: int) -> Schedule:
         """Return what the user may leave open."""
-        # Two layers unfold more than one, but learn few rows by heart; narrower than
-        # rows they only cost more. To partial_fit more rows may come.
+        # Two layers unfold more than one, but learn few rows by heart. To partial_fit
+        # more rows may come.
         is_small = data.n_rows < FEW_ROWS and not data.is_part
-        is_wide = self.n_features_in_ >= MOST_UNITS
-        return Schedule(n_layers=1 if is_small or is_wide else 2)
+        is_held_back = self.n_features_in_ >= WIDE and width >= MANY_COMPONENTS
+        return Schedule(n_layers=1 if is_small or is_held_back else 2)
 
     def _network_options(self, schedule: Schedule, width: int) -> dict[str, Any]:
         """Return arguments of the network class, by the parameters and the rows."""

@@ -34,7 +34,8 @@ class Starting(Slots):
 
     def _start(self, data: Data) -> tuple[Network, TrainingState]:
         """Set the first weights."""
-        width, schedule = self._choose_width(data), self._schedule(data)
+        width = self._choose_width(data)
+        schedule = self._schedule(data, width)
         options = self._network_options(schedule, width)
         fixed = self._fixed_parameters()
         network = self._build_network(fixed, options, data.mean, data.scale)

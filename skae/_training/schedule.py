@@ -10,8 +10,9 @@ from .solvers import is_full_batch
 
 # An epoch's batches where rows come in parts, and nobody knows how many there are.
 N_STREAMED = 100
-# Of a hidden layer, where the user leaves its width open.
-MOST_UNITS = 512
+# Features from which on rows are wide, like images: layers of tables of fewer cost more
+# when wider, and gain nothing.
+WIDE = 512
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Schedule:
 
     def hidden_layer_sizes(self, n_features: int) -> list[int]:
         """Return widths that leave room for a curved code of so many features."""
-        first = int(np.clip(4 * n_features, 128, MOST_UNITS))
+        first = 512 if n_features >= WIDE else int(np.clip(4 * n_features, 128, 256))
         return [first // 2**i for i in range(self.n_layers)]
 
     def batch_size(self, n_rows: int) -> int:
