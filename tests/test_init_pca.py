@@ -492,6 +492,26 @@ def test_of_few_rows_some_are_left_to_judge(n_rows, rng):
     assert np.isfinite([ae.best_score_, ae.pca_score_]).all()
 
 
+@pytest.mark.parametrize("turns", [False, True])
+def test_training_adds_to_pca_of_all_rows_if_those_held_out_turn_its_axes(turns, rng):
+    """No gain makes up for an axis that only PCA of all rows has."""
+
+    class Axes(Callback):
+        def on_train_begin(self, net, **kwargs):
+            self.at_start = net.module_.axes.numpy().copy()
+
+    axes, X = Axes(), rng.normal(size=(300, 10)) * np.linspace(1.5, 1, 10)
+    _, held_out = hold_out(300, 0.1, np.random.RandomState(0).randint(2**31 - 1))
+    if turns:
+        X[held_out[:4], 9] = 12, -12, 12, -12
+    ae = UndercompleteAE(1, max_iter=1, callbacks=[axes], random_state=0)
+    fit_quietly(ae, X)
+    assert ae.n_far_rows_ == 0
+    rows = X if turns else np.delete(X, held_out, axis=0)
+    cosine = axes.at_start @ PCA(1).fit(rows).components_.T
+    assert abs(cosine.item()) == pytest.approx(1, abs=1e-4)
+
+
 def test_without_outliers_no_row_is_left_to_pca(digits):
     ae = UndercompleteAE(4, max_iter=5, random_state=0).fit(digits)
     assert ae.n_far_rows_ == 0
@@ -513,6 +533,8 @@ def test_of_few_rows_pca_of_nearly_all_has_to_be_beaten():
 def test_a_row_that_outweighs_the_others_is_named(rng):
     """A held-out one that is not so far out as to be left to PCA."""
     X = rng.normal(size=(300, 10))
+    # The first axis of all rows is not that of the heavy one.
+    X[:, 1] *= 3
     _, held_out = hold_out(300, 0.1, np.random.RandomState(0).randint(2**31 - 1))
     heavy = int(held_out[0])
     X[heavy, 0] = 10

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from .._networks.linear_skip import FADED
-from .._rows.chunks import Rows
+from .._rows.chunks import Rows, parts
+from .._rows.pca import LinearCode
 from .._rows.split import LEAST_HELD_OUT, hold_out
+from .._rows.standardise import standardise
 from .._rows.statistics import column_means, root_mean_square, squared_distances
 
 # So many held-out rows at least should lie as far out as a gain is believed.
@@ -65,6 +67,12 @@ class Data:
         """Return what picks the rows to validate by: held-out ones, or all."""
         held_out = self.split[1]
         return slice(None) if held_out is None else held_out
+
+    def unexplained(self, pca: LinearCode) -> np.ndarray:
+        """Return the share of the rows to validate by that each width leaves."""
+        chosen = parts(self.X, self.validation)
+        rows = (standardise(part, self.mean, self.scale) for part in chosen)
+        return 1 - pca.explained(part.nan_to_num().numpy() for part in rows)
 
     @cached_property
     def split(self) -> tuple[np.ndarray, np.ndarray | None]:

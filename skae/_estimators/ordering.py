@@ -12,9 +12,7 @@ from .._networks.network import Network
 from .._objectives.objective import Objective
 from .._objectives.ordered import OrderedObjective, prefix_weights
 from .._rows.checks import FRACTION, check_count, is_share
-from .._rows.chunks import parts
 from .._rows.pca import fit_pca
-from .._rows.standardise import standardise
 from .._training.engine import Engine
 from .._training.schedule import Schedule
 from .availability import available_unless
@@ -64,10 +62,7 @@ class OrderedAutoencoder(BaseAutoencoder):
         # What PCA needs is enough: the code of the same width is no worse. A PCA of all
         # axes leaves nothing to chance.
         pca = fit_pca(data.X, data.mean, data.scale, None, 0, data.pca_rows)
-        explained = pca.explained(
-            standardise(part, data.mean, data.scale).numpy()
-            for part in parts(data.X, data.validation)
-        )
+        explained = 1 - data.unexplained(pca)
         return n_enough(explained, self.n_components) or len(explained)
 
     def _schedule(self, data: Data, width: int) -> Schedule:

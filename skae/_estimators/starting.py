@@ -15,9 +15,10 @@ from .._networks.network import Network
 from .._objectives.losses import Loss, check_resolved, make_loss
 from .._rows.checks import DOMAINS
 from .._rows.chunks import Rows, sample, take
-from .._rows.pca import fit_pca
+from .._rows.pca import LinearCode, fit_pca
 from .._rows.standardise import standardise
 from .._training.state import EngineState
+from .._training.validation import NEGLIGIBLE
 from .data import Data
 from .model import FittedModel
 from .slots import Slots
@@ -25,6 +26,9 @@ from .state import Baseline, TrainingState
 
 # Rows that show well enough what PCA misses.
 N_SAMPLE = 4096
+# Rows for each feature from which on those that judge do not turn axes by themselves,
+# and times as much as PCA of all that PCA of the others misses of them where they do.
+ENOUGH, TURNED = 10, 1.5
 # Of more rows a tenth tells PCA nothing new.
 MOST_CROSSED, N_FOLDS = 1000, 5
 
@@ -49,7 +53,7 @@ class Starting(Slots):
         engine = EngineState(generator.get_state().numpy(), data.seed)
         state = TrainingState(fixed, options, schedule, engine)
         if isinstance(network, LinearSkip):
-            state = state.with_baseline(self._become_pca(network, data, data.pca_rows))
+            state = state.with_baseline(self._become_first_pca(network, data))
         self.loss_curve_: list[float] = []
         return network, state
 
@@ -78,11 +82,36 @@ class Starting(Slots):
         asked = [f"{n}={parameters[n]!r}" for n in sizes if n in parameters]
         check_memory(self._network_class.count(**options), ", ".join(asked))
 
+    def _become_first_pca(self, network: Any, data: Data) -> Baseline:
+        """Turn the network into the PCA that training starts from.
+
+        It is that of the rows that do not judge. But where one of those that do turns
+        an axis, PCA of all rows knows what no gain makes up for.
+        """
+        chosen, width = data.pca_rows, network.widths[-1]
+        pca = self._fit_pca(data, width, chosen)
+        judges = data.split[1] is not None
+        if judges and data.n_rows >= ENOUGH * self.n_features_in_:
+            of_all = self._fit_pca(data, width, slice(None))
+            missed, by_all = (data.unexplained(code)[-1] for code in (pca, of_all))
+            if missed > TURNED * by_all + NEGLIGIBLE:
+                chosen, pca = slice(None), of_all
+        return self._become_linear(network, data, chosen, pca)
+
     def _become_pca(self, network: Any, data: Data, chosen: Rows) -> Baseline:
         """Turn the network into the PCA of all rows or some."""
-        index, width = np.arange(data.n_rows)[chosen], network.widths[-1]
+        pca = self._fit_pca(data, network.widths[-1], chosen)
+        return self._become_linear(network, data, chosen, pca)
+
+    def _fit_pca(self, data: Data, width: int, chosen: Rows) -> LinearCode:
         pca = fit_pca(data.X, data.mean, data.scale, width, data.seed, chosen)
-        pca = pca.first(width)
+        return pca.first(width)
+
+    def _become_linear(
+        self, network: Any, data: Data, chosen: Rows, pca: LinearCode
+    ) -> Baseline:
+        """Turn the network into a PCA of the chosen rows."""
+        index = np.arange(data.n_rows)[chosen]
         pca = pca.for_rows_to_come() if data.is_part else pca
         baseline = Baseline(len(index), pca.unexplained[-1])
         rows = take(data.X, sample(data.near(index), N_SAMPLE))
@@ -106,7 +135,7 @@ class Starting(Slots):
         held_out = data.split[1]
         if held_out is None or baseline is None:
             return
-        if not baseline.n_rows <= data.n_rows <= MOST_CROSSED:
+        if not baseline.n_rows < data.n_rows <= MOST_CROSSED:
             return
         places = np.arange(len(held_out))
         for fold in np.array_split(places, min(N_FOLDS, len(places))):
@@ -120,7 +149,7 @@ class Starting(Slots):
         network, state = copy.deepcopy(self._model.network), self._state
         pca, judges = state.kept_pca, data.validation_fraction > 0
         if pca and judges and data.n_rows >= pca.n_rows:
-            pca = self._become_pca(network, data, data.pca_rows)
+            pca = self._become_first_pca(network, data)
             state = replace(state, baseline=pca)
         return network, state
 
