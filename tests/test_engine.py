@@ -68,16 +68,7 @@ def by_hand(X, make_optimizer, n_epochs=3, batch_size=32):
     ("solver", "make_optimizer"),
     [
         ("adam", partial(torch.optim.Adam, lr=0.001, eps=1e-14)),
-        (
-            "adamw",
-            partial(
-                torch.optim.AdamW,
-                lr=0.001,
-                betas=(0.95, 0.98),
-                eps=1e-14,
-                weight_decay=0.0,
-            ),
-        ),
+        ("adamw", partial(torch.optim.AdamW, lr=0.001, eps=1e-14, weight_decay=0.0)),
         ("sgd", partial(torch.optim.SGD, lr=0.001, momentum=0.9, nesterov=True)),
         ("rmsprop", partial(torch.optim.RMSprop, lr=0.001)),
         (torch.optim.NAdam, partial(torch.optim.NAdam, lr=0.001)),

@@ -111,9 +111,8 @@ DOCUMENTATION = {
 """,
     "<training parameters>": """
     solver : str or callable, default="adamw"
-        "adam", "adamw" (betas 0.95 and 0.98), "sgd" (Nesterov momentum 0.9), "rmsprop",
-        "lbfgs" (all rows at once, with a line search, in one thread), or a
-        ``torch.optim`` class.
+        "adam", "adamw", "sgd" (Nesterov momentum 0.9), "rmsprop", "lbfgs" (all rows at
+        once, with a line search, in one thread), or a ``torch.optim`` class.
 
     learning_rate_init : float, default=0.01
         Step size at the start. Not used by "lbfgs".

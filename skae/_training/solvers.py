@@ -10,8 +10,7 @@ import torch
 EPS = 1e-14
 SOLVERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "adam": (torch.optim.Adam, {"fused": True, "eps": EPS}),
-    # Moments of fewer steps than torch's: averages of weights smooth what they shake.
-    "adamw": (torch.optim.AdamW, {"fused": True, "eps": EPS, "betas": (0.95, 0.98)}),
+    "adamw": (torch.optim.AdamW, {"fused": True, "eps": EPS}),
     "sgd": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True, "fused": True}),
     "rmsprop": (torch.optim.RMSprop, {}),
     # One iteration is one epoch; the line search replaces the learning rate.
