@@ -148,7 +148,7 @@ DOCUMENTATION = {
     max_iter : int or "auto", default="auto"
         Number of epochs at most; a warning says so if the last one still gained. For
         "lbfgs" an epoch is an iteration. "auto" makes about 4000 steps, 6000 of ordered
-        codes or 2000 of ``ConvAE``, in 3 to 800 epochs.
+        codes or 2000 of ``ConvAE``, in 2 to 800 epochs.
 
     tol : float, default=0.0001
         Training stops when the loss, or with ``early_stopping`` the unexplained
