@@ -200,10 +200,11 @@ def test_a_long_table_is_read_twice():
     ("n_features", "ordered", "expected"),
     [
         (6, False, [128]),
-        (60, False, [240]),
-        (511, False, [256]),
-        (512, False, [512]),
+        (100, False, [400]),
+        (200, False, [512]),
         (6, True, [128, 64]),
+        (511, True, [256, 128]),
+        (512, True, [512, 256]),
     ],
 )
 def test_automatic_hidden_layers(rng, n_features, ordered, expected):

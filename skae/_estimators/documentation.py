@@ -59,10 +59,10 @@ DOCUMENTATION = {
     hidden_layer_sizes : int, array-like of int or "auto", default="auto"
         Widths of the encoder's hidden layers, outermost first; the decoder mirrors
         them. ``()`` makes encoder and decoder one linear map each; "auto" is one layer
-        of four times the features, but from 128 to 256, and 512 for 512 features or
-        more. A second one, half as wide, follows for ordered codes and for 300 rows or
-        more. Without order it is left out where there are both 512 features or more
-        and 16 components or more. Those of ``ConvAE`` follow its convolutions, and
+        of four times the features, but from 128 to 512. A second one, half as wide,
+        follows for ordered codes and for 300 rows or more; for less than 512 features
+        the first is then of 256 at most. Without order there is no second one where
+        there are both 512 features or more and 16 components or more. Those of ``ConvAE`` follow its convolutions, and
         "auto" is one of 512.
 
     activation : str or callable, default="gelu"

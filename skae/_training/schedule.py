@@ -10,8 +10,8 @@ from .solvers import is_full_batch
 
 # An epoch's batches where rows come in parts, and nobody knows how many there are.
 N_STREAMED = 100
-# Features from which on rows are wide, like images: layers of tables of fewer cost more
-# when wider, and gain nothing.
+# Features from which on rows are wide, like images: where there are fewer, two layers
+# cost more when wider, and gain next to nothing.
 WIDE = 512
 
 
@@ -42,7 +42,8 @@ class Schedule:
 
     def hidden_layer_sizes(self, n_features: int) -> list[int]:
         """Return widths that leave room for a curved code of so many features."""
-        first = 512 if n_features >= WIDE else int(np.clip(4 * n_features, 128, 256))
+        most = 256 if self.n_layers > 1 and n_features < WIDE else 512
+        first = int(np.clip(4 * n_features, 128, most))
         return [first // 2**i for i in range(self.n_layers)]
 
     def batch_size(self, n_rows: int) -> int:
