@@ -62,8 +62,8 @@ DOCUMENTATION = {
         of four times the features, but from 128 to 512. A second one, half as wide,
         follows for ordered codes and for 300 rows or more; for less than 512 features
         the first is then of 256 at most. Without order there is no second one where
-        there are both 512 features or more and 16 components or more. Those of ``ConvAE`` follow its convolutions, and
-        "auto" is one of 512.
+        there are both 512 features or more and 16 components or more. Those of
+        ``ConvAE`` follow its convolutions, and "auto" is one of 512.
 
     activation : str or callable, default="gelu"
         Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
