@@ -68,11 +68,11 @@ class Data:
         held_out = self.split[1]
         return slice(None) if held_out is None else held_out
 
-    def unexplained(self, pca: LinearCode) -> np.ndarray:
-        """Return the share of the rows to validate by that each width leaves."""
+    def explained(self, pca: LinearCode) -> np.ndarray:
+        """Return the share of the rows to validate by that each width explains."""
         chosen = parts(self.X, self.validation)
         rows = (standardise(part, self.mean, self.scale) for part in chosen)
-        return 1 - pca.explained(part.nan_to_num().numpy() for part in rows)
+        return pca.explained(part.nan_to_num().numpy() for part in rows)
 
     @cached_property
     def split(self) -> tuple[np.ndarray, np.ndarray | None]:

@@ -62,7 +62,7 @@ class OrderedAutoencoder(BaseAutoencoder):
         # What PCA needs is enough: the code of the same width is no worse. A PCA of all
         # axes leaves nothing to chance.
         pca = fit_pca(data.X, data.mean, data.scale, None, 0, data.pca_rows)
-        explained = 1 - data.unexplained(pca)
+        explained = data.explained(pca)
         return n_enough(explained, self.n_components) or len(explained)
 
     def _schedule(self, data: Data, width: int) -> Schedule:

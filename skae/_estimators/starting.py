@@ -85,15 +85,15 @@ class Starting(Slots):
     def _become_first_pca(self, network: Any, data: Data) -> Baseline:
         """Turn the network into the PCA that training starts from.
 
-        It is that of the rows that do not judge. But where one of those that do turns
-        an axis, PCA of all rows knows what no gain makes up for.
+        It is that of the rows that do not judge. But where those that do turn an axis,
+        PCA of all rows knows what no gain makes up for.
         """
         chosen, width = data.pca_rows, network.widths[-1]
         pca = self._fit_pca(data, width, chosen)
         judges = data.split[1] is not None
         if judges and data.n_rows >= ENOUGH * self.n_features_in_:
             of_all = self._fit_pca(data, width, slice(None))
-            missed, by_all = (data.unexplained(code)[-1] for code in (pca, of_all))
+            missed, by_all = (1 - data.explained(p)[-1] for p in (pca, of_all))
             if missed > TURNED * by_all + NEGLIGIBLE:
                 chosen, pca = slice(None), of_all
         return self._become_linear(network, data, chosen, pca)
