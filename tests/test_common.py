@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -84,6 +84,8 @@ OWN = {
     ],
 }
 VARIANTS = [cls(**options) for cls in ESTIMATORS for options in OWN[cls]]
+if torch.cuda.is_available():
+    VARIANTS += [clone(variant).set_params(device="cuda") for variant in VARIANTS]
 
 
 # The checks' data have two columns at times, or are noise, and the warnings are due.

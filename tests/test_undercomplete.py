@@ -8,6 +8,7 @@ import torch
 from scipy.linalg import subspace_angles
 from sklearn.datasets import load_breast_cancer
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
@@ -149,14 +150,48 @@ def test_narrower_code_is_not_warned_of(rng):
 
 
 def test_refined_codes_are_nearer_in_every_row(digits):
+    ae = UndercompleteAE(8, max_iter=10, random_state=0).fit(digits)
+    errors = [
+        -ae.set_params(transform_max_iter=n).score_samples(digits[:300])
+        for n in (0, 5, 20)
+    ]
+    assert (np.diff(errors, axis=0) <= 1e-6 * errors[0]).all()
+    assert errors[2].mean() < 0.99 * errors[0].mean()
+
+
+def test_refined_codes_keep_their_order(digits):
     ae = UndercompleteAE(8, ordered=True, max_iter=10, random_state=0).fit(digits)
-    for fitted in (ae, ae.truncate(3)):
-        errors = [
-            -fitted.set_params(transform_max_iter=n).score_samples(digits[:300])
-            for n in (0, 5, 20)
-        ]
-        assert (np.diff(errors, axis=0) <= 1e-6 * errors[0]).all()
-        assert errors[2].mean() < 0.99 * errors[0].mean()
+    for width in (1, 3, 8):
+        encoder = ae.truncate(width).set_params(transform_max_iter=0)
+        refined = ae.truncate(width).set_params(transform_max_iter=5)
+        assert refined.score(digits) > encoder.score(digits)
+
+
+@pytest.mark.parametrize(
+    ("options", "n_steps"),
+    [
+        ({}, 3),
+        ({"ordered": True}, 3),
+        ({"loss": "gaussian"}, 3),
+        ({"loss": "absolute_error"}, 0),
+        ({"neighbor_weight": 1.0}, 0),
+        ({"code_activation": "tanh", "init": "random"}, 0),
+    ],
+)
+def test_codes_are_refined_where_training_only_reconstructs(digits, options, n_steps):
+    settings = {"max_iter": 2, "batch_size": 50, "random_state": 0} | options
+    ae = UndercompleteAE(2, **settings).fit(digits[:500])
+    assert ae.transform_max_iter_ == n_steps
+    codes = ae.transform(digits[500:])
+    ae.set_params(transform_max_iter=n_steps)
+    np.testing.assert_array_equal(ae.transform(digits[500:]), codes)
+
+
+def test_codes_are_not_refined_where_pca_is_kept(rng):
+    ae = UndercompleteAE(2, max_iter=1, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="PCA, which is kept"):
+        ae.fit(rng.normal(size=(100, 9)))
+    assert ae.transform_max_iter_ == 0
 
 
 @pytest.mark.parametrize(("n_rows", "n_hidden"), [(299, 1), (300, 2)])

@@ -95,6 +95,8 @@ class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
     image_shape_ : tuple of int
         Shape of what a row holds: channels, and the sizes.
 
+    <embedding attributes>
+
     <shared attributes>
 
     See Also

@@ -14,14 +14,21 @@ DOCUMENTATION = {
         Rows near a row in the data, by Euclidean distance along the 50 widest axes,
         among 65,536 rows at most. Not used without ``neighbor_weight``.
 
-    transform_max_iter : int, default=0
+    transform_max_iter : int or "auto", default="auto"
         Gradient steps by which ``transform`` improves each code: towards the minimum of
-        ``||x - decode(z)||^2``, which the encoder only guesses [4]_. ``reconstruct``,
-        ``score`` and ``score_samples`` see the better codes; ``jacobian``, held-out
-        scores and training the encoder's. A step costs as much as three times decoding.
-        It fits noise too, and of rows with NaN what is known: it is not for taking
-        noise off or filling gaps in, which many steps make worse. Codes may leave the
-        range of ``code_activation``.
+        ``||x - decode(z)||^2``, which the encoder only guesses [4]_. PCA's code is at
+        its minimum too. ``reconstruct``, ``score`` and ``score_samples`` see the better
+        codes; ``jacobian``, held-out scores and training the encoder's. A step costs as
+        much as three times decoding. Of ordered codes it is the minimum of what
+        training minimises, for all prefixes together. Rows with NaN keep the encoder's
+        codes. "auto" is 3, but 0 where training wanted more than a reconstruction by
+        squares, with noise, ``neighbor_weight``, a ``code_activation`` or another
+        ``loss`` than "squared_error" and "gaussian", or where PCA was kept; see
+        ``transform_max_iter_``.
+""",
+    "<embedding attributes>": """
+    transform_max_iter_ : int
+        Steps that "auto" stands for.
 """,
     "<corruption parameters>": """
     noise : str or callable, default="gaussian"
@@ -38,7 +45,8 @@ DOCUMENTATION = {
         - "swap": replaces entries by the feature's value in another row, with the
           chance ``noise_level``: for tables;
         - a function ``(x, generator) -> x`` of a tensor of rows, which should draw
-          from the ``torch.Generator`` alone. It may change ``x``.
+          from the ``torch.Generator`` alone. It may change ``x``. Both are on the CPU,
+          whatever ``device`` is.
 
     noise_level : float, default=0.1
         How much: in units of ``scale_`` for "gaussian" and "uniform", else a share in

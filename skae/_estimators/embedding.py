@@ -4,11 +4,15 @@ from typing import Any, ClassVar
 
 from .._networks.network import Network
 from .._objectives.objective import Objective
-from .._rows.checks import COUNT, NONNEGATIVE, POSITIVE_INTEGER
+from .._rows.checks import COUNT, NONNEGATIVE, POSITIVE_INTEGER, names
+from .._training.engine import Engine
 from .._training.solvers import is_full_batch
 from .base import BaseAutoencoder
 from .data import Data
 from .parameters import SharedParameters, autoencoder
+
+# Gradient steps that find most of what is to be found.
+N_REFINEMENTS = 3
 
 
 @autoencoder
@@ -17,13 +21,13 @@ class EmbeddingAutoencoder(BaseAutoencoder):
 
     neighbor_weight: float = 0.0
     n_neighbors: int = 15
-    transform_max_iter: int = 0
+    transform_max_iter: int | str = "auto"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **SharedParameters._parameter_constraints,
         "neighbor_weight": [NONNEGATIVE],
         "n_neighbors": [POSITIVE_INTEGER],
-        "transform_max_iter": [COUNT],
+        "transform_max_iter": [names({"auto"}), COUNT],
     }
 
     def _check_parameters(self) -> None:
@@ -46,4 +50,15 @@ class EmbeddingAutoencoder(BaseAutoencoder):
         return self.n_neighbors if self.neighbor_weight else 0
 
     def _n_refinements(self) -> int:
-        return int(self._parameter("transform_max_iter"))
+        asked = self._parameter("transform_max_iter")
+        return int(self.transform_max_iter_ if asked == "auto" else asked)
+
+    def _finish(self, engine: Engine, data: Data) -> None:
+        super()._finish(engine, data)
+        # Codes that keep neighbours, or lack noise, are not those nearest to the rows.
+        only_reconstructs = (
+            self.loss in ("squared_error", "gaussian")
+            and self.code_activation == "identity"
+            and not (self.neighbor_weight or engine.criterion_.corrupt or self.is_pca_)
+        )
+        self.transform_max_iter_ = N_REFINEMENTS if only_reconstructs else 0

@@ -59,6 +59,8 @@ class UndercompleteAE(EmbeddingAutoencoder, OrderedAutoencoder):
         whose ``validation_scores_`` are one less the geometric mean, over the widths
         that are trained, of what they leave unexplained.
 
+    <embedding attributes>
+
     <shared attributes>
 
     See Also

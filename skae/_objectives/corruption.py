@@ -164,7 +164,8 @@ def of_images(
 def _checked(x: Tensor, generator: torch.Generator, *, noise: Corruption) -> Tensor:
     """Return what the user's function makes of a copy of the rows."""
     try:
-        seen, reason = noise(x.clone(), generator), ""
+        # Where the generator is, so that one function serves all devices.
+        seen, reason = noise(x.to("cpu", copy=True), generator), ""
     except Exception as error:
         raise TypeError(_what_noise_is(noise, f"it raised {error!r}")) from error
     if not isinstance(seen, Tensor):

@@ -21,7 +21,7 @@ class OrderedObjective(Objective):
 
     def __init__(self, loss: Loss, weights: np.ndarray) -> None:
         super().__init__(loss)
-        self.weights = weights / weights.sum()
+        self.weights = weights
 
     def reconstruction_loss(
         self, network: Any, code: Tensor, x: Tensor, seen: Tensor
@@ -38,10 +38,10 @@ def prefix_weights(network: Network) -> np.ndarray:
     widths = np.array(network.widths)
     weights = np.ones(len(widths))
     if isinstance(network, LinearSkip):
-        missed = network.output_scale.numpy().astype(np.float64)[widths - 1]
+        missed = network.output_scale.cpu().numpy().astype(np.float64)[widths - 1]
         # Where PCA is all but exact a weight without end would drown the others.
         least = missed[0] / 100 or 1.0
         weights = 1 / np.square(np.maximum(missed, least))
     if len(widths) > 1:
         weights[0] *= 0.1
-    return weights
+    return weights / weights.sum()
