@@ -192,8 +192,8 @@ def test_automatic_epochs_make_4000_steps(rng, n_rows, n_epochs):
     assert fit(X, n_iter_no_change=10_000, **kw).n_iter_ == n_epochs
 
 
-def test_a_long_table_is_read_twice():
-    assert Schedule().n_epochs(10**6, batch_size=320) == 2
+def test_a_long_table_is_read_once():
+    assert Schedule().n_epochs(10**6, batch_size=320) == 1
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,13 @@ from torch.nn import functional as F
 
 from .data_sets import Rows
 
-RECIPE: dict[str, Any] = {
+#: How convolutions are trained where settings were chosen with it.
+TRAINING: dict[str, Any] = {
+    "batch_size": 64,
+    "learning_rate_init": 0.003,
+    "tol": 1e-4,
+}
+RECIPE: dict[str, Any] = TRAINING | {
     "n_components": 32,
     "channels": (16, 32),
     "hidden_layer_sizes": (256,),

@@ -18,6 +18,7 @@ from skae import ConvAE
 
 from ..shared.data_sets import labelled
 from ..shared.figures import pyplot
+from ..shared.image_features import TRAINING
 from ..shared.report import write_table
 from ..shared.suite import Case, Options, Row, Suite
 
@@ -27,6 +28,8 @@ RECIPE: dict[str, Any] = {
     "max_iter": 24,
     "validation_fraction": 0.02,
 }
+#: What all fits with the recipe share.
+ENCODER = TRAINING | {"hidden_layer_sizes": (512,), "transform_max_iter": 0}
 #: Of ``transform_max_iter``.
 N_STEPS = 20
 PUBLISHED = {"MNIST": (".0090", ".00162"), "Fashion-MNIST": (".0104", ".0054")}
@@ -76,9 +79,9 @@ def run(
     train, test = X.astype(np.float32), X_test.astype(np.float32)
     train, side = train[:n_rows], int(test.shape[1] ** 0.5)
     start = time.perf_counter()
-    ae = ConvAE(
-        n_components, image_shape=(side, side), random_state=0, **(settings or {})
-    ).fit(train)
+    settings = ENCODER | settings if settings else {}
+    settings["image_shape"] = side, side
+    ae = ConvAE(n_components, random_state=0, **settings).fit(train)
     seconds = time.perf_counter() - start
     pca = PCA(n_components, random_state=0).fit(train)
     figures = {

@@ -17,6 +17,7 @@ from skae import ConvAE, DenoisingAE
 
 from ..shared.data_sets import PHOTOGRAPHS, photographs, rows
 from ..shared.figures import pyplot
+from ..shared.image_features import TRAINING
 from ..shared.report import write_table
 from ..shared.suite import Case, Options, Row, Suite
 
@@ -28,6 +29,7 @@ CODE = {"n_components": 32, "init": "random", "noise": "gaussian", "random_state
 DENSE = DenoisingAE(**CODE, hidden_layer_sizes=(32,))
 CONV = ConvAE(
     **CODE,
+    **TRAINING,
     channels=(8, 16, 16),
     kernel_size=3,
     hidden_layer_sizes=(),
@@ -39,8 +41,8 @@ PHOTO = ConvAE(
     SIDE * SIDE,
     noise="gaussian",
     hidden_layer_sizes=(512,),
-    batch_size=128,
     random_state=0,
+    **TRAINING | {"batch_size": 128},
 )
 PHOTO_EPOCHS = 8
 #: Side of the hidden block, and components.
@@ -243,7 +245,9 @@ def inpaint(
         noise="block",
         noise_level=(side / size) ** 2,
         max_iter=max_iter,
+        hidden_layer_sizes=(512,),
         random_state=0,
+        **TRAINING,
     ).fit(train)
     pca = PCA(n_components, random_state=0).fit(train)
     answers = {

@@ -35,6 +35,7 @@ DENSE: dict[str, Any] = {
     "learning_rate_init": 0.002,
     "validation_fraction": 0.02,
     "max_iter": 25,
+    "transform_max_iter": 0,
 }
 SMALL = DENSE | {"hidden_layer_sizes": (256, 256, 256)}
 METHODS = ("PCA", "UndercompleteAE", "with neighbours", "ConvAE, with neighbours")

@@ -19,6 +19,7 @@ from sklearn.decomposition import PCA
 from skae import ConvAE, UndercompleteAE
 
 from ..shared.data_sets import labelled
+from ..shared.image_features import TRAINING
 from ..shared.report import write_table
 from ..shared.suite import Case, Options, Row, Suite
 
@@ -34,6 +35,7 @@ DEEP: dict[str, Any] = {
     "learning_rate_init": 0.002,
     "validation_fraction": 0.02,
     "max_iter": 60,
+    "transform_max_iter": 0,
     "solver": partial(torch.optim.AdamW, betas=(0.9, 0.95), fused=True),
 }
 LOGISTIC: dict[str, Any] = {
@@ -43,11 +45,18 @@ LOGISTIC: dict[str, Any] = {
     "batch_size": 256,
     "max_iter": 20,
 }
+CONVOLUTIONS: dict[str, Any] = TRAINING | {
+    "hidden_layer_sizes": (512,),
+    "init": "random",
+    "validation_fraction": 0.02,
+    "max_iter": 16,
+    "transform_max_iter": 0,
+}
 METHODS: dict[str, Any] = {
     "PCA": (PCA, {}),
     "logistic PCA": (UndercompleteAE, LOGISTIC),
     "UndercompleteAE": (UndercompleteAE, DEEP),
-    "ConvAE": (ConvAE, {"init": "random", "validation_fraction": 0.02, "max_iter": 16}),
+    "ConvAE": (ConvAE, CONVOLUTIONS),
 }
 PUBLISHED = {
     ("PCA", 30): 13.87,

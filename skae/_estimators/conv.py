@@ -142,7 +142,7 @@ class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
     upsampling: str = "transpose"
     normalization: str | None = None
     activation: str | Callable[[], nn.Module] = "silu"
-    learning_rate_init: float = 0.003
+    learning_rate_init: float = 0.006
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **CorruptingAutoencoder._parameter_constraints,
@@ -163,7 +163,7 @@ class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
                 f"tied_weights=True needs upsampling='transpose', the transpose of the "
                 f"encoder's convolutions, not {self.upsampling!r}."
             )
-        hidden = [512]
+        hidden = [256]
         if not isinstance(self.hidden_layer_sizes, str):
             hidden = check_layer_sizes(self.hidden_layer_sizes)
         return {
@@ -179,9 +179,12 @@ class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
         }
 
     def _schedule(self, data: Data, width: int) -> Schedule:
-        # Steps are dear, small batches take more of them, and so many weights learn a
-        # few rows by heart unless they decay.
-        return Schedule(n_steps=2000, largest_batch=64, decay=80.0, most_decay=0.5)
+        # So many weights learn a few rows by heart unless they decay.
+        n_steps = 700 if self._only_reconstructs() else 1400
+        return Schedule(n_steps=n_steps, largest_batch=128, decay=80.0, most_decay=0.5)
+
+    def _only_reconstructs(self) -> bool:
+        return super()._only_reconstructs() and not self._corrupts()
 
     def _corruption(self, data: Data) -> Corruption | None:
         corrupt = super()._corruption(data)

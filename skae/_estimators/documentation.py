@@ -20,11 +20,11 @@ DOCUMENTATION = {
         its minimum too. ``reconstruct``, ``score`` and ``score_samples`` see the better
         codes; ``jacobian``, held-out scores and training the encoder's. A step costs as
         much as three times decoding. Of ordered codes it is the minimum of what
-        training minimises, for all prefixes together. Rows with NaN keep the encoder's
-        codes. "auto" is 3, but 0 where training wanted more than a reconstruction by
-        squares, with noise, ``neighbor_weight``, a ``code_activation`` or another
-        ``loss`` than "squared_error" and "gaussian", or where PCA was kept; see
-        ``transform_max_iter_``.
+        training minimises, for all prefixes together; ``truncate`` leaves one of them.
+        Rows with NaN keep the encoder's codes. "auto" is 3, but 0 where training wanted
+        more than a reconstruction by squares (noise, ``neighbor_weight``, a
+        ``code_activation``, a ``loss`` that is neither "squared_error" nor "gaussian"),
+        and where PCA was kept; see ``transform_max_iter_``.
 """,
     "<embedding attributes>": """
     transform_max_iter_ : int
@@ -71,7 +71,7 @@ DOCUMENTATION = {
         follows for ordered codes and for 300 rows or more; for less than 512 features
         the first is then of 256 at most. Without order there is no second one where
         there are both 512 features or more and 16 components or more. Those of
-        ``ConvAE`` follow its convolutions, and "auto" is one of 512.
+        ``ConvAE`` follow its convolutions, and "auto" is one of 256.
 
     activation : str or callable, default="gelu"
         Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
@@ -150,15 +150,17 @@ DOCUMENTATION = {
 
     batch_size : int or "auto", default="auto"
         Rows in a minibatch; "auto" makes ten equal ones, or five of ordered codes,
-        but of 32 to 320 rows, 64 of ``ConvAE``: few rows then still make many steps.
+        but of 32 to 320 rows, 128 of ``ConvAE``: few rows then still make many steps.
         Not used by "lbfgs".
 
     max_iter : int or "auto", default="auto"
         Number of epochs at most; a warning says so if the last one still gained. For
-        "lbfgs" an epoch is an iteration. "auto" makes about 4000 steps, 6000 of ordered
-        codes or 2000 of ``ConvAE``, in 2 to 800 epochs.
+        "lbfgs" an epoch is an iteration. "auto" makes about 4000 steps, or 6000 of
+        ordered codes, in 1 to 800 epochs. It is 0.3 of that for 512 features or more
+        where ``transform_max_iter="auto"`` refines codes. ``ConvAE`` makes 700 steps
+        where codes are refined, else 1400.
 
-    tol : float, default=0.0001
+    tol : float, default=0.003
         Training stops when the loss, or with ``early_stopping`` the unexplained
         variance, has not fallen by this share of itself in ``n_iter_no_change``
         epochs.

@@ -1,11 +1,13 @@
 """What autoencoders share whose codes may keep neighbours, and may be refined."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from .._networks.network import Network
 from .._objectives.objective import Objective
 from .._rows.checks import COUNT, NONNEGATIVE, POSITIVE_INTEGER, names
 from .._training.engine import Engine
+from .._training.schedule import WIDE, Schedule
 from .._training.solvers import is_full_batch
 from .base import BaseAutoencoder
 from .data import Data
@@ -53,12 +55,22 @@ class EmbeddingAutoencoder(BaseAutoencoder):
         asked = self._parameter("transform_max_iter")
         return int(self.transform_max_iter_ if asked == "auto" else asked)
 
-    def _finish(self, engine: Engine, data: Data) -> None:
-        super()._finish(engine, data)
-        # Codes that keep neighbours, or lack noise, are not those nearest to the rows.
-        only_reconstructs = (
+    def _only_reconstructs(self) -> bool:
+        """Whether the best code is the one whose answer is nearest to the row."""
+        return (
             self.loss in ("squared_error", "gaussian")
             and self.code_activation == "identity"
-            and not (self.neighbor_weight or engine.criterion_.corrupt or self.is_pca_)
+            and not self.neighbor_weight
         )
-        self.transform_max_iter_ = N_REFINEMENTS if only_reconstructs else 0
+
+    def _schedule(self, data: Data, width: int) -> Schedule:
+        schedule = super()._schedule(data, width)
+        if self.n_features_in_ < WIDE or not self._only_reconstructs():
+            return schedule
+        # Steps are dear, and codes that are refined gain what more of them would.
+        return replace(schedule, n_steps=schedule.n_steps * 3 // 10)
+
+    def _finish(self, engine: Engine, data: Data) -> None:
+        super()._finish(engine, data)
+        refines = self._only_reconstructs() and not self.is_pca_
+        self.transform_max_iter_ = N_REFINEMENTS if refines else 0

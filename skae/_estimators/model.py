@@ -119,10 +119,10 @@ class FittedModel:
     def _encode(self, rows: Tensor, n_refinements: int) -> Tensor:
         # The network has seen zero, the mean, where values were missing.
         seen = rows.nan_to_num() if self.allows_nan else rows
-        if not n_refinements:
-            return self.network.encode(seen)
-        code = self.whole.encode(seen)
-        return refine(self.whole, code, rows, n_refinements)[:, : self.n_components]
+        code = self.network.encode(seen)
+        if n_refinements:
+            code = refine(self.network, code, rows, n_refinements)
+        return code
 
     def _answer(self, code: Tensor) -> Tensor:
         return self.network.link.inverse(self.network.decode(code))

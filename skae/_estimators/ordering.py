@@ -135,9 +135,9 @@ class OrderedAutoencoder(BaseAutoencoder):
         Returns
         -------
         truncated : UndercompleteAE
-            Its ``transform`` gives the first columns of this one's, bit by bit (not of
-            codes that ``transform_max_iter`` refines for all columns together), and
-            its ``inverse_transform`` is what training made of so many. It holds the
+            Its ``transform`` gives the first columns of this one's, bit by bit, with
+            ``transform_max_iter=0`` in both; steps refine codes for its width alone.
+            Its ``inverse_transform`` is what training made of so many. It holds the
             whole network, but cannot go on training once narrower; its
             ``n_components`` is that given, so that a clone is of this width.
 

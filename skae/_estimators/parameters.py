@@ -37,7 +37,7 @@ class SharedParameters(BaseEstimator):
     weight_decay: float | str = "auto"
     batch_size: int | str = "auto"
     max_iter: int | str = "auto"
-    tol: float = 1e-4
+    tol: float = 3e-3
     n_iter_no_change: int | str = "auto"
     early_stopping: bool = True
     validation_fraction: float = 0.1

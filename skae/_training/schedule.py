@@ -58,7 +58,7 @@ class Schedule:
 
     def n_epochs(self, n_rows: int, batch_size: int) -> int:
         """Return how many epochs take enough steps, but no end on few rows."""
-        return int(np.clip(self.n_steps * batch_size // n_rows, 2, 800))
+        return int(np.clip(self.n_steps * batch_size // n_rows, 1, 800))
 
     def patience(self, n_epochs: int, n_batches: int, averages: bool) -> int:
         """Return how many epochs may pass without a gain.
