@@ -67,10 +67,12 @@ def fitted(X):
 
 
 def test_reconstruct_is_decode_of_encode(fitted, X):
-    codes = fitted.transform(X)
-    np.testing.assert_array_equal(
-        fitted.reconstruct(X), fitted.inverse_transform(codes)
-    )
+    for n_steps in (3, 0):
+        fitted = copy.deepcopy(fitted).set_params(transform_max_iter=n_steps)
+        codes = fitted.transform(X)
+        np.testing.assert_array_equal(
+            fitted.reconstruct(X), fitted.inverse_transform(codes)
+        )
     rows = torch.from_numpy(((X - fitted.mean_) / fitted.scale_).astype(np.float32))
     with torch.no_grad():
         expected = fitted.network_.encode(rows)
@@ -81,7 +83,8 @@ def test_reconstruct_is_decode_of_encode(fitted, X):
 @pytest.mark.parametrize("ordered", [False, True])
 def test_codes_are_those_of_standardised_rows(X, dtype, ordered):
     X = X.astype(dtype)
-    ae = UndercompleteAE(2, ordered=ordered, max_iter=3, early_stopping=False).fit(X)
+    encoder = {"early_stopping": False, "transform_max_iter": 0}
+    ae = UndercompleteAE(2, ordered=ordered, max_iter=3, **encoder).fit(X)
     rows = torch.tensor((X - ae.mean_) / ae.scale_).float()
     with torch.no_grad():
         codes = ae.network_.encode(rows).numpy()
@@ -221,7 +224,7 @@ def test_statistics_are_those_of_the_data(fitted, X):
     "kw", [{}, {"code_activation": "tanh"}, {"tied_weights": True}]
 )
 def test_jacobian_is_the_limit_of_differences(X, kw):
-    estimator = small(3, activation="tanh", **kw).fit(X)
+    estimator = small(3, activation="tanh", transform_max_iter=0, **kw).fit(X)
     jacobian = estimator.jacobian(X[:4])
     assert jacobian.shape == (4, 3, 64)
     assert jacobian.dtype == np.float32
@@ -362,7 +365,7 @@ def test_dtypes(X, dtype, answer):
     codes = estimator.transform(X.astype(dtype))
     assert codes.dtype == estimator.score_samples(X).dtype == np.float32
     assert estimator.inverse_transform(codes).dtype == answer
-    np.testing.assert_allclose(codes, small().fit(X).transform(X), atol=1e-4)
+    np.testing.assert_allclose(codes, small().fit(X).transform(X), atol=1e-3)
 
 
 REAL = ["?", *np.typecodes["AllInteger"], *np.typecodes["Float"], ">f4", ">f8", ">i4"]
@@ -992,6 +995,7 @@ def test_early_stopping_keeps_the_best_weights(rng):
     seed = np.random.RandomState(0).randint(np.iinfo(np.int32).max)
     generator = torch.Generator().manual_seed(seed)
     held_out = torch.randperm(80, generator=generator)[:24].numpy()
+    estimator.set_params(transform_max_iter=0)
     errors = -estimator.score_samples(X[held_out]).sum()
     total = np.square(X[held_out] - X.mean(axis=0)).sum()
     assert estimator.best_score_ == pytest.approx(1 - errors / total, rel=1e-5)

@@ -112,7 +112,7 @@ def test_it_stands_in_a_pipeline_after_a_scaler(digits):
     ids=str,
 )
 def test_convolutions_find_what_pca_misses(bumps, options):
-    options = {"learning_rate_init": 0.01, "max_iter": 10, "random_state": 0} | options
+    options = {"batch_size": 30, "max_iter": 10, "random_state": 0} | options
     train, test = bumps[:300], bumps[600:]
     ae = ConvAE(4, **options).fit(train)
     pca = PCA(4).fit(train.reshape(300, -1))
@@ -291,8 +291,8 @@ def test_channels_last_are_warned_about(rng):
 
 
 def test_automatic_pace_is_that_of_small_batches_and_much_decay(bumps):
-    """Of 720 training rows ten batches would be 72 rows: twelve have 60."""
-    given = {"batch_size": 60, "weight_decay": 0.5}
+    """Of 720 training rows ten batches have 72 rows."""
+    given = {"batch_size": 72, "weight_decay": 0.5}
     fits = [
         ConvAE(2, init="random", channels=4, **options, **SHORT).fit(bumps)
         for options in ({}, given)

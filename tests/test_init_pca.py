@@ -111,7 +111,11 @@ def test_scores_are_those_of_the_held_out_rows(digits):
                 held_out.append(batch.numpy())
 
     estimator = UndercompleteAE(
-        4, max_iter=10, callbacks=[Listener()], random_state=0
+        4,
+        max_iter=10,
+        transform_max_iter=0,
+        callbacks=[Listener()],
+        random_state=0,
     ).fit(digits)
     X = held_out[0] * estimator.scale_ + estimator.mean_
     assert len(X) == 179

@@ -172,7 +172,7 @@ def test_refined_codes_keep_their_order(digits):
     [
         ({}, 3),
         ({"ordered": True}, 3),
-        ({"loss": "gaussian"}, 3),
+        ({"loss": "gaussian"}, 0),
         ({"loss": "absolute_error"}, 0),
         ({"neighbor_weight": 1.0}, 0),
         ({"code_activation": "tanh", "init": "random"}, 0),

@@ -22,9 +22,9 @@ DOCUMENTATION = {
         much as three times decoding. Of ordered codes it is the minimum of what
         training minimises, for all prefixes together; ``truncate`` leaves one of them.
         Rows with NaN keep the encoder's codes. "auto" is 3, but 0 where training wanted
-        more than a reconstruction by squares (noise, ``neighbor_weight``, a
-        ``code_activation``, a ``loss`` that is neither "squared_error" nor "gaussian"),
-        and where PCA was kept; see ``transform_max_iter_``.
+        anything but a reconstruction by squares (``noise``, ``neighbor_weight``,
+        ``code_activation``, another ``loss``) and where PCA was kept; see
+        ``transform_max_iter_``.
 """,
     "<embedding attributes>": """
     transform_max_iter_ : int

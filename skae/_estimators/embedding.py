@@ -58,7 +58,7 @@ class EmbeddingAutoencoder(BaseAutoencoder):
     def _only_reconstructs(self) -> bool:
         """Whether the best code is the one whose answer is nearest to the row."""
         return (
-            self.loss in ("squared_error", "gaussian")
+            self.loss == "squared_error"
             and self.code_activation == "identity"
             and not self.neighbor_weight
         )

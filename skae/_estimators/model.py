@@ -121,7 +121,9 @@ class FittedModel:
         seen = rows.nan_to_num() if self.allows_nan else rows
         code = self.network.encode(seen)
         if n_refinements:
-            code = refine(self.network, code, rows, n_refinements)
+            # What never varied tells nothing of the code when it does.
+            target = rows * torch.from_numpy(np.not_equal(*self.seen)).to(rows)
+            code = refine(self.network, code, target, n_refinements)
         return code
 
     def _answer(self, code: Tensor) -> Tensor:

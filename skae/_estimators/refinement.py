@@ -9,8 +9,9 @@ from torch import Tensor
 from .._networks.network import Network
 from .._objectives.ordered import prefix_weights
 
-# How far the curvature along the first slope is felt for: codes are about one.
-PROBE = 0.01
+# How far the curvature along the first slope is felt for, where codes are about one: a
+# shorter way is lost in rounding.
+PROBE = 0.1
 # Share of an error by which a code is better: rounding decides nothing.
 MARGIN = 1e-6
 
@@ -19,9 +20,9 @@ def refine(network: Network, code: Tensor, x: Tensor, n_steps: int) -> Tensor:
     """Lower ``||x - decode(code)||^2`` for each row by so many gradient steps.
 
     Of an ordered code it is the mean over prefixes that training lowers too. Steps are
-    spectral ones (Barzilai and Borwein, 1988), long and short in turns, with a length
-    for each row, so that no row depends on its company. The best code of each row on
-    the way is the answer. A row with NaN, of which no error is known, keeps its code.
+    spectral ones (Barzilai and Borwein, 1988), with a length for each row, so that no
+    row depends on its company. The best code of each row on the way is the answer. A
+    row with NaN, of which no error is known, keeps its code.
     """
     shares = prefix_weights(network).tolist()
     miss = partial(_misses, network, dict(zip(network.widths, shares, strict=True)), x)
@@ -31,7 +32,7 @@ def refine(network: Network, code: Tensor, x: Tensor, n_steps: int) -> Tensor:
         missed, slope = _slope(miss, code)
         best, least = _better(code, missed, best, least)
         if step:
-            rate = _spectral(code - before, slope - slope_before, rate, step)
+            rate = _spectral(code - before, slope - slope_before, rate)
         else:
             rate = _first_rate(miss, code, missed, slope)
         before, slope_before = code, slope
@@ -78,11 +79,10 @@ def _first_rate(
     return 0.5 * _squares(slope) / _squares(change)
 
 
-def _spectral(moved: Tensor, bent: Tensor, rate: Tensor, step: int) -> Tensor:
+def _spectral(moved: Tensor, bent: Tensor, rate: Tensor) -> Tensor:
     """Return lengths that fit how the slope changed, or those before."""
     along = (moved * bent).sum(1, keepdim=True)
-    length = along / _squares(bent) if step % 2 == 0 else _squares(moved) / along
-    return torch.where(along > 0, length, rate)
+    return torch.where(along > 0, along / _squares(bent), rate)
 
 
 def _squares(x: Tensor) -> Tensor:
