@@ -174,11 +174,11 @@ def test_refined_codes_keep_their_order(digits):
         ({"ordered": True}, 3),
         ({"loss": "gaussian"}, 0),
         ({"loss": "absolute_error"}, 0),
-        ({"neighbor_weight": 1.0}, 0),
+        ({"neighbor_weight": 1.0}, 3),
         ({"code_activation": "tanh", "init": "random"}, 0),
     ],
 )
-def test_codes_are_refined_where_training_only_reconstructs(digits, options, n_steps):
+def test_codes_are_refined_where_squares_are_minimised(digits, options, n_steps):
     settings = {"max_iter": 2, "batch_size": 50, "random_state": 0} | options
     ae = UndercompleteAE(2, **settings).fit(digits[:500])
     assert ae.transform_max_iter_ == n_steps

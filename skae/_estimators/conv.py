@@ -180,11 +180,11 @@ class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
 
     def _schedule(self, data: Data, width: int) -> Schedule:
         # So many weights learn a few rows by heart unless they decay.
-        n_steps = 700 if self._only_reconstructs() else 1400
+        n_steps = 700 if self._refines() and not self.neighbor_weight else 1400
         return Schedule(n_steps=n_steps, largest_batch=128, decay=80.0, most_decay=0.5)
 
-    def _only_reconstructs(self) -> bool:
-        return super()._only_reconstructs() and not self._corrupts()
+    def _refines(self) -> bool:
+        return super()._refines() and not self._corrupts()
 
     def _corruption(self, data: Data) -> Corruption | None:
         corrupt = super()._corruption(data)

@@ -22,9 +22,8 @@ DOCUMENTATION = {
         much as three times decoding. Of ordered codes it is the minimum of what
         training minimises, for all prefixes together; ``truncate`` leaves one of them.
         Rows with NaN keep the encoder's codes. "auto" is 3, but 0 where training wanted
-        anything but a reconstruction by squares (``noise``, ``neighbor_weight``,
-        ``code_activation``, another ``loss``) and where PCA was kept; see
-        ``transform_max_iter_``.
+        anything but a reconstruction by squares (``noise``, ``code_activation``,
+        another ``loss``) and where PCA was kept; see ``transform_max_iter_``.
 """,
     "<embedding attributes>": """
     transform_max_iter_ : int
@@ -157,8 +156,8 @@ DOCUMENTATION = {
         Number of epochs at most; a warning says so if the last one still gained. For
         "lbfgs" an epoch is an iteration. "auto" makes about 4000 steps, or 6000 of
         ordered codes, in 1 to 800 epochs. It is 0.3 of that for 512 features or more
-        where ``transform_max_iter="auto"`` refines codes. ``ConvAE`` makes 700 steps
-        where codes are refined, else 1400.
+        where ``transform_max_iter="auto"`` refines codes, without ``neighbor_weight``.
+        ``ConvAE`` makes 700 steps there, else 1400.
 
     tol : float, default=0.003
         Training stops when the loss, or with ``early_stopping`` the unexplained

@@ -55,22 +55,19 @@ class EmbeddingAutoencoder(BaseAutoencoder):
         asked = self._parameter("transform_max_iter")
         return int(self.transform_max_iter_ if asked == "auto" else asked)
 
-    def _only_reconstructs(self) -> bool:
+    def _refines(self) -> bool:
         """Whether the best code is the one whose answer is nearest to the row."""
-        return (
-            self.loss == "squared_error"
-            and self.code_activation == "identity"
-            and not self.neighbor_weight
-        )
+        return self.loss == "squared_error" and self.code_activation == "identity"
 
     def _schedule(self, data: Data, width: int) -> Schedule:
         schedule = super()._schedule(data, width)
-        if self.n_features_in_ < WIDE or not self._only_reconstructs():
+        is_short = self.n_features_in_ >= WIDE and not self.neighbor_weight
+        if not (is_short and self._refines()):
             return schedule
         # Steps are dear, and codes that are refined gain what more of them would.
         return replace(schedule, n_steps=schedule.n_steps * 3 // 10)
 
     def _finish(self, engine: Engine, data: Data) -> None:
         super()._finish(engine, data)
-        refines = self._only_reconstructs() and not self.is_pca_
-        self.transform_max_iter_ = N_REFINEMENTS if refines else 0
+        gains = self._refines() and not self.is_pca_
+        self.transform_max_iter_ = N_REFINEMENTS if gains else 0
