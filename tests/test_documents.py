@@ -192,7 +192,7 @@ def test_figures_in_documents_are_recorded(section):
 
 
 def test_invented_figures_are_found():
-    section = "0.423 and 1.000, not 0.4277 <records/floor.jsonl>; 1.23 of 1.2.3."
+    section = "0.374 and 1.000, not 0.4277 <records/floor.jsonl>; 1.23 of 1.2.3."
     assert unknown_figures(section) == ["0.4277", "1.23"]
 
 
@@ -203,10 +203,10 @@ def test_pca_is_the_floor_in_the_record():
     mnist = [r["fit_seconds"] for r in runs if at_32 <= r.items()]
     assert summary["data sets"] >= 30
     assert summary["worst"] <= 1.02
-    assert summary["geometric mean"] <= 0.50
+    assert summary["geometric mean"] <= 0.38
     assert ratios["digits", 8] <= 0.50
     assert ratios["MNIST", 32] <= 0.45
-    assert max(mnist) <= 90
+    assert max(mnist) <= 30
     for figure in (
         f"{summary['cases']} cases of {summary['data sets']} data sets",
         f"{min(mnist):.0f} to {max(mnist):.0f} s",
@@ -217,9 +217,8 @@ def test_pca_is_the_floor_in_the_record():
 def test_prefixes_are_between_pca_and_separate_fits_in_the_record():
     runs = record("ordered")
     assert min(map(ordered.least_margin, ordered.codes(runs))) > 0
-    for name in ("digits", "MNIST"):
-        for width in ordered.SEPARATE:
-            assert float(ordered.ratios(runs, name, width)[0]) <= 1.10
+    for width in ordered.SEPARATE:
+        assert float(ordered.ratios(runs, "MNIST", width)[0]) <= 1.10
 
 
 def test_number_of_components_in_readme_is_the_record():

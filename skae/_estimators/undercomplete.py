@@ -41,8 +41,8 @@ class UndercompleteAE(EmbeddingAutoencoder, OrderedAutoencoder):
         fewer.
 
     ordered : bool, default=False
-        Whether every prefix of the code shall be a good code. Takes ten times as
-        long and more.
+        Whether every prefix of the code shall be a good code. Takes four to six
+        times as long.
 
     <embedding parameters>
 
