@@ -159,6 +159,36 @@ def test_refined_codes_are_nearer_in_every_row(digits):
     assert errors[2].mean() < 0.99 * errors[0].mean()
 
 
+@pytest.mark.parametrize("init", ["pca", "random"])
+@pytest.mark.parametrize("n_components", [2, None])
+def test_a_feature_that_never_varied_makes_no_row_worse(rng, n_components, init):
+    X = np.pad(rng.normal(size=(300, 4)) ** 2, ((0, 0), (0, 1)), constant_values=3.0)
+    few = {"max_iter": 5, "early_stopping": False, "random_state": 0}
+    ae = UndercompleteAE(n_components, init=init, **few).fit(X)
+    X[:, 4] += 5
+    refined, encoder = (
+        -ae.set_params(transform_max_iter=n).score_samples(X) for n in (3, 0)
+    )
+    assert (refined <= encoder * (1 + 1e-5) + 1e-9).all()
+
+
+def test_refined_codes_do_not_depend_on_the_rows_beside(digits):
+    """Products of some widths round the last rows of four in another way."""
+    for width in (5, 9):
+        ae = UndercompleteAE(width, max_iter=2, random_state=0).fit(digits[:300])
+        codes = ae.transform(digits)
+        np.testing.assert_allclose(ae.transform(digits[2:]), codes[2:], atol=1e-4)
+
+
+def test_refined_codes_of_rows_that_are_not_finite_pass_the_search_for_anomalies(rng):
+    ae = UndercompleteAE(2, max_iter=5, early_stopping=False, random_state=0)
+    X = rng.normal(size=(100, 4))
+    X[0] *= 1e25
+    codes = ae.fit(X[1:]).transform(X)
+    with pytest.warns(UserWarning, match="Anomaly"), torch.autograd.detect_anomaly():
+        np.testing.assert_array_equal(ae.transform(X), codes)
+
+
 def test_refined_codes_keep_their_order(digits):
     ae = UndercompleteAE(8, ordered=True, max_iter=10, random_state=0).fit(digits)
     for width in (1, 3, 8):

@@ -21,9 +21,10 @@ DOCUMENTATION = {
         codes; ``jacobian``, held-out scores and training the encoder's. A step costs as
         much as three times decoding. Of ordered codes it is the minimum of what
         training minimises, for all prefixes together; ``truncate`` leaves one of them.
-        Rows with NaN keep the encoder's codes. "auto" is 3, but 0 where training wanted
-        anything but a reconstruction by squares (``noise``, ``code_activation``,
-        another ``loss``) and where PCA was kept; see ``transform_max_iter_``.
+        Codes may leave the range of ``code_activation``. Rows with NaN keep the
+        encoder's codes. "auto" is 3, but 0 where training wanted anything but a
+        reconstruction by squares (``noise``, ``code_activation``, another ``loss``) and
+        where PCA was kept; see ``transform_max_iter_``.
 """,
     "<embedding attributes>": """
     transform_max_iter_ : int
@@ -181,7 +182,7 @@ DOCUMENTATION = {
     clip : bool, default=False
         Whether reconstructions are clipped to the range of each feature in the training
         rows; in ``ConvAE`` of each channel. ``score`` and ``score_samples`` see that
-        too, training and its scores do not.
+        too; training, its scores and ``transform_max_iter`` do not.
 
     warm_start : bool, default=False
         Whether ``fit`` goes on from the weights, ``mean_`` and ``scale_`` of the fit

@@ -121,13 +121,8 @@ class FittedModel:
         seen = rows.nan_to_num() if self.allows_nan else rows
         code = self.network.encode(seen)
         if n_refinements:
-            # What never varied tells nothing of the code when it does.
-            target = rows * torch.from_numpy(np.not_equal(*self.seen)).to(rows)
-            code = refine(self.network, code, target, n_refinements)
+            code = refine(self.network, code, rows, n_refinements)
         return code
-
-    def _answer(self, code: Tensor) -> Tensor:
-        return self.network.link.inverse(self.network.decode(code))
 
     def decode(self, code: Tensor | np.ndarray, clip: bool) -> np.ndarray:
         """Decode codes to flat rows in the unit and dtype of the mean.
@@ -136,7 +131,7 @@ class FittedModel:
         """
         if not isinstance(code, Tensor):
             code = torch.tensor(code, dtype=torch.float32, device=self.device)
-        rows = self._map(self._answer, code).cpu().numpy()
+        rows = self._map(self.network.answer, code).cpu().numpy()
         rows = np.add(rows.astype(self.mean.dtype) * self.scale, self.mean)
         # Adding the mean again may leave the domain by a rounding error.
         rows = rows if self.domain is None else np.clip(rows, *self.domain)

@@ -1,7 +1,6 @@
 """Codes that are nearer to their rows than the encoder's."""
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,7 +12,9 @@ from .._objectives.ordered import prefix_weights
 # shorter way is lost in rounding.
 PROBE = 0.1
 # Share of an error by which a code is better: rounding decides nothing.
-MARGIN = 1e-6
+MARGIN = 1e-4
+
+Map = Callable[[Tensor], Tensor]
 
 
 def refine(network: Network, code: Tensor, x: Tensor, n_steps: int) -> Tensor:
@@ -24,66 +25,77 @@ def refine(network: Network, code: Tensor, x: Tensor, n_steps: int) -> Tensor:
     row depends on its company. The best code of each row on the way is the answer. A
     row with NaN, of which no error is known, keeps its code.
     """
-    shares = prefix_weights(network).tolist()
-    miss = partial(_misses, network, dict(zip(network.widths, shares, strict=True)), x)
-    best, least, rate = code, None, code
-    before, slope_before = code, code
+    roots = prefix_weights(network) ** 0.5
+    shares = dict(zip(network.widths, roots.tolist(), strict=True))
+
+    def decode(code: Tensor) -> Tensor:
+        """Return the answers to all prefixes, side by side."""
+        answers = [s * network.answer(code[:, :n]) for n, s in shares.items()]
+        return torch.cat(answers, dim=1)
+
+    rows = torch.cat([s * x for s in shares.values()], dim=1)
+    if network.constant is None:
+        return _descend(decode, code, rows, n_steps)[0]
+    # What never varied tells nothing of the code when it does, but it is an error too.
+    first = decode(code)
+    constant = network.constant.repeat(len(shares))
+    found, _ = _descend(decode, code, torch.where(constant, first, rows), n_steps)
+    errors = _squares(decode(found) - rows), _squares(first - rows)
+    return _better(found, errors[0], code, errors[1])[0]
+
+
+def _descend(
+    decode: Map, code: Tensor, rows: Tensor, n_steps: int
+) -> tuple[Tensor, Tensor]:
+    """Return the best code of each row on the way, and its error."""
+    best, least = code, torch.full_like(code[:, :1], torch.inf)
+    rate = before = slope_before = code
     for step in range(n_steps):
-        missed, slope = _slope(miss, code)
-        best, least = _better(code, missed, best, least)
+        answer, slope = _slope(decode, code, rows)
+        best, least = _better(code, _squares(answer - rows), best, least)
         if step:
             rate = _spectral(code - before, slope - slope_before, rate)
         else:
-            rate = _first_rate(miss, code, missed, slope)
+            rate = _first_rate(decode, code, answer, slope)
         before, slope_before = code, slope
         code = code - rate * slope
-    return _better(code, miss(code), best, least)[0]
+    return _better(code, _squares(decode(code) - rows), best, least)
 
 
-def _misses(
-    network: Network, shares: dict[int, float], x: Tensor, code: Tensor
-) -> Tensor:
-    """Return answers less the rows, the root of its share of each width."""
-    each = [
-        share**0.5 * (network.link.inverse(network.decode(code[:, :width])) - x)
-        for width, share in shares.items()
-    ]
-    return torch.cat(each, dim=1)
-
-
-def _slope(miss: Callable[[Tensor], Tensor], code: Tensor) -> tuple[Tensor, Tensor]:
-    with torch.enable_grad():
+def _slope(decode: Map, code: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Return answers, and the derivative of their squared errors by the codes."""
+    # Rows that are not finite have slopes that are not, and keep their codes.
+    with torch.enable_grad(), torch.autograd.set_detect_anomaly(False):
         code = code.detach().requires_grad_()
-        missed = miss(code)
-        (slope,) = torch.autograd.grad(missed.square().sum(), code)
-    return missed.detach(), slope
+        answer = decode(code)
+        (slope,) = torch.autograd.grad((answer - rows).square().sum(), code)
+    return answer.detach(), slope
 
 
 def _better(
-    code: Tensor, missed: Tensor, best: Tensor, least: Tensor | None
+    code: Tensor, error: Tensor, best: Tensor, least: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return the better code of each row, and its error."""
-    error = missed.square().sum(1, keepdim=True)
-    if least is None:
-        return code, error
     is_better = error < (1 - MARGIN) * least
     return torch.where(is_better, code, best), torch.where(is_better, error, least)
 
 
-def _first_rate(
-    miss: Callable[[Tensor], Tensor], code: Tensor, missed: Tensor, slope: Tensor
-) -> Tensor:
+def _first_rate(decode: Map, code: Tensor, answer: Tensor, slope: Tensor) -> Tensor:
     """Return the best length where the decoder is straight along the slope."""
-    length = PROBE / _squares(slope).sqrt()
-    change = (miss(code - length * slope) - missed) / length
-    return 0.5 * _squares(slope) / _squares(change)
+    length = PROBE / _positive(_squares(slope)).sqrt()
+    change = (decode(code - length * slope) - answer) / length
+    return 0.5 * _squares(slope) / _positive(_squares(change))
 
 
 def _spectral(moved: Tensor, bent: Tensor, rate: Tensor) -> Tensor:
     """Return lengths that fit how the slope changed, or those before."""
     along = (moved * bent).sum(1, keepdim=True)
-    return torch.where(along > 0, along / _squares(bent), rate)
+    return torch.where(along > 0, along / _positive(_squares(bent)), rate)
 
 
 def _squares(x: Tensor) -> Tensor:
-    return x.square().sum(1, keepdim=True).clamp(min=1e-30)
+    return x.square().sum(1, keepdim=True)
+
+
+def _positive(x: Tensor) -> Tensor:
+    return x.clamp(min=1e-30)

@@ -68,6 +68,11 @@ class LinearSkip(Network):
     def n_products(self) -> int:
         return self.network.n_products
 
+    @property
+    def constant(self) -> Tensor | None:
+        constant = self.deviation == 0
+        return constant if constant.any() else None
+
     def offset(self, means: Tensor) -> Tensor | None:
         # Division rounds a feature by so much of its mean, not of its deviation. One
         # that never varied is rounded as its mean is.
@@ -126,7 +131,7 @@ class LinearSkip(Network):
         if n_given in self.widths:
             return self.decode(code)
         narrow = self.widths[bisect(self.widths, n_given) - 1]
-        answer = self.link.inverse(self.decode(code[:, :narrow]))
+        answer = self.answer(code[:, :narrow])
         further = (code - self.encode(answer)[:, :n_given])[:, narrow:]
         return self.link(answer + F.linear(further, self.axes[narrow:n_given].T))
 

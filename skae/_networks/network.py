@@ -39,6 +39,15 @@ class Network(nn.Module):
         """Map codes of one of the widths back, to the scale of the loss."""
         raise NotImplementedError
 
+    def answer(self, code: Tensor) -> Tensor:
+        """Map codes back to standardised rows."""
+        return self.link.inverse(self.decode(code))
+
+    @property
+    def constant(self) -> Tensor | None:
+        """Return which features never varied, if the network keeps count of that."""
+        return None
+
     def offset(self, means: Tensor) -> Tensor | None:
         """Return what :meth:`encode_scaled` wants added to rows in units of the scale.
 
@@ -67,7 +76,7 @@ class Network(nn.Module):
             return self.decode(code)
         following = bisect(self.widths, n_given)
         narrow, wide = self.widths[following - 1], self.widths[following]
-        guess = self.encode(self.link.inverse(self.decode(code[:, :narrow])))
+        guess = self.encode(self.answer(code[:, :narrow]))
         return self.decode(torch.cat([code, guess[:, n_given:wide]], dim=1))
 
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:

@@ -20,6 +20,10 @@ class Prefix(Network):
         self.network, self.widths = network, [n_components]
         self.link, self.n_values = network.link, network.n_values
 
+    @property
+    def constant(self) -> Tensor | None:
+        return self.network.constant
+
     def offset(self, means: Tensor) -> Tensor | None:
         return self.network.offset(means)
 
