@@ -18,6 +18,8 @@ import torch
 from skorch.callbacks import Callback
 
 from skae import UndercompleteAE
+from skae._estimators.embedding import N_REFINEMENTS
+from skae._estimators.refinement import refine
 
 from ..shared.suite import Case, Options, Row
 from .aim import N_COMPONENTS, Enough, Problem, Watch, error_of
@@ -48,10 +50,11 @@ class Hook(Callback):
 
     @torch.no_grad()
     def reconstruct(self, network: Any, X: Rows) -> Rows:
-        """Reconstruct rows by the weights of this epoch."""
+        """Reconstruct rows by the weights of this epoch, as ``reconstruct`` does."""
         mean, scale = network.link.mean.numpy(), network.link.scale
         rows = torch.from_numpy(((X - mean) / scale).astype(np.float32))
-        return network.decode(network.encode(rows)).numpy() * scale + mean
+        code = refine(network, network.encode(rows), rows, N_REFINEMENTS)
+        return network.decode(code).numpy() * scale + mean
 
 
 def train_ours(problem: Problem, seed: int) -> float:
