@@ -130,6 +130,7 @@ def test_lbfgs_and_adam_decay_the_same_way(breast_cancer):
     """Both minimise loss + weight_decay / 2 * ||w||^2."""
     kw = {**PLAIN, "hidden_layer_sizes": (), "weight_decay": 0.01, "tol": 0}
     kw |= {"learning_rate_init": 0.01, "batch_size": 600, "max_iter": 2000}
+    kw["transform_max_iter"] = 0
     lbfgs, adam = (
         UndercompleteAE(2, solver=solver, **kw).fit(breast_cancer)
         for solver in ("lbfgs", "adam")
