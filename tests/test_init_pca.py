@@ -555,3 +555,8 @@ def test_one_row_does_not_throw_away_what_the_others_gain(rng):
     near = np.delete(X, [7, 200], axis=0)
     pca = PCA(ae.n_components_).fit(X)
     assert error(ae, near) < 0.5 * error(pca, near)
+
+
+def test_the_warning_that_pca_is_kept_names_a_small_max_iter(digits):
+    with pytest.warns(ConvergenceWarning, match=r"larger max_iter than 1, more rows"):
+        UndercompleteAE(2, max_iter=1, random_state=0).fit(digits[:150])

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
 from .._machine.devices import own_settings
+from .._machine.threads import limited_threads, threads_of_step
 from .._networks.network import Network
 from .._networks.prefix import Prefix
 from .._rows.checks import check_finite
@@ -88,7 +89,8 @@ class FittedModel:
         n_rows: int | None = None,
     ) -> np.ndarray:
         """Apply a function to rows or codes, so many at once as the network takes."""
-        with own_settings(self.device, grad=False):
+        n_threads = threads_of_step(X.shape[0], self.network.n_products)
+        with own_settings(self.device, grad=False), limited_threads(n_threads):
             return map_rows(function, X, n_rows or self._n_rows)
 
     @property

@@ -215,10 +215,13 @@ def _report_no_gain(estimator: Any, engine: Engine, selection: Selection) -> Non
     is_exact = selection.pca_score is not None and 1 - selection.pca_score <= NEGLIGIBLE
     if selection.aims is None or is_exact or engine.interrupted:
         return
+    more = "More rows"
+    if engine.stop_reason == "max_iter":
+        more = f"A larger max_iter than {engine.max_epochs}, more rows"
     warn_caller(
         "Training did not improve on PCA, which is kept: "
         f"{_compared(estimator, engine, selection.aims)}"
-        f"{_heaviest(engine, selection.aims[0])} More rows, a larger "
+        f"{_heaviest(engine, selection.aims[0])} {more}, a larger "
         f"validation_fraction than {estimator.validation_fraction}, or another "
         f"n_components than {estimator.n_components} may help; "
         "early_stopping=False trains on all rows and keeps what comes of it.",
