@@ -217,6 +217,18 @@ def test_codes_are_refined_where_squares_are_minimised(digits, options, n_steps)
     np.testing.assert_array_equal(ae.transform(digits[500:]), codes)
 
 
+@pytest.mark.parametrize(
+    ("options", "n_epochs"),
+    [({}, 120), ({"transform_max_iter": 0}, 400)],
+)
+def test_wide_rows_train_less_if_codes_are_refined(rng, options, n_epochs):
+    """Ten batches an epoch: 1200 steps in place of 4000."""
+    X = rng.normal(size=(800, 512))
+    at_once = {"tol": 1.0, "n_iter_no_change": 1, "early_stopping": False}
+    ae = UndercompleteAE(2, hidden_layer_sizes=(), **at_once, **options)
+    assert ae.fit(X).max_iter_ == n_epochs
+
+
 def test_codes_are_not_refined_where_pca_is_kept(rng):
     ae = UndercompleteAE(2, max_iter=1, random_state=0)
     with pytest.warns(ConvergenceWarning, match="PCA, which is kept"):

@@ -294,8 +294,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         -------
         derivatives : ndarray of shape (n_samples, n_components, n_features), float32
             ``d z[j] / d x[i]`` at ``[:, j, i]``, per unit of the data, of the encoder's
-            code ``z``, which ``transform_max_iter`` does not refine. Where
-            the activation has a kink it is the derivative torch takes there.
+            code ``z``. Where the activation has a kink it is the derivative torch takes
+            there.
 
         Raises
         ------

@@ -157,8 +157,8 @@ DOCUMENTATION = {
         Number of epochs at most; a warning says so if the last one still gained. For
         "lbfgs" an epoch is an iteration. "auto" makes about 4000 steps, or 6000 of
         ordered codes, in 1 to 800 epochs. It is 0.3 of that for 512 features or more
-        where ``transform_max_iter="auto"`` refines codes, without ``neighbor_weight``.
-        ``ConvAE`` makes 700 steps there, else 1400.
+        where "auto" would refine codes, unless ``transform_max_iter=0`` or
+        ``neighbor_weight`` is set. ``ConvAE`` makes 700 steps there, else 1400.
 
     tol : float, default=0.003
         Training stops when the loss, or with ``early_stopping`` the unexplained

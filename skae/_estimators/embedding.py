@@ -59,12 +59,15 @@ class EmbeddingAutoencoder(BaseAutoencoder):
         """Whether the best code is the one whose answer is nearest to the row."""
         return self.loss == "squared_error" and self.code_activation == "identity"
 
+    def _needs_fewer_steps(self) -> bool:
+        """Whether codes that are refined gain what more steps of training would."""
+        is_asked = self.transform_max_iter != 0
+        return is_asked and self._refines() and not self.neighbor_weight
+
     def _schedule(self, data: Data, width: int) -> Schedule:
         schedule = super()._schedule(data, width)
-        is_short = self.n_features_in_ >= WIDE and not self.neighbor_weight
-        if not (is_short and self._refines()):
+        if self.n_features_in_ < WIDE or not self._needs_fewer_steps():
             return schedule
-        # Steps are dear, and codes that are refined gain what more of them would.
         return replace(schedule, n_steps=schedule.n_steps * 3 // 10)
 
     def _finish(self, engine: Engine, data: Data) -> None:

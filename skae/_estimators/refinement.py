@@ -35,19 +35,17 @@ def refine(network: Network, code: Tensor, x: Tensor, n_steps: int) -> Tensor:
 
     rows = torch.cat([s * x for s in shares.values()], dim=1)
     if network.constant is None:
-        return _descend(decode, code, rows, n_steps)[0]
+        return _descend(decode, code, rows, n_steps)
     # What never varied tells nothing of the code when it does, but it is an error too.
     first = decode(code)
     constant = network.constant.repeat(len(shares))
-    found, _ = _descend(decode, code, torch.where(constant, first, rows), n_steps)
+    found = _descend(decode, code, torch.where(constant, first, rows), n_steps)
     errors = _squares(decode(found) - rows), _squares(first - rows)
     return _better(found, errors[0], code, errors[1])[0]
 
 
-def _descend(
-    decode: Map, code: Tensor, rows: Tensor, n_steps: int
-) -> tuple[Tensor, Tensor]:
-    """Return the best code of each row on the way, and its error."""
+def _descend(decode: Map, code: Tensor, rows: Tensor, n_steps: int) -> Tensor:
+    """Return the best code of each row on the way."""
     best, least = code, torch.full_like(code[:, :1], torch.inf)
     rate = before = slope_before = code
     for step in range(n_steps):
@@ -59,7 +57,7 @@ def _descend(
             rate = _first_rate(decode, code, answer, slope)
         before, slope_before = code, slope
         code = code - rate * slope
-    return _better(code, _squares(decode(code) - rows), best, least)
+    return _better(code, _squares(decode(code) - rows), best, least)[0]
 
 
 def _slope(decode: Map, code: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
