@@ -53,6 +53,7 @@ OWN = {
         {"learning_rate": "constant", "weight_decay": 0.1, "n_iter_no_change": 5} | FEW,
         {"loss": "gaussian"} | FEW,
         {"loss": "poisson"} | FEW,
+        {"neighbor_weight": 1.0} | FEW,
     ],
     skae.DenoisingAE: [
         {},
@@ -68,6 +69,7 @@ OWN = {
         {"upsampling": "linear", "normalization": "layer"} | FEW,
         {"noise": "block", "noise_level": 0.2} | FEW,
         {"init": "random", "solver": "lbfgs"} | FEW,
+        {"neighbor_weight": 1.0} | FEW,
     ],
     skae.SparseAE: [
         {},

@@ -299,6 +299,24 @@ def labelled_heartbeats() -> tuple[Rows, Rows]:
     return rows[:, 1:], rows[:, 0].astype(int)
 
 
+def labelled_rows(name: str) -> tuple[Rows, Rows]:
+    """Return rows and classes of a data set under SKAE_DATA.
+
+    Of those of ADBench the classes are normal rows and anomalies.
+    """
+    if name == "ECG5000":
+        return labelled_heartbeats()
+    if name == "COIL-20":
+        path = stored_folder("coil20") / "COIL20.mat"
+        rows, classes = _mat(path, "X"), _mat(path, "Y").ravel()
+    else:
+        (file,) = stored_folder("adbench").glob(f"*_{name}.npz")
+        with np.load(file) as arrays:
+            rows, classes = arrays["X"].astype(float), arrays["y"]
+    remember(name, rows)
+    return rows, classes
+
+
 def labelled(name: str) -> tuple[Rows, Rows, Rows, Rows]:
     """Return images (0 to 255) and labels to train on, and those to test on.
 

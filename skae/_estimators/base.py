@@ -1,5 +1,6 @@
 """The public contract of all autoencoders: scikit-learn's methods."""
 
+from dataclasses import asdict
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
 from .._machine.devices import find_device, own_settings, to_arrays, to_tensors
+from .._objectives.neighbors import NeighborMap
 from .._rows.checks import check_answers, check_codes, check_count, is_share
 from .._rows.statistics import (
     column_means,
@@ -24,7 +26,7 @@ from .._rows.statistics import (
 from .._training.solvers import is_full_batch
 from .availability import available_unless
 from .fitting import Trainable
-from .model import FittedModel
+from .model import ENCODER, Coding, FittedModel
 from .state import TrainingState
 
 
@@ -137,7 +139,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         return self._train(X, is_part=True)
 
     def transform(self, X: Any) -> np.ndarray:
-        """Encode rows.
+        """Encode rows, and improve or place the codes as the parameters say.
 
         Parameters
         ----------
@@ -157,8 +159,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If ``X`` has infinite values, other features than in ``fit``, or NaN that
             the estimator does not take.
         """
-        X, model, n = self._checked(X), self._here(), self._n_refinements()
-        return model.map(lambda x: model.encode(x, n).cpu().numpy(), X)
+        X, model, coding = self._checked(X), self._here(), self._coding()
+        return model.map(lambda x: model.encode(x, coding).cpu().numpy(), X)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Decode codes.
@@ -209,9 +211,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If ``X`` has infinite values, other features than in ``fit``, or NaN that
             the estimator does not take.
         """
-        X, model, n = self._checked(X), self._here(), self._n_refinements()
+        X, model, coding = self._checked(X), self._here(), self._coding()
         clip = self._parameter("clip")
-        rows = model.map(lambda x: model.decode(model.encode(x, n), clip), X)
+        rows = model.map(lambda x: model.decode(model.encode(x, coding), clip), X)
         return model.in_layout(rows)
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -362,19 +364,19 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         validate_parameter_constraints({name: constraint}, {name: value}, owner)
         return value
 
-    def _n_refinements(self) -> int:
-        """Return how many steps improve the encoder's codes."""
-        return 0
+    def _coding(self) -> Coding:
+        """Return how rows get their codes."""
+        return ENCODER
 
     def _squared_errors(self, X: Any, fills_gaps: bool = False) -> np.ndarray:
         """Return each row's squared error, on data divided by ``scale_``.
 
         Gaps count for nothing, or as the rest of their row does.
         """
-        model, n, clip = self._here(), self._n_refinements(), self._parameter("clip")
+        model, coding, clip = self._here(), self._coding(), self._parameter("clip")
 
         def errors(x: np.ndarray) -> np.ndarray:
-            answers = model.decode(model.encode(x, n), clip)
+            answers = model.decode(model.encode(x, coding), clip)
             known = squared_errors(x, answers, model.scale)
             return for_whole_rows(known, x) if fills_gaps else known
 
@@ -401,6 +403,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
                 "weights": to_arrays(model.whole.state_dict()),
                 "n_components": model.n_components,
                 "unit": (model.mean, model.scale, model.layout, model.seen),
+                "neighbor_map": model.neighbor_map and asdict(model.neighbor_map),
             }
         return state
 
@@ -415,5 +418,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         with own_settings(torch.device("cpu"), grad=True):
             network = self._build_network(last.parameters, last.network, mean, scale)
             network.eval().load_state_dict(to_tensors(values["weights"]))
-        self._set_model(network, last, mean, scale, layout, seen)
+        drawn = values["neighbor_map"]
+        neighbor_map = drawn and NeighborMap(**drawn)
+        self._set_model(network, last, mean, scale, layout, seen, neighbor_map)
         self._model = self._model.first(values["n_components"])

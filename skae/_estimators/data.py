@@ -36,6 +36,8 @@ class Data:
     seed: int
     #: Whether more rows may come in other calls.
     is_part: bool
+    #: Rows at most that train, and that judge; None for all.
+    n_most: int | None = None
 
     @property
     def n_rows(self) -> int:
@@ -79,8 +81,15 @@ class Data:
         """Return indices of rows that train a network, and of those that judge it."""
         training, held_out = self._parts
         if not len(held_out):
-            return training, None
-        return training[self._is_near[training]], held_out[self._is_near[held_out]]
+            return self._some(training), None
+        return self._some(self.near(training)), self._some(self.near(held_out))
+
+    def _some(self, index: np.ndarray) -> np.ndarray:
+        """Return a sample of rows, in their order, where there are too many."""
+        if self.n_most is None or len(index) <= self.n_most:
+            return index
+        rng = np.random.default_rng(self.seed)
+        return index[np.sort(rng.permutation(len(index))[: self.n_most])]
 
     @cached_property
     def reach(self) -> float:

@@ -3,32 +3,46 @@
 DOCUMENTATION = {
     "<embedding parameters>": """
     neighbor_weight : float, default=0.0
-        Weight of the cross-entropy of UMAP, ``mean_ij log(1 + d_ij^2) + 5 mean_ik
-        log((1 + d_ik^2) / (0.001 + d_ik^2))``, where ``d`` are distances of codes,
-        ``j`` is one of the neighbours of row ``i``, and ``k`` any other [5]_: codes of
-        neighbours keep together, and groups show in pictures; 1.0 is a good start.
-        Held-out errors do not see what it gains: the last weights are kept. It adds a
-        pass of the network for each row.
+        With a weight above 0 rows that are neighbours are so in the code, and groups
+        show in pictures; 1.0 is a good start. ``fit`` first draws a map, a code ``m_i``
+        for each row, without a network. It minimises the cross-entropy of UMAP [5]_,
+        ``sum_ij w_ij log(1 + d_ij^2) + (1 - w_ij) log(1 + 1 / d_ij^2)``, where ``d_ij``
+        are distances of codes, and ``w_ij`` is how much ``i`` and ``j`` are neighbours.
+        The networks then minimise ``mean_i loss(x_i, decode(m_i)) + ||encode(x_i) -
+        m_i||^2``. ``transform`` finds the place ``m`` of a row among its neighbours,
+        and lowers ``mean (x - decode(z))^2 + neighbor_weight ||z - m||^2``: the larger
+        the weight, the nearer is the code to the map, and the larger the error of the
+        reconstruction. ``m`` and ``z`` are here in deviations of the codes. PCA is not
+        kept. The map has 65,536 rows at most, and the networks are trained on those.
+        The model keeps them, along 50 principal axes at most.
 
     n_neighbors : int, default=15
-        Rows near a row in the data, by Euclidean distance along the 50 widest axes,
-        among 65,536 rows at most. Not used without ``neighbor_weight``.
+        Neighbours of each row with which the map is drawn, by Euclidean distance along
+        these axes. Not used without ``neighbor_weight``.
+
+    transform_n_neighbors : int or "auto", default="auto"
+        Neighbours on the map among which ``transform`` finds the place of a row: the
+        geometric median of their codes, where nearer ones count more. 0 takes the code
+        of the encoder, which is faster, but knows new rows less well. "auto" is
+        ``n_neighbors``. Not used without ``neighbor_weight``.
 
     transform_max_iter : int or "auto", default="auto"
         Gradient steps by which ``transform`` improves each code: towards the minimum of
-        ``||x - decode(z)||^2``, which the encoder only guesses [4]_. PCA's code is at
-        its minimum too. ``reconstruct``, ``score`` and ``score_samples`` see the better
-        codes; ``jacobian``, held-out scores and training the encoder's. A step costs as
-        much as three times decoding. Of ordered codes it is the minimum of what
-        training minimises, for all prefixes together; ``truncate`` leaves one of them.
-        Codes may leave the range of ``code_activation``. Rows with NaN keep the
-        encoder's codes. "auto" is 3, but 0 where training wanted anything but a
-        reconstruction by squares (``noise``, ``code_activation``, another ``loss``) and
-        where PCA was kept; see ``transform_max_iter_``.
+        ``||x - decode(z)||^2``, which the encoder only guesses [4]_, or of what
+        ``neighbor_weight`` adds to it. PCA's code is at its minimum too.
+        ``reconstruct``, ``score`` and ``score_samples`` see the better codes;
+        ``jacobian``, held-out scores and training see those before the steps. A step
+        costs as much as three times decoding. Of ordered codes it is the minimum of
+        what training minimises, for all prefixes together; ``truncate`` leaves one of
+        them. Codes may leave the range of ``code_activation``. Rows with NaN keep the
+        encoder's codes, or their places on the map. "auto" is 3, but 0 where PCA was
+        kept, and where training wanted anything but a reconstruction by squares
+        (``noise``, ``code_activation``, another ``loss``) without a map; see
+        ``transform_max_iter_``.
 """,
     "<embedding attributes>": """
-    transform_max_iter_ : int
-        Steps that "auto" stands for.
+    transform_max_iter_, transform_n_neighbors_ : int
+        What "auto" stands for: steps, and neighbours, 0 without a map.
 """,
     "<corruption parameters>": """
     noise : str or callable, default="gaussian"
@@ -60,8 +74,8 @@ DOCUMENTATION = {
     "<embedding references>": """
     .. [4] Y. Kim, S. Wiseman, A. Miller, D. Sontag and A. Rush, "Semi-amortized
        variational autoencoders", ICML 2018.
-    .. [5] T. Sainburg, L. McInnes and T. Gentner, "Parametric UMAP embeddings for
-       representation and semisupervised learning", Neural Computation 33, 2021.
+    .. [5] L. McInnes, J. Healy and J. Melville, "UMAP: Uniform manifold approximation
+       and projection for dimension reduction", arXiv:1802.03426, 2018.
 """,
     "<network parameters>": """
     hidden_layer_sizes : int, array-like of int or "auto", default="auto"
@@ -157,8 +171,8 @@ DOCUMENTATION = {
         Number of epochs at most; a warning says so if the last one still gained. For
         "lbfgs" an epoch is an iteration. "auto" makes about 4000 steps, or 6000 of
         ordered codes, in 1 to 800 epochs. It is 0.3 of that for 512 features or more
-        where "auto" would refine codes, unless ``transform_max_iter=0`` or
-        ``neighbor_weight`` is set. ``ConvAE`` makes 700 steps there, else 1400.
+        where "auto" would refine codes, unless ``transform_max_iter=0``. ``ConvAE``
+        makes 700 steps there, else 1400.
 
     tol : float, default=0.003
         Training stops when the loss, or with ``early_stopping`` the unexplained

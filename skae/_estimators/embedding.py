@@ -4,13 +4,14 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from .._networks.network import Network
+from .._objectives.neighbors import N_ROWS
 from .._objectives.objective import Objective
 from .._rows.checks import COUNT, NONNEGATIVE, POSITIVE_INTEGER, names
 from .._training.engine import Engine
 from .._training.schedule import WIDE, Schedule
-from .._training.solvers import is_full_batch
 from .base import BaseAutoencoder
 from .data import Data
+from .model import Coding
 from .parameters import SharedParameters, autoencoder
 
 # Gradient steps that find most of what is to be found.
@@ -23,37 +24,50 @@ class EmbeddingAutoencoder(BaseAutoencoder):
 
     neighbor_weight: float = 0.0
     n_neighbors: int = 15
+    transform_n_neighbors: int | str = "auto"
     transform_max_iter: int | str = "auto"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **SharedParameters._parameter_constraints,
         "neighbor_weight": [NONNEGATIVE],
         "n_neighbors": [POSITIVE_INTEGER],
+        "transform_n_neighbors": [names({"auto"}), COUNT],
         "transform_max_iter": [names({"auto"}), COUNT],
     }
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if is_full_batch(self.solver) and self.neighbor_weight:
+        if self.neighbor_weight and self.code_activation != "identity":
             raise ValueError(
-                f"solver={self.solver!r} needs an objective without chance, but "
-                f"neighbor_weight={self.neighbor_weight} draws neighbours anew at each "
-                "step: use solver='adamw', or neighbor_weight=0.0."
+                f"neighbor_weight={self.neighbor_weight} leads codes to places of any "
+                f"size and sign, which code_activation={self.code_activation!r} may "
+                "not reach: use code_activation='identity', or neighbor_weight=0.0."
             )
 
     def _objective(self, network: Network, data: Data) -> Objective:
         objective = super()._objective(network, data)
-        objective.neighbor_weight = self.neighbor_weight
-        # The error of the reconstruction does not tell what neighbours gain.
-        objective.is_stationary = not self.neighbor_weight
+        if self.neighbor_weight:
+            objective.n_given = network.widths[-1]
+            objective.spread = network.spread
         return objective
 
     def _n_neighbors(self) -> int:
         return self.n_neighbors if self.neighbor_weight else 0
 
-    def _n_refinements(self) -> int:
-        asked = self._parameter("transform_max_iter")
-        return int(self.transform_max_iter_ if asked == "auto" else asked)
+    def _most_rows(self) -> int | None:
+        return N_ROWS if self.neighbor_weight else None
+
+    def _coding(self) -> Coding:
+        return Coding(
+            self._count("transform_max_iter"),
+            self._count("transform_n_neighbors"),
+            self._parameter("neighbor_weight"),
+        )
+
+    def _count(self, name: str) -> int:
+        """Return a parameter, or what its "auto" stands for."""
+        asked = self._parameter(name)
+        return int(getattr(self, f"{name}_") if asked == "auto" else asked)
 
     def _refines(self) -> bool:
         """Whether the best code is the one whose answer is nearest to the row."""
@@ -61,8 +75,7 @@ class EmbeddingAutoencoder(BaseAutoencoder):
 
     def _needs_fewer_steps(self) -> bool:
         """Whether codes that are refined gain what more steps of training would."""
-        is_asked = self.transform_max_iter != 0
-        return is_asked and self._refines() and not self.neighbor_weight
+        return self.transform_max_iter != 0 and self._refines()
 
     def _schedule(self, data: Data, width: int) -> Schedule:
         schedule = super()._schedule(data, width)
@@ -72,5 +85,7 @@ class EmbeddingAutoencoder(BaseAutoencoder):
 
     def _finish(self, engine: Engine, data: Data) -> None:
         super()._finish(engine, data)
-        gains = self._refines() and not self.is_pca_
+        neighbor_map = self._model.neighbor_map
+        gains = neighbor_map or (self._refines() and not self.is_pca_)
         self.transform_max_iter_ = N_REFINEMENTS if gains else 0
+        self.transform_n_neighbors_ = neighbor_map.n_neighbors if neighbor_map else 0

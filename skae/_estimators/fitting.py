@@ -90,7 +90,10 @@ class Trainable(Starting):
         goes_on = (is_part or self.warm_start) and hasattr(self, "_model")
         data = self._read(X, is_part, goes_on)
         network, state = self._go_on(data) if goes_on else self._start(data)
-        return self._engine(network, state, data), state, data
+        engine = self._engine(network, state, data)
+        if goes_on and self._n_neighbors():
+            engine.neighbor_map = self._model.neighbor_map
+        return engine, state, data
 
     def _read(self, X: Any, is_part: bool, goes_on: bool) -> Data:
         """Check rows and measure them, or take what was measured before."""
@@ -105,11 +108,11 @@ class Trainable(Starting):
             model, seed = self._model, self._state.engine.split_seed
             seen = widened(self._extremes(X), model.seen)
             unit = model.layout, model.mean, model.scale, seen
-            return Data(X, *unit, fraction, seed, is_part)
+            return Data(X, *unit, fraction, seed, is_part, self._most_rows())
         try_out(self.loss, self.n_features_in_)
         unit = layout, *measure(X), self._extremes(X)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        return Data(X, *unit, fraction, seed, is_part)
+        return Data(X, *unit, fraction, seed, is_part, self._most_rows())
 
     def _engine(self, network: Network, state: TrainingState, data: Data) -> Engine:
         """Return what minimises the objective."""
@@ -120,7 +123,8 @@ class Trainable(Starting):
             learning_rate="constant" if data.is_part else self.learning_rate,
             tol=self.tol,
             validation_fraction=data.validation_fraction,
-            keeps_start=state.baseline is not None,
+            # The start knows nothing of neighbours.
+            keeps_start=state.baseline is not None and not self._n_neighbors(),
             n_neighbors=self._n_neighbors(),
             # A user's activation may draw from the only generator that it knows.
             draws_globally=callable(self.activation) or callable(self.code_activation),
@@ -157,7 +161,9 @@ class Trainable(Starting):
         network = engine.module_.to("cpu").eval()
         network.zero_grad()
         unit = data.mean, data.scale, data.layout, data.seen
-        self._set_model(network, state, *unit)
+        # PCA's codes lie elsewhere.
+        neighbor_map = None if kept else engine.neighbor_map
+        self._set_model(network, state, *unit, neighbor_map)
         self._tell(engine, selection, data)
         self._finish(engine, data)
 

@@ -14,6 +14,7 @@ from .._machine.devices import own_settings
 from .._machine.threads import limited_threads, threads_of_step
 from .._networks.network import Network
 from .._networks.prefix import Prefix
+from .._objectives.neighbors import NeighborMap
 from .._rows.checks import check_finite
 from .._rows.chunks import in_blocks, map_rows, n_at_once
 from .._rows.standardise import scale_and_shift, standardise
@@ -21,6 +22,20 @@ from .refinement import refine
 
 # Networks of narrow layers are slower where more rows pass at once.
 MANY_ROWS = 2048
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How codes are found: where, and by how many steps from there."""
+
+    n_steps: int = 0
+    #: Rows of the map among which a row lies; 0 for the encoder's code.
+    n_neighbors: int = 0
+    #: Of the squared distance from the place on the map, in deviations of codes.
+    weight: float = 0.0
+
+
+ENCODER = Coding()
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +55,8 @@ class FittedModel:
     allows_nan: bool
     #: Name of the estimator, for errors.
     owner: str
+    #: Where training rows lie among their neighbours.
+    neighbor_map: NeighborMap | None = None
     _copies: dict[torch.device, tuple[list[Any], Self]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -108,23 +125,36 @@ class FittedModel:
         """Return of how many rows the slopes of all codes fit in bounded memory."""
         return n_at_once(self.n_components * self.network.n_values)
 
-    def encode(self, x: np.ndarray, n_refinements: int = 0) -> Tensor:
-        """Encode rows, and improve the codes by so many steps."""
+    def encode(self, x: np.ndarray, coding: Coding = ENCODER) -> Tensor:
+        """Encode rows, or find their codes in another way."""
         offset = None
-        if not (self.allows_nan or n_refinements):
+        if coding == ENCODER and not self.allows_nan:
             offset = self.network.offset(from_dlpack(self.mean) / self.scale)
         if offset is None:
-            return self._map(lambda r: self._encode(r, n_refinements), self._send(x))
+            return self._map(lambda r: self._encode(r, coding), self._send(x))
         rows = scale_and_shift(x, self.scale, offset, self._check)
         return self._map(self.network.encode_scaled, rows.to(self.device))
 
-    def _encode(self, rows: Tensor, n_refinements: int) -> Tensor:
+    def _encode(self, rows: Tensor, coding: Coding) -> Tensor:
         # The network has seen zero, the mean, where values were missing.
         seen = rows.nan_to_num() if self.allows_nan else rows
-        code = self.network.encode(seen)
-        if n_refinements:
-            code = refine(self.network, code, rows, n_refinements)
+        pull = 0.0
+        if self.neighbor_map is not None and coding.n_neighbors:
+            code = self._place(seen, self.neighbor_map, coding.n_neighbors)
+            # The weight is that of the mean over features, the error that of all.
+            pull = coding.weight * rows.shape[1] / self.neighbor_map.spread**2
+        else:
+            code = self.network.encode(seen)
+        if coding.n_steps:
+            code = refine(self.network, code, rows, coding.n_steps, pull)
         return code
+
+    def _place(
+        self, rows: Tensor, neighbor_map: NeighborMap, n_neighbors: int
+    ) -> Tensor:
+        """Return where rows lie on the map."""
+        found = neighbor_map.find(rows.cpu().numpy(), n_neighbors)
+        return torch.from_numpy(found[:, : self.n_components]).to(rows.device)
 
     def decode(self, code: Tensor | np.ndarray, clip: bool) -> np.ndarray:
         """Decode codes to flat rows in the unit and dtype of the mean.

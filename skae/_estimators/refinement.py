@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .._networks.network import Network
 from .._objectives.ordered import prefix_weights
@@ -17,8 +18,10 @@ MARGIN = 1e-4
 Map = Callable[[Tensor], Tensor]
 
 
-def refine(network: Network, code: Tensor, x: Tensor, n_steps: int) -> Tensor:
-    """Lower ``||x - decode(code)||^2`` for each row by so many gradient steps.
+def refine(
+    network: Network, code: Tensor, x: Tensor, n_steps: int, pull: float = 0.0
+) -> Tensor:
+    """Lower ``||x - decode(z)||^2 + pull ||z - code||^2`` by so many gradient steps.
 
     Of an ordered code it is the mean over prefixes that training lowers too. Steps are
     spectral ones (Barzilai and Borwein, 1988), with a length for each row, so that no
@@ -31,14 +34,19 @@ def refine(network: Network, code: Tensor, x: Tensor, n_steps: int) -> Tensor:
     def decode(code: Tensor) -> Tensor:
         """Return the answers to all prefixes, side by side."""
         answers = [s * network.answer(code[:, :n]) for n, s in shares.items()]
-        return torch.cat(answers, dim=1)
+        return torch.cat([*answers, *pulled(code)], dim=1)
 
-    rows = torch.cat([s * x for s in shares.values()], dim=1)
+    def pulled(code: Tensor) -> list[Tensor]:
+        """Return what differs by as much as codes do that are pulled to the first."""
+        return [pull**0.5 * code] if pull else []
+
+    rows = torch.cat([*(s * x for s in shares.values()), *pulled(code)], dim=1)
     if network.constant is None:
         return _descend(decode, code, rows, n_steps)
     # What never varied tells nothing of the code when it does, but it is an error too.
     first = decode(code)
     constant = network.constant.repeat(len(shares))
+    constant = functional.pad(constant, (0, rows.shape[1] - len(constant)))
     found = _descend(decode, code, torch.where(constant, first, rows), n_steps)
     errors = _squares(decode(found) - rows), _squares(first - rows)
     return _better(found, errors[0], code, errors[1])[0]

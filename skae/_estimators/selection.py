@@ -54,7 +54,7 @@ def select(engine: Engine, baseline: Baseline | None, pcas: PCAs) -> Selection:
     if not engine.settings.validation_fraction:
         return Selection(keeps_training=not engine.ended_at_once)
     network, scores = engine.module_, [1 - e["unexplained"] for e in engine.epochs()]
-    trained = network.encode, network.decode, network.widths
+    trained = engine.encoder, network.decode, network.widths
     ours = engine.ask(lambda rows: rows.all_unexplained(*trained))
     penalty = engine.ask(lambda rows: rows.penalty(network))
     best = 1 - (geometric_mean(ours).item() if penalty else engine.stopping.best)
@@ -63,7 +63,7 @@ def select(engine: Engine, baseline: Baseline | None, pcas: PCAs) -> Selection:
     linear = network.project, network.expand, network.widths
     pca = engine.ask(lambda rows: rows.all_unexplained(*linear))
     pca_score = 1 - geometric_mean(pca).item()
-    if engine.criterion_.neighbor_weight and not engine.ended_at_once:
+    if engine.neighbor_map and not engine.ended_at_once:
         # The reconstruction is not what was asked for.
         return Selection(True, False, scores, best, pca_score)
     if engine.ended_at_once:

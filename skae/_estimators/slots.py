@@ -84,8 +84,12 @@ class Slots(SharedParameters):
         return Objective(make_loss(self.loss, data.mean, data.scale))
 
     def _n_neighbors(self) -> int:
-        """Return how many neighbours of a row it may be trained with; 0 for none."""
+        """Return with how many neighbours a map of rows is drawn; 0 for no map."""
         return 0
+
+    def _most_rows(self) -> int | None:
+        """Return how many rows may train, and as many may judge; None for all."""
+        return None
 
     def _least_unexplained(self, pca: LinearCode, rows: Any, data: Data) -> float:
         """Return what PCA leaves of the objective, though it may explain all rows."""

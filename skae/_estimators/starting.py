@@ -13,6 +13,7 @@ from .._networks.activations import try_out
 from .._networks.linear_skip import LinearSkip
 from .._networks.network import Network
 from .._objectives.losses import Loss, check_resolved, make_loss
+from .._objectives.neighbors import NeighborMap
 from .._rows.checks import DOMAINS
 from .._rows.chunks import Rows, sample, take
 from .._rows.pca import LinearCode, fit_pca
@@ -186,12 +187,14 @@ class Starting(Slots):
         scale: float,
         layout: tuple[int, ...],
         seen: tuple[np.ndarray, np.ndarray],
+        neighbor_map: NeighborMap | None,
     ) -> None:
         """Keep what lies between rows and codes, and what a later run needs."""
         domain, name = DOMAINS.get(state.parameters["loss"]), type(self).__name__
         self._state: TrainingState = state
+        unit = mean, scale, layout, seen, domain
         self._model: FittedModel = FittedModel(
-            network, mean, scale, layout, seen, domain, self._allows_nan(), name
+            network, *unit, self._allows_nan(), name, neighbor_map
         )
 
     def _allows_nan(self) -> bool:

@@ -69,6 +69,10 @@ class LinearSkip(Network):
         return self.network.n_products
 
     @property
+    def spread(self) -> float:
+        return float(self.code_deviation.square().mean().sqrt()) or 1.0
+
+    @property
     def constant(self) -> Tensor | None:
         constant = self.deviation == 0
         return constant if constant.any() else None

@@ -61,6 +61,11 @@ class Network(nn.Module):
         raise NotImplementedError
 
     @property
+    def spread(self) -> float:
+        """Return the deviation of codes that the first decoder is made for."""
+        return 1.0
+
+    @property
     def n_products(self) -> int:
         """Return how many multiplications a row takes."""
         return sum(w.numel() for w in self.parameters())

@@ -1,93 +1,151 @@
-"""Neighbours among the rows, and what keeps them together in the code."""
+"""A map of rows: codes that keep neighbours together, and where new rows lie on it."""
 
-from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from .._machine.threads import one_thread
-from .._rows.batches import Batches
 from .._rows.chunks import chunks, n_at_once
 from .._rows.pca import fit_pca
+from .layout import fuzzy_edges, lay_out
 
-# Neighbours are looked for among so many rows at most, along so many of PCA's axes:
-# in all, the search would take the square of the number of rows.
-N_CANDIDATES, N_AXES = 2**16, 50
-# As in UMAP: rows that repel for one that attracts, and what keeps a logarithm finite.
-REPULSION, LEAST = 5.0, 1e-3
+# A map has so many rows at most, and tells them apart along so many of PCA's axes: the
+# search for neighbours takes the square of the number of rows.
+N_ROWS, N_AXES = 2**16, 50
+# Rows whose principal axes are those of all.
+N_SAMPLE = 4096
+# Iterations of Weiszfeld, and the distance of codes below which they are one.
+N_ITERATIONS, NEAR = 10, 1e-3
+# Weight of the farthest neighbour: the next one may be as far.
+LEAST_WEIGHT = 1e-6
 
 
-def nearest(rows: Any, index: Tensor, n_neighbors: int, seed: int) -> Tensor:
-    """Return the neighbours of each row that ``index`` names, as indices too."""
-    generator = torch.Generator("cpu").manual_seed(seed)
-    order = torch.randperm(len(index), generator=generator, device="cpu")
-    candidates = order[:N_CANDIDATES]
-    places = _places(rows, index, index[candidates], seed)
-    # One more, for the nearest of a row is itself.
-    n_found = min(n_neighbors + 1, len(candidates))
-    search = NearestNeighbors(n_neighbors=n_found).fit(places[candidates.numpy()])
+@dataclass(frozen=True, eq=False)
+class NeighborMap:
+    """Rows without copies, and a code for each."""
+
+    #: Axes along which rows are told apart, shape (n_axes, n_features); None for all.
+    axes: np.ndarray | None
+    #: Rows of the map along the axes.
+    places: np.ndarray
+    #: Of unit deviation.
+    codes: np.ndarray
+    #: Deviation of the codes that are answered.
+    spread: float
+    #: Neighbours that the map was drawn with.
+    n_neighbors: int
+
+    def find(self, rows: np.ndarray, n_neighbors: int) -> np.ndarray:
+        """Return where complete, standardised rows lie among so many of the map."""
+        places = _project(rows, self.axes)
+        return self.between(*self.nearest(places, n_neighbors))
+
+    def nearest(
+        self, places: np.ndarray, n_neighbors: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return distances and indices of the nearest rows, and of one more."""
+        n_found = min(n_neighbors + 1, len(self.places))
+        with one_thread():
+            distances, index = self._search.kneighbors(places, n_found)
+        return distances, index
+
+    def between(self, distances: np.ndarray, index: np.ndarray) -> np.ndarray:
+        """Return the geometric medians of codes, which count less the farther they are.
+
+        The last counts for nothing, so that codes do not jump where another row becomes
+        one of the nearest. A mean would lie in no group where neighbours are in two.
+        """
+        codes, farthest = self.codes[index].astype(np.float64), distances[:, -1:]
+        shares = 1 - distances / np.where(farthest > 0, farthest, np.inf)
+        weights = np.maximum(shares, LEAST_WEIGHT)[:, :, None]
+        found = _mean(codes, weights)
+        for _ in range(N_ITERATIONS):
+            away = np.linalg.norm(codes - found[:, None], axis=2, keepdims=True)
+            found = _mean(codes, weights / (away + NEAR))
+        return (self.spread * found).astype(np.float32)
+
+    @cached_property
+    def _search(self) -> NearestNeighbors:
+        return NearestNeighbors().fit(self.places)
+
+
+def draw_map(
+    rows: Any,
+    index: Tensor,
+    n_components: int,
+    spread: float,
+    n_neighbors: int,
+    seed: int,
+) -> tuple[NeighborMap, np.ndarray]:
+    """Return a map of the rows that ``index`` names, and where they lie on it."""
+    axes = _axes(rows, index, seed)
+    all_places = np.concatenate([_project(part, axes) for part in _read(rows, index)])
+    places, copies = np.unique(all_places, axis=0, return_inverse=True)
+    blank = np.zeros((len(places), n_components), np.float32)
+    drawn = NeighborMap(axes, places, blank, spread, n_neighbors)
+    distances, nearest = found = drawn.nearest(places, n_neighbors)
+    codes = _first_codes(places, n_components, seed)
+    if len(places) > 1:
+        # A row without copies is the nearest to itself.
+        edges = fuzzy_edges(distances[:, 1:], nearest[:, 1:])
+        codes = lay_out(codes, edges, seed)
+    codes -= codes.mean(axis=0)
+    codes = (codes / (codes.std() or 1.0)).astype(np.float32)
+    drawn = replace(drawn, codes=codes)
+    return drawn, drawn.between(*found)[copies.ravel()]
+
+
+def find_rows(neighbor_map: NeighborMap, rows: Any, index: Tensor) -> np.ndarray:
+    """Return where the rows that ``index`` names lie on a map."""
+    n_neighbors = neighbor_map.n_neighbors
+    found = [neighbor_map.find(part, n_neighbors) for part in _read(rows, index)]
+    return np.concatenate(found)
+
+
+def _first_codes(places: np.ndarray, n_components: int, seed: int) -> np.ndarray:
+    """Return PCA's codes, each component as wide as UMAP's first ones."""
+    codes = np.random.default_rng(seed).normal(size=(len(places), n_components)) * 1e-4
+    mean = places.mean(axis=0, dtype=np.float64)
+    axes = fit_pca(places, mean, 1.0, n_components, seed).axes
     with one_thread():
-        found = candidates[search.kneighbors(places, return_distance=False)]
-    if n_found == 1:
-        return index[found]
-    is_other = found != torch.arange(len(index), device="cpu")[:, None]
-    # Where a row does not find itself, the farthest is one too many.
-    is_other[is_other.all(1), -1] = False
-    return index[found[is_other].view(len(index), -1)]
+        projected = (places - mean) @ axes.T
+    widths = np.ptp(projected, axis=0)
+    codes[:, : len(axes)] += projected * (10 / np.where(widths > 0, widths, np.inf))
+    return codes
 
 
-def _places(rows: Any, index: Tensor, sample: Tensor, seed: int) -> np.ndarray:
-    """Return rows by their coordinates along the principal axes of a sample."""
-    width = _read(rows, index[:1]).shape[1]
+def _axes(rows: Any, index: Tensor, seed: int) -> np.ndarray | None:
+    """Return the principal axes of a sample of rows; None of narrow ones."""
+    step = -(-len(index) // N_SAMPLE)
+    sample = np.concatenate(list(_read(rows, index[::step])))
+    width = sample.shape[1]
     if width <= N_AXES:
-        return _read(rows, index)
-    seen = _read(rows, sample[:4096])
-    axes = fit_pca(seen, np.zeros(width), 1.0, N_AXES, seed).axes.T.astype(np.float32)
-    places = np.empty((len(index), axes.shape[1]), np.float32)
-    with one_thread():
-        for s in chunks(places, n_at_once(width)):
-            places[s] = _read(rows, index[s]) @ axes
-    return places
+        return None
+    return fit_pca(sample, np.zeros(width), 1.0, N_AXES, seed).axes.astype(np.float32)
 
 
-def _read(rows: Any, index: Tensor) -> np.ndarray:
-    """Return rows, wherever they are, with the mean where values are missing."""
-    home = getattr(rows, "device", index.device)
-    return rows.index_select(0, index.to(home)).nan_to_num().cpu().numpy()
+def _project(rows: np.ndarray, axes: np.ndarray | None) -> np.ndarray:
+    """Return coordinates along the axes.
 
-
-class PairedBatches(Batches):
-    """Minibatches whose second half holds a random neighbour of each row before."""
-
-    def __init__(self, *args: Any, neighbors: Tensor) -> None:
-        super().__init__(*args)
-        self.neighbors = neighbors
-
-    def _choose(self) -> Iterator[Tensor]:
-        positions = self._shuffled(torch.arange(len(self.index), device="cpu"))
-        for chosen in torch.split(positions, self.batch_size):
-            draws = torch.randint(
-                self.neighbors.shape[1],
-                (len(chosen), 1),
-                generator=self.generator,
-                device="cpu",
-            )
-            partners = self.neighbors[chosen].gather(1, draws).squeeze(1)
-            yield torch.cat([self.index[chosen], partners])
-
-
-def neighbor_cross_entropy(code: Tensor) -> Tensor:
-    """Cross-entropy of UMAP, of a batch whose halves are neighbours.
-
-    Neighbours attract each other, and all others of the batch repel.
+    Sums in float64 leave the bits of float32 the same in any company of rows.
     """
-    # Far from zero, distances would lose their digits.
-    first, second = (code - code.detach().mean(0)).chunk(2)
-    squares = torch.cdist(first, second).square()
-    together = squares.diagonal().log1p().mean()
-    apart = ((1 + squares) / (LEAST + squares)).log()
-    n_others = max(1, apart.numel() - len(first))
-    return together + REPULSION * (apart.sum() - apart.diagonal().sum()) / n_others
+    if axes is None:
+        return rows
+    with one_thread():
+        return (rows.astype(np.float64) @ axes.T.astype(np.float64)).astype(np.float32)
+
+
+def _read(rows: Any, index: Tensor) -> Any:
+    """Yield rows in bounded memory, with the mean where values are missing."""
+    home = getattr(rows, "device", index.device)
+    width = rows.index_select(0, index[:1].to(home)).shape[1]
+    for s in chunks(index, n_at_once(width)):
+        yield rows.index_select(0, index[s].to(home)).nan_to_num().cpu().numpy()
+
+
+def _mean(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return np.asarray((weights * codes).sum(axis=1) / weights.sum(axis=1))

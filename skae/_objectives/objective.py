@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from .losses import Loss
-from .neighbors import neighbor_cross_entropy
 
 #: ``(network, rows as the network sees them, generator) -> (code, penalty)``.
 Penalty = Callable[[Any, Tensor, torch.Generator], tuple[Tensor, Tensor]]
@@ -18,8 +17,11 @@ class Objective(nn.Module):
 
     #: Whether it stays as it is while it is minimised; else the last weights are best.
     is_stationary = True
-    #: Weight of what keeps neighbours together, in batches of pairs.
-    neighbor_weight = 0.0
+    #: Numbers that follow each row of a batch: its place on a map, which the encoder
+    #: learns and the decoder inverts.
+    n_given = 0
+    #: Deviation of the codes on the map.
+    spread = 1.0
 
     def __init__(
         self,
@@ -34,16 +36,27 @@ class Objective(nn.Module):
         self.penalty = penalty
         self.alpha = alpha
 
-    def forward(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
+    def forward(
+        self, network: Any, batch: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        x, place = self.parts(batch)
         seen = self.corrupted(x, generator)
         code, penalty = self.encode(network, seen, generator)
-        loss = self.reconstruction_loss(network, code, x, seen)
+        decoded = code if place is None else place
+        loss = self.reconstruction_loss(network, decoded, x, seen)
         # A kernel for adding nothing would show in the time of a small network.
         if self.penalty is not None:
             loss = loss + penalty
-        if self.neighbor_weight:
-            loss = loss + self.neighbor_weight * neighbor_cross_entropy(code)
+        if place is not None:
+            missed = (code - place) / self.spread
+            loss = loss + missed.square().sum(1).mean()
         return loss
+
+    def parts(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return rows, and where they lie on a map if there is one."""
+        if not self.n_given:
+            return batch, None
+        return batch[:, : -self.n_given], batch[:, -self.n_given :]
 
     def corrupted(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return rows as the network sees them."""

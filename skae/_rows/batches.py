@@ -1,7 +1,7 @@
 """Minibatches of standardised rows, in memory or read from a file."""
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, tee
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,10 @@ def shuffle_blocks(
 
 
 class Batches:
-    """Minibatches of the rows named by ``index``; shuffled if there is a generator."""
+    """Minibatches of the rows named by ``index``; shuffled if there is a generator.
+
+    Behind each row comes its place on a map, if ``places`` of all rows are given.
+    """
 
     def __init__(
         self,
@@ -95,19 +98,23 @@ class Batches:
         batch_size: int,
         device: torch.device,
         generator: torch.Generator | None = None,
+        places: Tensor | None = None,
     ) -> None:
+        self.places = places
         self.rows, self.index, self.batch_size = rows, index, batch_size
         self.device, self.generator = device, generator
         self.is_long = isinstance(rows, RawRows) and rows.is_long
 
     def __iter__(self) -> Iterator[Tensor]:
         home = getattr(self.rows, "device", torch.device("cpu"))
-        indices = self._choose()
+        indices, again = tee(self._choose())
         if self.is_long:
             batches = self.rows.read_ahead(indices)
         else:
             batches = (self.rows.index_select(0, i.to(home)) for i in indices)
-        for batch in batches:
+        for batch, index in zip(batches, again, strict=True):
+            if self.places is not None:
+                batch = torch.cat([batch, self.places[index].to(home)], dim=1)
             yield batch if home == self.device else self._send(batch)
 
     def _choose(self) -> Iterator[Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from .._machine.devices import place, seeded
 from .._machine.interrupts import Interrupts
 from .._machine.threads import limited_threads, threads_of_step
-from .._objectives.neighbors import PairedBatches, nearest
+from .._objectives.neighbors import NeighborMap, draw_map, find_rows
 from .._rows.batches import Batches
 from .averaging import Average
 from .divergence import has_diverged
@@ -25,7 +25,7 @@ from .solvers import make_solver, unfit_solver, why_unfit
 from .state import EngineState, load_state
 from .steps import CosineRates, WarmRates, gradient_step, line_search_step
 from .stopping import Stopping
-from .validation import Validation, geometric_mean
+from .validation import Map, Validation, geometric_mean
 
 VALIDATION_ELEMENTS = 2**20
 
@@ -41,6 +41,10 @@ class Engine(RecordedNet):
     rates: CosineRates | WarmRates | None = None
     #: Averages of the weights; None where the weights themselves are kept.
     average: Average | None = None
+    #: Where rows lie among their neighbours, from here or from an earlier run.
+    neighbor_map: NeighborMap | None = None
+    #: Places of rows on it.
+    places: Tensor | None = None
 
     def __init__(
         self, network: Any, objective: Any, settings: Settings, **kwargs: Any
@@ -95,9 +99,7 @@ class Engine(RecordedNet):
         """How many threads this training shall use; None for all."""
         if self.settings.is_full_batch:
             return 1
-        # Neighbours of the rows double a batch.
-        n_rows = self.batch_size * (2 if self.settings.n_neighbors else 1)
-        return threads_of_step(n_rows, self.module_.n_products)
+        return threads_of_step(self.batch_size, self.module_.n_products)
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
@@ -152,13 +154,12 @@ class Engine(RecordedNet):
         if self.split[1] is not None:
             held_out = torch.tensor(self.split[1], device="cpu")
         self._set_training(False)
+        if settings.n_neighbors:
+            self.places = self._find_places(training, held_out)
         self.training_rows = self.validation = self._validation(training)
         self.losses_before = self.training_rows.first_losses(self.module_)
         if held_out is not None:
             self.validation = self._validation(held_out)
-        if settings.n_neighbors:
-            seed = self.split_seed
-            self.neighbors = nearest(X, training, settings.n_neighbors, seed)
         n_steps = self.max_epochs * math.ceil(len(training) / self.batch_size)
         if settings.decays_rate:
             self.rates = CosineRates(self.optimizer_, n_steps)
@@ -170,6 +171,25 @@ class Engine(RecordedNet):
             self.stopping.consider(self, error)
         return training, held_out
 
+    def _find_places(self, training: Tensor, held_out: Tensor | None) -> Tensor:
+        """Return where rows lie on the map, which is drawn if there is none."""
+        network, n_neighbors = self.module_, self.settings.n_neighbors
+        width = network.widths[-1]
+        places = np.zeros((len(self.rows), width), np.float32)
+        indices = [index for index in (training, held_out) if index is not None]
+        if self.neighbor_map is None:
+            settings = width, network.spread, n_neighbors, self.split_seed
+            drawn = draw_map(self.rows, indices.pop(0), *settings)
+            self.neighbor_map, places[training] = drawn
+        for index in indices:
+            places[index] = find_rows(self.neighbor_map, self.rows, index)
+        return torch.from_numpy(places)
+
+    @property
+    def encoder(self) -> Map | None:
+        """Return what makes the codes that are judged; None where a map has them."""
+        return None if self.neighbor_map else self.module_.encode
+
     def _validation(self, index: Tensor) -> Validation:
         return Validation(self.get_iterator(index), self.criterion_, self.split_seed)
 
@@ -178,13 +198,12 @@ class Engine(RecordedNet):
         device = torch.device(self.device)
         if not training:
             n_rows = max(1, VALIDATION_ELEMENTS // self.module_.n_values)
-            return Batches(self.rows, dataset, n_rows, device)
+            return Batches(self.rows, dataset, n_rows, device, None, self.places)
         if self.settings.is_full_batch:
-            return Batches(self.rows, dataset, len(dataset), device)
-        settings = self.rows, dataset, self.batch_size, device, self.generator
-        if self.settings.n_neighbors:
-            return PairedBatches(*settings, neighbors=self.neighbors)
-        return Batches(*settings)
+            n_rows = len(dataset)
+            return Batches(self.rows, dataset, n_rows, device, None, self.places)
+        settings = self.batch_size, device, self.generator, self.places
+        return Batches(self.rows, dataset, *settings)
 
     def train_step(self, batch: Tensor, **_: Any) -> dict[str, Any]:
         """Take one step of the solver."""
@@ -194,7 +213,7 @@ class Engine(RecordedNet):
     def validation_step(self, batch: Tensor, **_: Any) -> dict[str, Any]:
         """Return the share of the variance that is left unexplained."""
         network = self.module_
-        maps = network.encode, network.decode, network.widths
+        maps = self.encoder, network.decode, network.widths
         shares = self.validation.unexplained(batch, *maps)
         return {"loss": geometric_mean(shares), "y_pred": None}
 

@@ -25,7 +25,7 @@ class Settings:
     validation_fraction: float = 0.0
     #: Whether the first weights are good enough to go back to.
     keeps_start: bool = False
-    #: Of each row, one in a step; 0 for none.
+    #: With which a map is drawn that codes are led to; 0 for no map.
     n_neighbors: int = 0
     #: Whether modules draw from torch's global generator.
     draws_globally: bool = False

@@ -7,7 +7,7 @@ each width of the code at which it is judged.
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -59,18 +59,23 @@ class Validation:
     def variance(self) -> float:
         """Mean squared deviation of the rows from the training mean."""
         total, n_rows = 0.0, 0
-        for x in self._batches_again():
+        for batch in self._batches_again():
+            x, _ = self.objective.parts(batch)
             seen = self.objective.corrupted(x, self.generator)
             squares = self._weighted(x.square(), x, seen)
             total, n_rows = total + float(squares.sum()), n_rows + len(x)
         return total / n_rows or 1.0
 
     def unexplained(
-        self, x: Tensor, encode: Map, decode: Map, widths: Sequence[int]
+        self, batch: Tensor, encode: Map | None, decode: Map, widths: Sequence[int]
     ) -> Tensor:
-        """Return the share that each width leaves unexplained, of a batch."""
+        """Return the share that each width leaves unexplained, of a batch.
+
+        With None in place of ``encode`` codes are places on the map.
+        """
+        x, place = self.objective.parts(batch)
         seen = self.objective.corrupted(x, self.generator)
-        code = encode(seen)
+        code = cast(Tensor, place) if encode is None else encode(seen)
         answers = (self.link.inverse(decode(code[:, :n])) for n in widths)
         squares = [
             self._weighted((answer - x).square(), x, seen).flatten(1).sum(1)
@@ -101,7 +106,7 @@ class Validation:
 
     @torch.no_grad()
     def all_unexplained(
-        self, encode: Map, decode: Map, widths: Sequence[int]
+        self, encode: Map | None, decode: Map, widths: Sequence[int]
     ) -> Tensor:
         """Return the shares of all rows."""
         shares = [self.unexplained(x, encode, decode, widths) for x in self]
@@ -132,11 +137,12 @@ class Validation:
         Penalties are left out: they say nothing of the reconstruction.
         """
         network.eval()
-        objective, x = self.objective, next(self._batches_again())
+        objective = self.objective
+        x, place = objective.parts(next(self._batches_again()))
         seen = objective.corrupted(x, self.generator)
         mean = objective.loss.first_output().expand_as(x)
         of_mean = objective.loss(mean, x.nan_to_num())
-        code = network.encode(seen)
+        code = network.encode(seen) if place is None else place
         of_network = objective.reconstruction_loss(network, code, x, seen)
         return float(of_mean), float(of_network)
 

@@ -1,0 +1,150 @@
+"""Maps in two dimensions by ours and by others, each with its own settings.
+
+``python -m benchmarks.rivals.pictures FOLDER METHOD SEED`` is a fresh process in the
+environment of a method. It reads ``train.npy`` and ``test.npy`` of a folder, and writes
+``codes.npy``, ``test_codes.npy``, ``answer.npy`` and ``figures.json`` there, as many of
+them as the method can make.
+"""
+
+import importlib.metadata
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .environments import ROOT, NotInstalled, last_line, python_of
+
+Rows = np.ndarray
+#: Rows of a first fit, which loads libraries and compiles what they compile.
+N_WARM_UP = 300
+THREADS = ("OMP", "MKL", "OPENBLAS", "NUMBA")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A fitted map: codes of the training rows, and what it makes of others."""
+
+    codes: Rows
+    encode: Callable[[Rows], Rows] | None = None
+    decode: Callable[[Rows], Rows] | None = None
+
+
+def pca(X: Rows, seed: int) -> Picture:
+    """Fit PCA."""
+    from sklearn.decomposition import PCA
+
+    model = PCA(2, random_state=seed)
+    return Picture(model.fit_transform(X), model.transform, model.inverse_transform)
+
+
+def ours(X: Rows, seed: int) -> Picture:
+    """Fit UndercompleteAE, which keeps neighbours together."""
+    from skae import UndercompleteAE
+
+    model = UndercompleteAE(2, neighbor_weight=1.0, random_state=seed)
+    return Picture(model.fit_transform(X), model.transform, model.inverse_transform)
+
+
+def umap(X: Rows, seed: int) -> Picture:
+    """Fit UMAP. Its inverse is left out: it takes minutes for a thousand codes."""
+    from umap import UMAP
+
+    model = UMAP(random_state=seed)
+    return Picture(model.fit_transform(X), model.transform)
+
+
+def parametric_umap(X: Rows, seed: int) -> Picture:
+    """Fit the network of parametric-umap, which knows no inverse."""
+    import torch
+    from parametric_umap import ParametricUMAP
+
+    torch.manual_seed(seed)
+    model = ParametricUMAP()
+    return Picture(model.fit_transform(X), model.transform)
+
+
+def tsne(X: Rows, seed: int) -> Picture:
+    """Fit t-SNE, which knows the training rows alone."""
+    from sklearn.manifold import TSNE
+
+    return Picture(TSNE(random_state=seed).fit_transform(X))
+
+
+@dataclass(frozen=True)
+class Method:
+    """What fits, whose version is recorded, and what its environment gets."""
+
+    fit: Callable[[Rows, int], Picture]
+    package: str
+    requirements: tuple[str, ...] = ()
+
+
+OURS = "UndercompleteAE"
+METHODS = {
+    "PCA": Method(pca, "scikit-learn"),
+    OURS: Method(ours, "skae"),
+    "UMAP": Method(umap, "umap-learn", ("umap-learn==0.5.12",)),
+    "parametric UMAP": Method(
+        parametric_umap, "parametric-umap", ("parametric-umap==0.2.0",)
+    ),
+    "t-SNE": Method(tsne, "scikit-learn"),
+}
+
+
+def apart(name: str, seed: int, train: Rows, test: Rows) -> dict[str, Any]:
+    """Return figures and arrays of a method, from a process of its own."""
+    try:
+        python = python_of(METHODS[name].requirements)
+    except NotInstalled as reason:
+        return {"missing": f"not installed: {reason}"}
+    alone = {f"{library}_NUM_THREADS": "1" for library in THREADS}
+    with tempfile.TemporaryDirectory() as home:
+        folder = pathlib.Path(home)
+        np.save(folder / "train.npy", train)
+        np.save(folder / "test.npy", test)
+        command = [str(python), "-m", __name__, home, name, str(seed)]
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=os.environ | alone | {"CUDA_VISIBLE_DEVICES": ""},
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            return {"missing": f"failed: {last_line(done.stderr)}"}
+        arrays = {path.stem: np.load(path) for path in folder.glob("*.npy")}
+        return arrays | json.loads((folder / "figures.json").read_text())
+
+
+def main(folder: pathlib.Path, name: str, seed: int) -> None:
+    """Fit a method to the rows of a folder, and leave what it makes there."""
+    train, test = (np.load(folder / f"{part}.npy") for part in ("train", "test"))
+    method = METHODS[name]
+    first = method.fit(train[:N_WARM_UP], seed)
+    if first.encode:
+        first.encode(test[:2])
+    start = time.process_time()
+    picture = method.fit(train, seed)
+    figures = {"fit_seconds": round(time.process_time() - start, 2)}
+    np.save(folder / "codes.npy", picture.codes)
+    if picture.encode:
+        start = time.process_time()
+        codes = picture.encode(test)
+        figures["transform_seconds"] = round(time.process_time() - start, 3)
+        np.save(folder / "test_codes.npy", codes)
+        if picture.decode:
+            np.save(folder / "answer.npy", picture.decode(codes))
+    figures["version"] = importlib.metadata.version(method.package)
+    (folder / "figures.json").write_text(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
