@@ -2,6 +2,6 @@
 
 A module of ``suites`` is a suite, and ends with ``SUITE``, which ``__main__`` lists.
 The suite ``speed`` has many parts, and a room of its own; so has ``rivals``, which
-trains in other environments what ``speed`` trains here. All build on ``shared``, which
-knows none of them.
+trains in other environments what ``speed`` trains here, and ``embedding``, which makes
+maps there. All build on ``shared``, which knows none of them.
 """

@@ -11,6 +11,7 @@ import sys
 
 from rich.console import Console
 
+from .embedding import suite as embedding
 from .rivals import suite as rivals
 from .shared.data_sets import MissingData
 from .shared.report import report
@@ -25,7 +26,6 @@ from .suites import (
     conv_signals,
     denoising,
     digits,
-    embedding,
     few_labels,
     floor,
     hinton,

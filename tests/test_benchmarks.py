@@ -23,10 +23,9 @@ from rich.console import Console
 from sklearn.decomposition import PCA
 
 from benchmarks.__main__ import SUITES, parse
-from benchmarks.rivals import environments as rivals_environments
 from benchmarks.rivals import methods as rivals_methods
 from benchmarks.rivals import suite as rivals
-from benchmarks.shared import data_sets, image_features, pca_baseline
+from benchmarks.shared import data_sets, environments, image_features, pca_baseline
 from benchmarks.shared.record import Record, key
 from benchmarks.shared.report import mean_and_deviation, report, write_table
 from benchmarks.shared.running import run_case, run_suite
@@ -61,6 +60,7 @@ ROOMS = {
     "suites": {"shared"},
     "speed": {"shared", "speed"},
     "rivals": {"shared", "speed", "rivals"},
+    "embedding": {"shared", "embedding"},
 }
 
 SLOW_SUITE = """
@@ -493,7 +493,7 @@ def test_rival_that_fails_is_recorded_with_its_last_line(digits):
 
 
 def test_rival_that_cannot_be_installed_is_recorded(tmp_path, monkeypatch, digits):
-    monkeypatch.setattr(rivals_environments, "HOME", tmp_path)
+    monkeypatch.setattr(environments, "HOME", tmp_path)
     method = replace(rivals_methods.METHODS["PyOD"], requirements=("no requirement",))
     monkeypatch.setitem(rivals_methods.METHODS, "PyOD", method)
     settings = rivals_methods.Settings(2, seed=0)

@@ -20,11 +20,11 @@ import numpy as np
 from rich.table import Table
 from sklearn.model_selection import train_test_split
 
+from ..shared.environments import ROOT, NotInstalled, last_line, python_of
 from ..shared.report import write_table
 from ..shared.suite import Case, Options, Row, Suite
 from ..speed.aim import load
 from . import worker
-from .environments import ROOT, NotInstalled, last_line, python_of
 from .methods import METHODS, OURS, Rows, Settings
 
 N_COMPONENTS = (2, 8, 32)

@@ -41,8 +41,11 @@ DOCUMENTATION = {
         ``transform_max_iter_``.
 """,
     "<embedding attributes>": """
-    transform_max_iter_, transform_n_neighbors_ : int
-        What "auto" stands for: steps, and neighbours, 0 without a map.
+    transform_max_iter_ : int
+        Steps that "auto" stands for.
+
+    transform_n_neighbors_ : int
+        Neighbours that "auto" stands for; 0 without a map.
 """,
     "<corruption parameters>": """
     noise : str or callable, default="gaussian"

@@ -1,6 +1,6 @@
 """Maps in two dimensions by ours and by others, each with its own settings.
 
-``python -m benchmarks.rivals.pictures FOLDER METHOD SEED`` is a fresh process in the
+``python -m benchmarks.embedding.methods FOLDER METHOD SEED`` is a fresh process in the
 environment of a method. It reads ``train.npy`` and ``test.npy`` of a folder, and writes
 ``codes.npy``, ``test_codes.npy``, ``answer.npy`` and ``figures.json`` there, as many of
 them as the method can make.
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .environments import ROOT, NotInstalled, last_line, python_of
+from ..shared.environments import ROOT, NotInstalled, last_line, python_of
 
 Rows = np.ndarray
 #: Rows of a first fit, which loads libraries and compiles what they compile.

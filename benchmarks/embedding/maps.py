@@ -18,11 +18,11 @@ from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from ..rivals.pictures import METHODS, OURS, apart
 from ..shared.data_sets import labelled, labelled_rows, remember
 from ..shared.figures import pyplot
 from ..shared.report import write_table
 from ..shared.suite import Case, Options, Row
+from .methods import METHODS, OURS, apart
 
 N_TRAINING, N_TEST = 7000, 3000
 #: Images have values in [0, 1]; the rest its own unit, or deviations if it is scaled.

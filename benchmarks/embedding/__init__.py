@@ -1,0 +1,1 @@
+"""Pictures: codes of two numbers, by a published protocol and beside other methods."""
