@@ -85,10 +85,11 @@ DOCUMENTATION = {
         Widths of the encoder's hidden layers, outermost first; the decoder mirrors
         them. ``()`` makes encoder and decoder one linear map each; "auto" is one layer
         of four times the features, but from 128 to 512. A second one, half as wide,
-        follows for ordered codes and for 300 rows or more; for less than 512 features
-        the first is then of 256 at most. Without order there is no second one where
-        there are both 512 features or more and 16 components or more. Those of
-        ``ConvAE`` follow its convolutions, and "auto" is one of 256.
+        follows for ordered codes and for 300 rows or more; for less than 512 features,
+        and with ``neighbor_weight``, the first is then of 256 at most. Without order
+        there is no second one where there are both 512 features or more and 16
+        components or more. Those of ``ConvAE`` follow its convolutions, and "auto" is
+        one of 256.
 
     activation : str or callable, default="gelu"
         Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
@@ -174,8 +175,8 @@ DOCUMENTATION = {
         Number of epochs at most; a warning says so if the last one still gained. For
         "lbfgs" an epoch is an iteration. "auto" makes about 4000 steps, or 6000 of
         ordered codes, in 1 to 800 epochs. It is 0.3 of that for 512 features or more
-        where "auto" would refine codes, unless ``transform_max_iter=0``. ``ConvAE``
-        makes 700 steps there, else 1400.
+        where "auto" would refine codes, unless ``transform_max_iter=0``, and a quarter
+        with ``neighbor_weight``. ``ConvAE`` makes 700 steps there, else 1400.
 
     tol : float, default=0.003
         Training stops when the loss, or with ``early_stopping`` the unexplained

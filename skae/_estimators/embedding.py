@@ -79,6 +79,9 @@ class EmbeddingAutoencoder(BaseAutoencoder):
 
     def _schedule(self, data: Data, width: int) -> Schedule:
         schedule = super()._schedule(data, width)
+        if self.neighbor_weight:
+            # Codes are given: to invert them is easier than to find them.
+            return replace(schedule, n_steps=schedule.n_steps // 4, widest=256)
         if self.n_features_in_ < WIDE or not self._needs_fewer_steps():
             return schedule
         return replace(schedule, n_steps=schedule.n_steps * 3 // 10)

@@ -70,7 +70,8 @@ class OrderedAutoencoder(BaseAutoencoder):
             return super()._schedule(data, width)
         # Where widths pull at one encoder, it needs more layers and steps, and a step
         # more rows, to find a way; and several decoders learn noise sooner than one.
-        return Schedule(n_steps=6000, n_batches=5, decay=8.0, n_layers=2)
+        widest = self._widest_of_two()
+        return Schedule(n_steps=6000, n_batches=5, decay=8.0, n_layers=2, widest=widest)
 
     def _network_options(self, schedule: Schedule, width: int) -> dict[str, Any]:
         options = super()._network_options(schedule, width)

@@ -64,7 +64,13 @@ class Slots(SharedParameters):
         # more rows may come.
         is_small = data.n_rows < FEW_ROWS and not data.is_part
         is_held_back = self.n_features_in_ >= WIDE and width >= MANY_COMPONENTS
-        return Schedule(n_layers=1 if is_small or is_held_back else 2)
+        if is_small or is_held_back:
+            return Schedule()
+        return Schedule(n_layers=2, widest=self._widest_of_two())
+
+    def _widest_of_two(self) -> int:
+        """Return how wide the first of two layers is at most."""
+        return 512 if self.n_features_in_ >= WIDE else 256
 
     def _network_options(self, schedule: Schedule, width: int) -> dict[str, Any]:
         """Return arguments of the network class, by the parameters and the rows."""

@@ -186,6 +186,11 @@ class Engine(RecordedNet):
         return torch.from_numpy(places)
 
     @property
+    def is_cut_short(self) -> bool:
+        """Whether the last epoch still gained, where the reconstruction is the aim."""
+        return super().is_cut_short and self.neighbor_map is None
+
+    @property
     def encoder(self) -> Map | None:
         """Return what makes the codes that are judged; None where a map has them."""
         return None if self.neighbor_map else self.module_.encode

@@ -34,16 +34,17 @@ class Schedule:
     decay: float = 2.0
     #: Weight decay of a step at most.
     most_decay: float = math.inf
-    #: Hidden layers, each half as wide as the one before.
+    #: Hidden layers, each half as wide as the one before, and the width of the first at
+    #: most.
     n_layers: int = 1
+    widest: int = 512
 
     #: Rows of a minibatch at most.
     largest_batch: int = 320
 
     def hidden_layer_sizes(self, n_features: int) -> list[int]:
         """Return widths that leave room for a curved code of so many features."""
-        most = 256 if self.n_layers > 1 and n_features < WIDE else 512
-        first = int(np.clip(4 * n_features, 128, most))
+        first = int(np.clip(4 * n_features, 128, self.widest))
         return [first // 2**i for i in range(self.n_layers)]
 
     def batch_size(self, n_rows: int) -> int:
