@@ -80,11 +80,15 @@ def tsne(X: Rows, seed: int) -> Picture:
 
 @dataclass(frozen=True)
 class Method:
-    """What fits, whose version is recorded, and what its environment gets."""
+    """What fits, whose version is recorded, and what its environment gets.
+
+    One that takes minutes for a thousand rows is slow: it has one case alone.
+    """
 
     fit: Callable[[Rows, int], Picture]
     package: str
     requirements: tuple[str, ...] = ()
+    is_slow: bool = False
 
 
 OURS = "UndercompleteAE"
@@ -93,7 +97,10 @@ METHODS = {
     OURS: Method(ours, "skae"),
     "UMAP": Method(umap, "umap-learn", ("umap-learn==0.5.12",)),
     "parametric UMAP": Method(
-        parametric_umap, "parametric-umap", ("parametric-umap==0.2.0",)
+        parametric_umap,
+        "parametric-umap",
+        ("parametric-umap==0.2.0",),
+        is_slow=True,
     ),
     "t-SNE": Method(tsne, "scikit-learn"),
 }
