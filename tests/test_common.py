@@ -130,6 +130,14 @@ def test_every_fitted_attribute_is_documented(cls, digits):
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS)
+def test_integers_larger_than_any_float_are_told(cls, digits):
+    for name, value in cls().get_params().items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            with pytest.raises(ValueError, match=name):
+                cls(**{name: 10**400}).fit(digits[:30])
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
 def test_n_components_is_first_and_alone_positional(cls):
     kinds = [p.kind for p in inspect.signature(cls).parameters.values()]
     assert cls(7).n_components == 7

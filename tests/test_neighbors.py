@@ -311,6 +311,72 @@ def test_maps_survive_pickle_and_truncation(digits):
     assert goes_on.transform_n_neighbors_ == 15
 
 
+def test_rows_far_out_have_the_code_of_pca():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 6))
+    X[0] *= 1000
+    ae = picture(X)
+    assert ae.n_far_rows_ == 1
+    x = torch.tensor((X[:1] - ae.mean_) / ae.scale_, dtype=torch.float32)
+    with torch.no_grad():
+        expected = ae.network_.project(x)
+    np.testing.assert_allclose(ae.transform(X[:1]), expected, rtol=1e-3)
+    assert ae.score(X) > 0.99
+
+
+@pytest.mark.parametrize("n_features", [6, 30, 60])
+@pytest.mark.parametrize("far", [1e20, 1e38])
+def test_codes_of_any_row_are_finite(n_features, far):
+    X = np.random.default_rng(0).normal(size=(150, n_features))
+    ae = picture(X)
+    rows = X[:3].copy()
+    rows[0, 0] = rows[1] = far
+    codes = ae.transform(rows)
+    assert np.isfinite(codes).all()
+    np.testing.assert_allclose(codes[2:], ae.transform(X[2:3]), atol=1e-5)
+
+
+def test_a_map_is_the_same_in_any_order_of_rows():
+    """Rows of two kinds in turns: a sample of every second one would miss a kind."""
+    rng = np.random.default_rng(0)
+    X = np.zeros((5000, 120))
+    X[::2, :60] = rng.normal(size=(2500, 60))
+    groups = np.repeat(np.arange(5), 500)
+    X[1::2, 60:] = rng.normal(size=(5, 60))[groups]
+    X[1::2, 60:] += 0.1 * rng.normal(size=(2500, 60))
+    found, places = drawn(X)
+    assert len(found.places) == 5000
+    judge = KNeighborsClassifier(5).fit(places[1::2], groups)
+    assert judge.score(places[1::2], groups) > 0.99
+
+
+def test_rows_are_placed_a_few_at_a_time(monkeypatch):
+    X = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
+    found, places = drawn(X)
+    at_once = found.find(X, 5)
+    monkeypatch.setattr("skae._objectives.neighbors.n_at_once", lambda width: 16)
+    np.testing.assert_array_equal(found.find(X, 5), at_once)
+    np.testing.assert_array_equal(drawn(X)[1], places)
+
+
+def test_one_row_makes_no_map(digits):
+    ae = UndercompleteAE(2, random_state=0).partial_fit(digits[:200])
+    ae.set_params(neighbor_weight=1.0)
+    with pytest.raises(ValueError, match=r"n_samples=1 leaves 1: pass more rows\.$"):
+        ae.partial_fit(digits[:1])
+    with pytest.raises(ValueError, match=r"n_samples=2 leaves 1: .*early_stopping"):
+        picture(digits[:2])
+
+
+def test_another_number_of_neighbours_needs_another_map(digits):
+    ae = picture(digits[:300], warm_start=True).set_params(n_neighbors=3)
+    with pytest.raises(
+        ValueError, match="n_neighbors=3, but the map was drawn with 15"
+    ):
+        ae.fit(digits[:300])
+    assert ae.set_params(neighbor_weight=0.0).fit(digits[:300])
+
+
 def test_codes_of_any_size_need_no_activation():
     ae = UndercompleteAE(
         2, neighbor_weight=0.5, init="random", code_activation="logistic"

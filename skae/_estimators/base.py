@@ -16,7 +16,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._machine.devices import find_device, own_settings, to_arrays, to_tensors
 from .._objectives.neighbors import NeighborMap
-from .._rows.checks import check_answers, check_codes, check_count, is_share
+from .._rows.checks import (
+    check_answers,
+    check_codes,
+    check_count,
+    check_float,
+    is_share,
+)
 from .._rows.statistics import (
     column_means,
     explained_share,
@@ -113,8 +119,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Train for one epoch on the rows of ``X``, going on from where it stands.
 
-        ``mean_``, ``scale_`` and the PCA of ``init="pca"`` stay those of the first
-        call. No rows are held out: ``early_stopping`` is for ``fit``.
+        ``mean_``, ``scale_``, the PCA of ``init="pca"`` and the map of
+        ``neighbor_weight`` stay those of the first call. No rows are held out:
+        ``early_stopping`` is for ``fit``.
 
         Parameters
         ----------
@@ -362,6 +369,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         value, constraint = getattr(self, name), self._parameter_constraints[name]
         owner = type(self).__name__
         validate_parameter_constraints({name: constraint}, {name: value}, owner)
+        check_float(name, value)
         return value
 
     def _coding(self) -> Coding:

@@ -180,7 +180,7 @@ class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
 
     def _schedule(self, data: Data, width: int) -> Schedule:
         # So many weights learn a few rows by heart unless they decay.
-        n_steps = 700 if self._needs_fewer_steps() else 1400
+        n_steps = 700 if self.neighbor_weight or self._needs_fewer_steps() else 1400
         return Schedule(n_steps=n_steps, largest_batch=128, decay=80.0, most_decay=0.5)
 
     def _refines(self) -> bool:

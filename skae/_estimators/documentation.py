@@ -14,17 +14,20 @@ DOCUMENTATION = {
         the weight, the nearer is the code to the map, and the larger the error of the
         reconstruction. ``m`` and ``z`` are here in deviations of the codes. PCA is not
         kept. The map has 65,536 rows at most, and the networks are trained on those.
-        The model keeps them, along 50 principal axes at most.
+        The model keeps them, along 50 principal axes at most. Rows far out
+        (``n_far_rows_``) are not on the map, and get the encoder's code. A map stays
+        when training goes on.
 
     n_neighbors : int, default=15
         Neighbours of each row with which the map is drawn, by Euclidean distance along
-        these axes. Not used without ``neighbor_weight``.
+        these axes. Not used without ``neighbor_weight``. ``fit`` needs memory for all
+        of them.
 
     transform_n_neighbors : int or "auto", default="auto"
         Neighbours on the map among which ``transform`` finds the place of a row: the
         geometric median of their codes, where nearer ones count more. 0 takes the code
         of the encoder, which is faster, but knows new rows less well. "auto" is
-        ``n_neighbors``. Not used without ``neighbor_weight``.
+        ``n_neighbors``. Not used where ``fit`` drew no map.
 
     transform_max_iter : int or "auto", default="auto"
         Gradient steps by which ``transform`` improves each code: towards the minimum of
@@ -176,7 +179,8 @@ DOCUMENTATION = {
         "lbfgs" an epoch is an iteration. "auto" makes about 4000 steps, or 6000 of
         ordered codes, in 1 to 800 epochs. It is 0.3 of that for 512 features or more
         where "auto" would refine codes, unless ``transform_max_iter=0``, and a quarter
-        with ``neighbor_weight``. ``ConvAE`` makes 700 steps there, else 1400.
+        with ``neighbor_weight``. ``ConvAE`` makes 700 steps in these two cases, else
+        1400.
 
     tol : float, default=0.003
         Training stops when the loss, or with ``early_stopping`` the unexplained

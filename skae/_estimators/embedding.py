@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from .._networks.network import Network
-from .._objectives.neighbors import N_ROWS
+from .._objectives.neighbors import N_ROWS, NeighborMap
 from .._objectives.objective import Objective
 from .._rows.checks import COUNT, NONNEGATIVE, POSITIVE_INTEGER, names
 from .._training.engine import Engine
@@ -43,6 +43,26 @@ class EmbeddingAutoencoder(BaseAutoencoder):
                 f"size and sign, which code_activation={self.code_activation!r} may "
                 "not reach: use code_activation='identity', or neighbor_weight=0.0."
             )
+
+    def _map_so_far(self, data: Data, goes_on: bool) -> NeighborMap | None:
+        if not self.neighbor_weight:
+            return None
+        drawn = self._model.neighbor_map if goes_on else None
+        if drawn and drawn.n_neighbors != self.n_neighbors:
+            raise ValueError(
+                f"Cannot go on training: n_neighbors={self.n_neighbors}, but the map "
+                f"was drawn with {drawn.n_neighbors}. Fit a clone to draw another."
+            )
+        if not drawn and data.n_training < 2:
+            cure = "pass more rows"
+            if data.validation_fraction:
+                cure += ", or use early_stopping=False, which holds none out"
+            raise ValueError(
+                f"neighbor_weight={self.neighbor_weight} draws a map of two training "
+                f"rows or more, but n_samples={data.n_rows} leaves {data.n_training}: "
+                f"{cure}."
+            )
+        return drawn
 
     def _objective(self, network: Network, data: Data) -> Objective:
         objective = super()._objective(network, data)

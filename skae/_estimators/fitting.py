@@ -91,8 +91,7 @@ class Trainable(Starting):
         data = self._read(X, is_part, goes_on)
         network, state = self._go_on(data) if goes_on else self._start(data)
         engine = self._engine(network, state, data)
-        if goes_on and self._n_neighbors():
-            engine.neighbor_map = self._model.neighbor_map
+        engine.neighbor_map = self._map_so_far(data, goes_on)
         return engine, state, data
 
     def _read(self, X: Any, is_part: bool, goes_on: bool) -> Data:

@@ -152,9 +152,12 @@ class FittedModel:
     def _place(
         self, rows: Tensor, neighbor_map: NeighborMap, n_neighbors: int
     ) -> Tensor:
-        """Return where rows lie on the map."""
+        """Return where rows lie on the map; those far out have the encoder's code."""
         found = neighbor_map.find(rows.cpu().numpy(), n_neighbors)
-        return torch.from_numpy(found[:, : self.n_components]).to(rows.device)
+        place = torch.from_numpy(found[:, : self.n_components]).to(rows.device)
+        if (nearness := self.whole.nearness(rows)) is None:
+            return place
+        return torch.lerp(self.network.encode(rows), place, nearness)
 
     def decode(self, code: Tensor | np.ndarray, clip: bool) -> np.ndarray:
         """Decode codes to flat rows in the unit and dtype of the mean.

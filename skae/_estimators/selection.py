@@ -196,11 +196,13 @@ def _report_divergence(
 
 def _report_worse_than_mean(estimator: Any, engine: Engine, data: Data) -> None:
     of_mean, ours = engine.losses_after
-    cure = "Lower" if data.is_part else "Raise max_iter, or lower"
-    cure += (
-        f" learning_rate_init={estimator.learning_rate_init} or the weights of "
-        "penalties"
-    )
+    cure = f"Lower learning_rate_init={estimator.learning_rate_init}"
+    if engine.stop_reason == "max_iter" and not data.is_part:
+        cure = f"Raise max_iter={engine.max_epochs}, or l{cure[1:]}"
+    if engine.criterion_.penalty is not None:
+        cure += f", or alpha={estimator.alpha}"
+    elif not data.is_part:
+        cure += ", or pass more rows"
     warn_caller(
         f"After {len(engine.epochs())} epochs the reconstruction is worse than the "
         f"mean of the rows: its loss is {ours:.4g}, that of the mean {of_mean:.4g}. "

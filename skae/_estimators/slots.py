@@ -7,8 +7,9 @@ import numpy as np
 from .._networks.dense import Dense
 from .._networks.network import Network
 from .._objectives.losses import make_loss
+from .._objectives.neighbors import NeighborMap
 from .._objectives.objective import Objective
-from .._rows.checks import check_layer_sizes, check_rows
+from .._rows.checks import check_float, check_layer_sizes, check_rows
 from .._rows.pca import LinearCode
 from .._rows.statistics import column_extremes
 from .._training.engine import Engine
@@ -30,7 +31,9 @@ class Slots(SharedParameters):
     _network_class: ClassVar[type[Network]] = Dense
 
     def _check_parameters(self) -> None:
-        """Raise where parameters contradict each other."""
+        """Raise where parameters contradict each other, or are no numbers for us."""
+        for name, value in self.get_params(deep=False).items():
+            check_float(name, value)
         if self.init == "pca" and self.code_activation != "identity":
             raise ValueError(
                 f"init='pca' starts with a linear code, which code_activation="
@@ -92,6 +95,10 @@ class Slots(SharedParameters):
     def _n_neighbors(self) -> int:
         """Return with how many neighbours a map of rows is drawn; 0 for no map."""
         return 0
+
+    def _map_so_far(self, data: Data, goes_on: bool) -> NeighborMap | None:
+        """Return the map to go on with; None where there is none yet, or shall be."""
+        return None
 
     def _most_rows(self) -> int | None:
         """Return how many rows may train, and as many may judge; None for all."""

@@ -5,11 +5,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from .._machine.threads import one_thread
-from .._rows.chunks import chunks, n_at_once
+from .._rows.chunks import chunks, n_at_once, sample
 from .._rows.pca import fit_pca
 from .layout import fuzzy_edges, lay_out
 
@@ -20,6 +21,8 @@ N_ROWS, N_AXES = 2**16, 50
 N_SAMPLE = 4096
 # Iterations of Weiszfeld, and the distance of codes below which they are one.
 N_ITERATIONS, NEAR = 10, 1e-3
+# Values up to which distances are finite in float32.
+FARTHEST = 1e15
 # Weight of the farthest neighbour: the next one may be as far.
 LEAST_WEIGHT = 1e-6
 
@@ -41,8 +44,13 @@ class NeighborMap:
 
     def find(self, rows: np.ndarray, n_neighbors: int) -> np.ndarray:
         """Return where complete, standardised rows lie among so many of the map."""
-        places = _project(rows, self.axes)
-        return self.between(*self.nearest(places, n_neighbors))
+        places = _project(np.clip(rows, -FARTHEST, FARTHEST), self.axes)
+        n_found = min(n_neighbors + 1, len(self.places))
+        found = [
+            self.between(*self.nearest(places[s], n_neighbors))
+            for s in chunks(places, n_at_once(n_found * (self.codes.shape[1] + 2)))
+        ]
+        return np.concatenate(found)
 
     def nearest(
         self, places: np.ndarray, n_neighbors: int
@@ -87,7 +95,7 @@ def draw_map(
     places, copies = np.unique(all_places, axis=0, return_inverse=True)
     blank = np.zeros((len(places), n_components), np.float32)
     drawn = NeighborMap(axes, places, blank, spread, n_neighbors)
-    distances, nearest = found = drawn.nearest(places, n_neighbors)
+    distances, nearest = drawn.nearest(places, n_neighbors)
     codes = _first_codes(places, n_components, seed)
     if len(places) > 1:
         # A row without copies is the nearest to itself.
@@ -96,7 +104,12 @@ def draw_map(
     codes -= codes.mean(axis=0)
     codes = (codes / (codes.std() or 1.0)).astype(np.float32)
     drawn = replace(drawn, codes=codes)
-    return drawn, drawn.between(*found)[copies.ravel()]
+    width = nearest.shape[1] * (n_components + 2)
+    between = [
+        drawn.between(distances[s], nearest[s])
+        for s in chunks(distances, n_at_once(width))
+    ]
+    return drawn, np.concatenate(between)[copies.ravel()]
 
 
 def find_rows(neighbor_map: NeighborMap, rows: Any, index: Tensor) -> np.ndarray:
@@ -120,12 +133,12 @@ def _first_codes(places: np.ndarray, n_components: int, seed: int) -> np.ndarray
 
 def _axes(rows: Any, index: Tensor, seed: int) -> np.ndarray | None:
     """Return the principal axes of a sample of rows; None of narrow ones."""
-    step = -(-len(index) // N_SAMPLE)
-    sample = np.concatenate(list(_read(rows, index[::step])))
-    width = sample.shape[1]
+    chosen = torch.from_numpy(sample(index.numpy(), N_SAMPLE))
+    seen = np.concatenate(list(_read(rows, chosen)))
+    width = seen.shape[1]
     if width <= N_AXES:
         return None
-    return fit_pca(sample, np.zeros(width), 1.0, N_AXES, seed).axes.astype(np.float32)
+    return fit_pca(seen, np.zeros(width), 1.0, N_AXES, seed).axes.astype(np.float32)
 
 
 def _project(rows: np.ndarray, axes: np.ndarray | None) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Checks at the public door: parameters' constraints, rows and codes."""
 
 import math
+import sys
 from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any
@@ -171,6 +172,15 @@ def check_count(name: str, value: Any, most: int) -> None:
     is_integer = isinstance(value, Integral) and not isinstance(value, bool)
     if not is_integer or not 1 <= value <= most:
         raise ValueError(f"{name}={value!r} must be an integer from 1 to {most}.")
+
+
+def check_float(name: str, value: Any) -> None:
+    """Raise if a value is an integer larger than any float."""
+    if isinstance(value, Integral) and abs(int(value)) > sys.float_info.max:
+        raise ValueError(
+            f"{name} is an integer of {int(value).bit_length()} bits, larger than any "
+            f"float: {name} must be {sys.float_info.max:.2g} at most."
+        )
 
 
 def check_reconstructs(estimator: Any) -> None:

@@ -71,8 +71,14 @@ def _file_of(X: Any) -> np.memmap | None:
 
 
 def sample(X: Any, n_rows: int) -> Any:
-    """Return evenly spaced rows, so many at most."""
-    return X[:: -(-X.shape[0] // n_rows)]
+    """Return random rows in their order, the same in each call, so many at most.
+
+    Evenly spaced ones may be all of one kind where kinds come in turns.
+    """
+    if X.shape[0] <= n_rows:
+        return X
+    rng = np.random.default_rng(0)
+    return take(X, np.sort(rng.choice(X.shape[0], n_rows, replace=False)))
 
 
 def map_rows(

@@ -97,7 +97,7 @@ def fit_pca(
     """Fit PCA to ``(X - mean) / scale``, to all rows or some.
 
     Of more numbers than are copied, in more features than a covariance matrix is worth,
-    evenly spaced rows stand for all.
+    a sample of the rows stands for all.
     """
     index = np.arange(X.shape[0])[chosen]
     n_rows, n_features = len(index), X.shape[1]
