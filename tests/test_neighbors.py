@@ -1,5 +1,6 @@
 """Maps of neighbours: which rows those are, where they lie, what codes make of it."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -7,7 +8,6 @@ import pytest
 import torch
 from scipy.optimize import minimize
 from scipy.sparse import csr_array
-from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
@@ -57,7 +57,7 @@ def test_wide_rows_are_told_apart_along_their_principal_axes():
     sparse = read_rows(csr_array(X), np.zeros(300), 1.0)
     again, _ = neighbors.draw_map(sparse, torch.arange(60), 2, 1.0, 5, seed=0)
     assert np.array_equal(again.codes, found.codes)
-    np.testing.assert_array_equal(found.find(X.astype(np.float32), 5), places)
+    np.testing.assert_array_equal(found.find(X.astype(np.float32), 5)[0], places)
 
 
 def test_copies_are_one_row():
@@ -72,7 +72,7 @@ def test_a_row_lies_at_the_weighted_median_of_its_neighbours():
     X = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
     found, _ = drawn(X[:150], n_neighbors=6)
     distances, index = found.nearest(X[150:], 6)
-    for place, d, i in zip(found.find(X[150:], 6), distances, index, strict=True):
+    for place, d, i in zip(found.find(X[150:], 6)[0], distances, index, strict=True):
         weights, codes = 1 - d / d[-1], found.codes[i].astype(float)
 
         def cost(z, weights=weights, codes=codes):
@@ -88,7 +88,7 @@ def test_codes_do_not_jump_where_neighbours_tie():
     X = np.stack(np.meshgrid(side, side, side), axis=-1).reshape(-1, 3)
     found, _ = drawn(X, n_neighbors=10)
     rows = np.random.default_rng(0).permutation(X)[:50].astype(np.float32) + 0.5
-    moved = [found.find(rows + step * 1e-5, 10) for step in (-1, 1)]
+    moved = [found.find(rows + step * 1e-5, 10)[0] for step in (-1, 1)]
     assert np.abs(moved[0] - moved[1]).max() < 1e-3
 
 
@@ -164,19 +164,15 @@ def test_maps_are_the_same_at_any_number_of_threads(digits):
     for n_threads in (1, 2):
         with threadpool_limits(n_threads):
             torch.set_num_threads(n_threads)
-            ae = UndercompleteAE(2, neighbor_weight=1.0, **SHORT).fit(digits[:600])
-            found.append(ae.transform(digits))
+            found.append(picture(digits[:300], max_iter=2).transform(digits))
     np.testing.assert_array_equal(*found)
-
-
-IMAGES = {"channels": 8, "learning_rate_init": 0.01, "max_iter": 20}
 
 
 @pytest.mark.parametrize(
     ("cls", "options"),
     [
-        (UndercompleteAE, {"hidden_layer_sizes": (256,), "max_iter": 30}),
-        (ConvAE, IMAGES),
+        (UndercompleteAE, {"max_iter": 30}),
+        (ConvAE, {"channels": 4, "max_iter": 8}),
     ],
     ids=["UndercompleteAE", "ConvAE"],
 )
@@ -189,7 +185,7 @@ def test_neighbours_tell_classes_in_a_picture(cls, options):
         judge = KNeighborsClassifier(5).fit(codes[:1300], y[:1300])
         accuracies.append(judge.score(codes[1300:], y[1300:]))
         explained.append(explained_variance(ae, X[1300:]))
-    assert accuracies[1] > max(accuracies[0] + 0.05, 0.9)
+    assert accuracies[1] > max(accuracies[0] + 0.03, 0.9)
     assert explained[1] > explained_variance(PCA(2).fit(X[:1300]), X[1300:])
 
 
@@ -197,49 +193,58 @@ def picture(X, **options):
     return UndercompleteAE(2, **{"neighbor_weight": 1.0} | SHORT | options).fit(X)
 
 
-def test_codes_without_neighbours_are_the_encoders(digits):
-    ae = picture(digits[:900]).set_params(transform_n_neighbors=0, transform_max_iter=0)
+@pytest.fixture(scope="module")
+def first_picture(digits):
+    return picture(digits[:900])
+
+
+@pytest.fixture
+def fitted(first_picture):
+    return copy.deepcopy(first_picture)
+
+
+def test_codes_without_neighbours_are_the_encoders(fitted, digits):
+    ae = fitted.set_params(transform_n_neighbors=0, transform_max_iter=0)
     x = torch.tensor((digits[900:] - ae.mean_) / ae.scale_, dtype=torch.float32)
     with torch.no_grad():
         expected = ae.network_.encode(x)
     np.testing.assert_allclose(ae.transform(digits[900:]), expected, atol=1e-5)
 
 
-def test_codes_without_steps_are_places_on_the_map(digits):
-    ae = picture(digits[:900]).set_params(transform_max_iter=0)
+def test_codes_without_steps_are_places_on_the_map(fitted, digits):
+    ae = fitted.set_params(transform_max_iter=0)
     x = ((digits[900:] - ae.mean_) / ae.scale_).astype(np.float32)
-    expected = ae._model.neighbor_map.find(x, 15)
+    expected = ae._model.neighbor_map.find(x, 15)[0]
     np.testing.assert_allclose(ae.transform(digits[900:]), expected, atol=1e-6)
     fewer = ae.set_params(transform_n_neighbors=3).transform(digits[900:])
     assert np.abs(fewer - expected).max() > 0.01
 
 
-def test_the_weight_keeps_codes_near_the_map_at_the_cost_of_the_error(digits):
-    ae = picture(digits[:900], transform_max_iter=20)
-    places = ae.set_params(neighbor_weight=1e6).transform(digits[900:])
+def test_the_weight_keeps_codes_near_the_map_at_the_cost_of_the_error(fitted, digits):
+    ae, rows = fitted.set_params(transform_max_iter=20), digits[900:1000]
+    places = ae.set_params(neighbor_weight=1e6).transform(rows)
     distances, errors = [], []
-    for weight in (10.0, 0.3, 0.01):
-        ae.set_params(neighbor_weight=weight)
-        codes = ae.transform(digits[900:])
+    for weight in (1.0, 0.03, 0.001):
+        codes = ae.set_params(neighbor_weight=weight).transform(rows)
         distances.append(np.linalg.norm(codes - places, axis=1).mean())
-        errors.append(1 - ae.score(digits[900:]))
+        errors.append(1 - ae.score(rows))
     assert np.all(np.diff(distances) > 0)
     assert np.all(np.diff(errors) < 0)
 
 
-def test_refined_codes_minimise_what_is_documented(digits):
+def test_refined_codes_minimise_what_is_documented(fitted, digits):
     """By the minimiser of scipy, from the place on the map."""
-    ae = picture(digits[:900], transform_max_iter=200, neighbor_weight=0.1)
+    ae = fitted.set_params(transform_max_iter=200, neighbor_weight=0.01)
     rows, drawn_map = digits[900:905], ae._model.neighbor_map
     codes = ae.transform(rows)
-    places = drawn_map.find(((rows - ae.mean_) / ae.scale_).astype(np.float32), 15)
+    places, _ = drawn_map.find(((rows - ae.mean_) / ae.scale_).astype(np.float32), 15)
     for row, code, place in zip(rows, codes, places, strict=True):
 
         def cost(z, row=row, place=place):
             answer = ae.inverse_transform(z[None])[0]
             error = np.square((row - answer) / ae.scale_).mean()
             distance = np.square((z - place) / drawn_map.spread).sum()
-            return error + 0.1 * distance
+            return error + 10 * 0.01 * distance
 
         found = minimize(cost, place, method="Nelder-Mead")
         assert cost(code) <= found.fun * 1.01
@@ -311,17 +316,34 @@ def test_maps_survive_pickle_and_truncation(digits):
     assert goes_on.transform_n_neighbors_ == 15
 
 
-def test_rows_far_out_have_the_code_of_pca():
+@pytest.mark.parametrize("trains", [True, False])
+def test_rows_beyond_the_map_have_the_code_of_the_encoder(trains):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 6))
-    X[0] *= 1000
-    ae = picture(X)
-    assert ae.n_far_rows_ == 1
-    x = torch.tensor((X[:1] - ae.mean_) / ae.scale_, dtype=torch.float32)
+    far = 1000 * X[:1]
+    ae = picture(np.concatenate([X, far]) if trains else X)
+    assert ae.n_far_rows_ == trains
+    x = torch.tensor((far - ae.mean_) / ae.scale_, dtype=torch.float32)
     with torch.no_grad():
-        expected = ae.network_.project(x)
-    np.testing.assert_allclose(ae.transform(X[:1]), expected, rtol=1e-3)
-    assert ae.score(X) > 0.99
+        expected = ae.network_.encode(x)
+    codes = ae.set_params(transform_max_iter=0).transform(far)
+    np.testing.assert_allclose(codes, expected, rtol=1e-3)
+    assert np.abs(codes).max() > 10 * np.abs(ae.transform(X)).max()
+
+
+def test_rows_leave_the_map_by_and_by():
+    X = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
+    found, _ = drawn(X)
+    apart = distances_of(X)
+    np.fill_diagonal(apart, np.inf)
+    assert found.gap == pytest.approx(apart.min(axis=1).max(), rel=1e-5)
+    farthest = X[np.linalg.norm(X, axis=1).argmax()]
+    way = farthest / np.linalg.norm(farthest)
+    steps = np.array([0.0, 1.99, 3.0, 4.01], np.float32)
+    rows = farthest + steps[:, None] * np.float32(found.gap) * way
+    np.testing.assert_allclose(
+        found.find(rows, 5)[1].ravel(), [1, 1, 0.5, 0], atol=0.02
+    )
 
 
 @pytest.mark.parametrize("n_features", [6, 30, 60])
@@ -353,9 +375,9 @@ def test_a_map_is_the_same_in_any_order_of_rows():
 def test_rows_are_placed_a_few_at_a_time(monkeypatch):
     X = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
     found, places = drawn(X)
-    at_once = found.find(X, 5)
+    at_once = found.find(X, 5)[0]
     monkeypatch.setattr("skae._objectives.neighbors.n_at_once", lambda width: 16)
-    np.testing.assert_array_equal(found.find(X, 5), at_once)
+    np.testing.assert_array_equal(found.find(X, 5)[0], at_once)
     np.testing.assert_array_equal(drawn(X)[1], places)
 
 
@@ -377,6 +399,19 @@ def test_another_number_of_neighbours_needs_another_map(digits):
     assert ae.set_params(neighbor_weight=0.0).fit(digits[:300])
 
 
+def test_a_weight_without_a_map_is_told(digits):
+    ae = UndercompleteAE(2, max_iter=5, random_state=0).fit(digits)
+    with pytest.raises(ValueError, match=r"neighbor_weight=5.0 needs a map"):
+        ae.set_params(neighbor_weight=5.0).transform(digits)
+    assert ae.partial_fit(digits).transform(digits).shape == (len(digits), 2)
+
+
+def test_long_tables_are_read_ten_times():
+    schedule = UndercompleteAE(2, neighbor_weight=1.0)
+    X = np.random.default_rng(0).normal(size=(20_000, 3))
+    assert schedule.set_params(tol=1.0, random_state=0).fit(X).max_iter_ == 17
+
+
 def test_codes_of_any_size_need_no_activation():
     ae = UndercompleteAE(
         2, neighbor_weight=0.5, init="random", code_activation="logistic"
@@ -386,13 +421,10 @@ def test_codes_of_any_size_need_no_activation():
 
 
 def test_a_map_may_be_learnt_by_all_rows_at_once(digits):
-    ae = picture(digits[:600], solver="lbfgs", max_iter=200)
-    by_batches = picture(digits[:600])
-    pca = PCA(2).fit(digits[:600])
-    assert ae.score(digits[600:]) > explained_variance(pca, digits[600:])
+    X = digits[:300]
+    ae = picture(X, solver="lbfgs", hidden_layer_sizes=(64,), max_iter=60)
+    assert ae.score(X) > explained_variance(PCA(2).fit(X), X)
+    by_batches = picture(X, max_iter=1)
     np.testing.assert_array_equal(
-        *(
-            clone(a).set_params(max_iter=1).fit(digits[:600])._model.neighbor_map.codes
-            for a in (ae, by_batches)
-        )
+        *(a._model.neighbor_map.codes for a in (ae, by_batches))
     )

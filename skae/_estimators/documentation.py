@@ -4,44 +4,46 @@ DOCUMENTATION = {
     "<embedding parameters>": """
     neighbor_weight : float, default=0.0
         With a weight above 0 rows that are neighbours are so in the code, and groups
-        show in pictures; 1.0 is a good start. ``fit`` first draws a map, a code ``m_i``
-        for each row, without a network. It minimises the cross-entropy of UMAP [5]_,
-        ``sum_ij w_ij log(1 + d_ij^2) + (1 - w_ij) log(1 + 1 / d_ij^2)``, where ``d_ij``
-        are distances of codes, and ``w_ij`` is how much ``i`` and ``j`` are neighbours.
-        The networks then minimise ``mean_i loss(x_i, decode(m_i)) + ||encode(x_i) -
-        m_i||^2``. ``transform`` finds the place ``m`` of a row among its neighbours,
-        and lowers ``mean (x - decode(z))^2 + neighbor_weight ||z - m||^2``: the larger
-        the weight, the nearer is the code to the map, and the larger the error of the
-        reconstruction. ``m`` and ``z`` are here in deviations of the codes. PCA is not
-        kept. The map has 65,536 rows at most, and the networks are trained on those.
-        The model keeps them, along 50 principal axes at most. Rows far out
-        (``n_far_rows_``) are not on the map, and get the encoder's code. A map stays
-        when training goes on.
+        show in pictures; 1.0 is a good start. ``fit`` first draws a map: a code ``m_i``
+        for each training row, without a network. It minimises the cross-entropy of UMAP
+        [5]_, ``sum_ij w_ij log(1 + d_ij^2) + (1 - w_ij) log(1 + 1 / d_ij^2)``, where
+        ``d_ij`` are distances of codes, and ``w_ij`` is how much ``i`` and ``j`` are
+        neighbours. The networks then minimise ``mean_i loss(x_i, decode(m_i)) +
+        ||encode(x_i) - m_i||^2``. ``transform`` finds the place ``m`` of a row among
+        its neighbours, and lowers ``mean (x - decode(z))^2 + 10 neighbor_weight ||z -
+        m||^2``, where codes are divided by their deviation: the larger the weight, the
+        nearer the code is to the map, and the larger the error of the reconstruction.
+        Only there the size of the weight counts: all weights above 0 make the same fit,
+        and it may be changed after ``fit``. The result is never replaced by PCA. Rows
+        that are held out are not on the map; it has 65,536 random ones of the others at
+        most, and the networks are trained on those. The model keeps them, after PCA to
+        50 axes at most. Training that goes on keeps the map.
 
     n_neighbors : int, default=15
-        Neighbours of each row with which the map is drawn, by Euclidean distance along
-        these axes. Not used without ``neighbor_weight``. ``fit`` needs memory for all
-        of them.
+        Neighbours of each row with which the map is drawn, by Euclidean distance after
+        that PCA, and all other rows at most. More of them show the whole better, fewer
+        show small groups. ``fit`` takes about 50 bytes for each pair of neighbours. Not
+        used without ``neighbor_weight``.
 
     transform_n_neighbors : int or "auto", default="auto"
-        Neighbours on the map among which ``transform`` finds the place of a row: the
-        geometric median of their codes, where nearer ones count more. 0 takes the code
-        of the encoder, which is faster, but knows new rows less well. "auto" is
-        ``n_neighbors``. Not used where ``fit`` drew no map.
+        Rows of the map among which ``transform`` finds the place of a row: at the
+        geometric median of their codes, where rows count more the nearer they are in
+        the data. Rows far from all rows of the map, by several times the largest
+        distance of neighbours there, have the code of the encoder. 0 takes the
+        encoder's code for all rows: it is faster, but places new rows between groups
+        more often. "auto" is ``n_neighbors``. Not used where ``fit`` drew no map.
 
     transform_max_iter : int or "auto", default="auto"
         Gradient steps by which ``transform`` improves each code: towards the minimum of
-        ``||x - decode(z)||^2``, which the encoder only guesses [4]_, or of what
-        ``neighbor_weight`` adds to it. PCA's code is at its minimum too.
-        ``reconstruct``, ``score`` and ``score_samples`` see the better codes;
-        ``jacobian``, held-out scores and training see those before the steps. A step
-        costs as much as three times decoding. Of ordered codes it is the minimum of
-        what training minimises, for all prefixes together; ``truncate`` leaves one of
-        them. Codes may leave the range of ``code_activation``. Rows with NaN keep the
-        encoder's codes, or their places on the map. "auto" is 3, but 0 where PCA was
-        kept, and where training wanted anything but a reconstruction by squares
-        (``noise``, ``code_activation``, another ``loss``) without a map; see
-        ``transform_max_iter_``.
+        ``mean (x - decode(z))^2``, which the encoder only guesses [4]_; with a map, of
+        what is minimised there. PCA's code is at its minimum too. ``reconstruct``,
+        ``score`` and ``score_samples`` see the better codes; ``jacobian``, held-out
+        scores and training see those before the steps. A step costs as much as three
+        times decoding. Of ordered codes it is the minimum of what training minimises,
+        for all prefixes together; ``truncate`` leaves one of them. Codes may leave the
+        range of ``code_activation``. Rows with NaN, where they are allowed, take no
+        steps. "auto" is 3; it is 0 where PCA was kept, and without a map also with
+        ``noise``, ``code_activation`` or another ``loss``. See ``transform_max_iter_``.
 """,
     "<embedding attributes>": """
     transform_max_iter_ : int
@@ -178,9 +180,9 @@ DOCUMENTATION = {
         Number of epochs at most; a warning says so if the last one still gained. For
         "lbfgs" an epoch is an iteration. "auto" makes about 4000 steps, or 6000 of
         ordered codes, in 1 to 800 epochs. It is 0.3 of that for 512 features or more
-        where "auto" would refine codes, unless ``transform_max_iter=0``, and a quarter
-        with ``neighbor_weight``. ``ConvAE`` makes 700 steps in these two cases, else
-        1400.
+        where "auto" would refine codes, unless ``transform_max_iter=0``. With
+        ``neighbor_weight`` it is a quarter, but 10 epochs at least. ``ConvAE`` makes
+        700 steps in these two cases, else 1400.
 
     tol : float, default=0.003
         Training stops when the loss, or with ``early_stopping`` the unexplained
@@ -283,6 +285,7 @@ DOCUMENTATION = {
     n_far_rows_ : int
         Number of training rows so far from the mean that held-out rows cannot tell what
         training gains there. They train PCA alone, and rows as far out are left to it.
+        In a picture they may lie far from all others.
 
     batch_size_ : int
         Rows in a minibatch of the last training.

@@ -78,11 +78,14 @@ class EmbeddingAutoencoder(BaseAutoencoder):
         return N_ROWS if self.neighbor_weight else None
 
     def _coding(self) -> Coding:
-        return Coding(
-            self._count("transform_max_iter"),
-            self._count("transform_n_neighbors"),
-            self._parameter("neighbor_weight"),
-        )
+        weight = self._parameter("neighbor_weight")
+        if weight and self._model.neighbor_map is None and not self.is_pca_:
+            raise ValueError(
+                f"neighbor_weight={weight} needs a map of the training rows, which fit "
+                "did not draw: fit again with this weight, or set it to 0.0."
+            )
+        n_steps = self._count("transform_max_iter")
+        return Coding(n_steps, self._count("transform_n_neighbors"), weight)
 
     def _count(self, name: str) -> int:
         """Return a parameter, or what its "auto" stands for."""
@@ -101,7 +104,8 @@ class EmbeddingAutoencoder(BaseAutoencoder):
         schedule = super()._schedule(data, width)
         if self.neighbor_weight:
             # Codes are given: to invert them is easier than to find them.
-            return replace(schedule, n_steps=schedule.n_steps // 4, widest=256)
+            n_steps = schedule.n_steps // 4
+            return replace(schedule, n_steps=n_steps, least_epochs=10, widest=256)
         if self.n_features_in_ < WIDE or not self._needs_fewer_steps():
             return schedule
         return replace(schedule, n_steps=schedule.n_steps * 3 // 10)

@@ -22,6 +22,8 @@ from .refinement import refine
 
 # Networks of narrow layers are slower where more rows pass at once.
 MANY_ROWS = 2048
+# Times the weight of the distance from the map, so that 1 keeps groups apart.
+PULL = 10.0
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ class FittedModel:
         if self.neighbor_map is not None and coding.n_neighbors:
             code = self._place(seen, self.neighbor_map, coding.n_neighbors)
             # The weight is that of the mean over features, the error that of all.
-            pull = coding.weight * rows.shape[1] / self.neighbor_map.spread**2
+            weight = PULL * coding.weight * rows.shape[1]
+            pull = weight / self.neighbor_map.spread**2
         else:
             code = self.network.encode(seen)
         if coding.n_steps:
@@ -152,10 +155,11 @@ class FittedModel:
     def _place(
         self, rows: Tensor, neighbor_map: NeighborMap, n_neighbors: int
     ) -> Tensor:
-        """Return where rows lie on the map; those far out have the encoder's code."""
+        """Return where rows lie on the map; those beyond it have the encoder's code."""
         found = neighbor_map.find(rows.cpu().numpy(), n_neighbors)
-        place = torch.from_numpy(found[:, : self.n_components]).to(rows.device)
-        if (nearness := self.whole.nearness(rows)) is None:
+        place, nearness = (torch.from_numpy(part).to(rows.device) for part in found)
+        place = place[:, : self.n_components]
+        if bool((nearness == 1).all()):
             return place
         return torch.lerp(self.network.encode(rows), place, nearness)
 

@@ -102,19 +102,12 @@ class LinearSkip(Network):
         scale = self.output_scale[n_given - 1]
         return torch.addcmul(self.expand(code), scale, missed)
 
-    def nearness(self, x: Tensor) -> Tensor | None:
-        return self._nearness(x - self.centre)
-
-    def _nearness(self, rows: Tensor) -> Tensor | None:
-        if self.reach.isinf():
-            return None
-        farther = torch.linalg.vector_norm(rows, dim=1, keepdim=True) / self.reach
-        return ((FADED - farther) / (FADED - 1)).clamp(0, 1)
-
     def _fade(self, rows: Tensor, missed: Tensor) -> Tensor:
         """Let what is added to rows, or codes, fade where they are far out."""
-        nearness = self._nearness(rows)
-        return missed if nearness is None else nearness * missed
+        if self.reach.isinf():
+            return missed
+        farther = torch.linalg.vector_norm(rows, dim=1, keepdim=True) / self.reach
+        return ((FADED - farther) / (FADED - 1)).clamp(0, 1) * missed
 
     def project(self, x: Tensor) -> Tensor:
         """Encode by the linear part alone."""

@@ -60,13 +60,6 @@ class Network(nn.Module):
         """Map rows to which the :meth:`offset` was added to codes."""
         raise NotImplementedError
 
-    def nearness(self, x: Tensor) -> Tensor | None:
-        """Return how much of what is learnt holds for rows: 0 for those far out.
-
-        None if all holds for all.
-        """
-        return None
-
     @property
     def spread(self) -> float:
         """Return the deviation of codes that the first decoder is made for."""

@@ -23,6 +23,8 @@ N_SAMPLE = 4096
 N_ITERATIONS, NEAR = 10, 1e-3
 # Values up to which distances are finite in float32.
 FARTHEST = 1e15
+# The least gap between rows: that of a map of one row is zero.
+TINY = 1e-30
 # Weight of the farthest neighbour: the next one may be as far.
 LEAST_WEIGHT = 1e-6
 
@@ -41,16 +43,24 @@ class NeighborMap:
     spread: float
     #: Neighbours that the map was drawn with.
     n_neighbors: int
+    #: The largest distance of a row of the map from the nearest other one.
+    gap: float = 0.0
 
-    def find(self, rows: np.ndarray, n_neighbors: int) -> np.ndarray:
-        """Return where complete, standardised rows lie among so many of the map."""
+    def find(self, rows: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return where complete, standardised rows lie among so many of the map.
+
+        And how far that holds: 1 for rows at most twice as far from the nearest one as
+        any row of the map is from others, 0 beyond twice that.
+        """
         places = _project(np.clip(rows, -FARTHEST, FARTHEST), self.axes)
         n_found = min(n_neighbors + 1, len(self.places))
-        found = [
-            self.between(*self.nearest(places[s], n_neighbors))
-            for s in chunks(places, n_at_once(n_found * (self.codes.shape[1] + 2)))
-        ]
-        return np.concatenate(found)
+        codes, nearest = [], []
+        for s in chunks(places, n_at_once(n_found * (self.codes.shape[1] + 2))):
+            distances, index = self.nearest(places[s], n_neighbors)
+            codes.append(self.between(distances, index))
+            nearest.append(distances[:, :1])
+        gaps = np.concatenate(nearest) / max(2 * self.gap, TINY)
+        return np.concatenate(codes), np.clip(2 - gaps, 0, 1).astype(np.float32)
 
     def nearest(
         self, places: np.ndarray, n_neighbors: int
@@ -103,7 +113,8 @@ def draw_map(
         codes = lay_out(codes, edges, seed)
     codes -= codes.mean(axis=0)
     codes = (codes / (codes.std() or 1.0)).astype(np.float32)
-    drawn = replace(drawn, codes=codes)
+    gap = float(distances[:, 1:2].max(initial=0))
+    drawn = replace(drawn, codes=codes, gap=gap)
     width = nearest.shape[1] * (n_components + 2)
     between = [
         drawn.between(distances[s], nearest[s])
@@ -115,7 +126,7 @@ def draw_map(
 def find_rows(neighbor_map: NeighborMap, rows: Any, index: Tensor) -> np.ndarray:
     """Return where the rows that ``index`` names lie on a map."""
     n_neighbors = neighbor_map.n_neighbors
-    found = [neighbor_map.find(part, n_neighbors) for part in _read(rows, index)]
+    found = [neighbor_map.find(part, n_neighbors)[0] for part in _read(rows, index)]
     return np.concatenate(found)
 
 

@@ -34,6 +34,8 @@ class Schedule:
     decay: float = 2.0
     #: Weight decay of a step at most.
     most_decay: float = math.inf
+    #: Epochs of a whole fit at least.
+    least_epochs: int = 1
     #: Hidden layers, each half as wide as the one before, and the width of the first at
     #: most.
     n_layers: int = 1
@@ -59,7 +61,8 @@ class Schedule:
 
     def n_epochs(self, n_rows: int, batch_size: int) -> int:
         """Return how many epochs take enough steps, but no end on few rows."""
-        return int(np.clip(self.n_steps * batch_size // n_rows, 1, 800))
+        n_epochs = self.n_steps * batch_size // n_rows
+        return int(np.clip(n_epochs, self.least_epochs, 800))
 
     def patience(self, n_epochs: int, n_batches: int, averages: bool) -> int:
         """Return how many epochs may pass without a gain.
