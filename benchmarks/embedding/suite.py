@@ -158,12 +158,15 @@ def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:
     """Write the tables, and the maps where the codes are at hand."""
     smaller = [row for row in rows if row.get("part") == "maps"]
     rows = [row for row in rows if row.get("part") != "maps"]
+    tables = maps.report(smaller, folder) if smaller else []
+    if not rows:
+        return tables
     if all("codes" in row for row in rows):
         draw(rows, folder / "embedding.png")
     headings = ["data", "method", "source", "accuracy", "trustworthiness", "error"]
     title = "Codes of two numbers"
     table = write_table(folder / "embedding.csv", title, headings, table_rows(rows))
-    return [table, *(maps.report(smaller, folder) if smaller else [])]
+    return [table, *tables]
 
 
 def alone(case: Case) -> bool:
