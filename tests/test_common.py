@@ -69,7 +69,7 @@ OWN = {
         {"upsampling": "linear", "normalization": "layer"} | FEW,
         {"noise": "block", "noise_level": 0.2} | FEW,
         {"init": "random", "solver": "lbfgs"} | FEW,
-        {"neighbor_weight": 1.0} | FEW,
+        {"neighbor_weight": 1.0, "channels": 4} | FEW,
     ],
     skae.SparseAE: [
         {},

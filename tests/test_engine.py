@@ -195,6 +195,7 @@ def test_automatic_epochs_make_4000_steps(rng, n_rows, n_epochs):
 
 def test_a_long_table_is_read_once():
     assert Schedule().n_epochs(10**6, batch_size=320) == 1
+    assert Schedule(least_epochs=10).n_epochs(10**6, batch_size=320) == 10
 
 
 @pytest.mark.parametrize(

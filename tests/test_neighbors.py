@@ -406,12 +406,6 @@ def test_a_weight_without_a_map_is_told(digits):
     assert ae.partial_fit(digits).transform(digits).shape == (len(digits), 2)
 
 
-def test_long_tables_are_read_ten_times():
-    schedule = UndercompleteAE(2, neighbor_weight=1.0)
-    X = np.random.default_rng(0).normal(size=(20_000, 3))
-    assert schedule.set_params(tol=1.0, random_state=0).fit(X).max_iter_ == 17
-
-
 def test_codes_of_any_size_need_no_activation():
     ae = UndercompleteAE(
         2, neighbor_weight=0.5, init="random", code_activation="logistic"
