@@ -84,8 +84,7 @@ def test_records_are_of_the_defaults():
     defaults = skae.UndercompleteAE().get_params()
     ours = [r for r in record("digits") if r["method"] == "UndercompleteAE"]
     for run in (*record("floor"), *ours):
-        # Parameters that came later change nothing by default.
-        assert run["parameters"].items() <= defaults.items()
+        assert run["parameters"] == defaults
 
 
 def test_epochs_keep_to_their_time_in_the_record():
@@ -234,7 +233,7 @@ def test_alpha_means_the_same_in_the_record(penalty):
     reached = alpha.reached(record("alpha"), penalty)
     assert reached.shape == (6, 3)
     assert (np.diff(reached, axis=0) < 0).all()
-    assert (reached.max(axis=1) <= 1.15 * reached.min(axis=1)).all()
+    assert (reached.max(axis=1) <= 1.1 * reached.min(axis=1)).all()
 
 
 def test_regularised_codes_beat_a_copy_in_the_record():

@@ -168,11 +168,15 @@ def test_maps_are_the_same_at_any_number_of_threads(digits):
     np.testing.assert_array_equal(*found)
 
 
+IMAGES = {"channels": 8, "learning_rate_init": 0.01, "max_iter": 20}
+IMAGES |= {"learning_rate": "cosine"}
+
+
 @pytest.mark.parametrize(
     ("cls", "options"),
     [
-        (UndercompleteAE, {"max_iter": 30}),
-        (ConvAE, {"channels": 4, "max_iter": 8}),
+        (UndercompleteAE, {"hidden_layer_sizes": (256,), "max_iter": 30}),
+        (ConvAE, IMAGES),
     ],
     ids=["UndercompleteAE", "ConvAE"],
 )
@@ -185,7 +189,8 @@ def test_neighbours_tell_classes_in_a_picture(cls, options):
         judge = KNeighborsClassifier(5).fit(codes[:1300], y[:1300])
         accuracies.append(judge.score(codes[1300:], y[1300:]))
         explained.append(explained_variance(ae, X[1300:]))
-    assert accuracies[1] > max(accuracies[0] + 0.03, 0.9)
+    assert accuracies[1] > accuracies[0] + 0.05
+    assert accuracies[1] > 0.9
     assert explained[1] > explained_variance(PCA(2).fit(X[:1300]), X[1300:])
 
 
@@ -358,8 +363,8 @@ def test_codes_of_any_row_are_finite(n_features, far):
     np.testing.assert_allclose(codes[2:], ae.transform(X[2:3]), atol=1e-5)
 
 
-def test_a_map_is_the_same_in_any_order_of_rows():
-    """Rows of two kinds in turns: a sample of every second one would miss a kind."""
+def test_a_map_knows_kinds_of_rows_that_come_in_turns():
+    """A sample of every second row would miss one of two kinds."""
     rng = np.random.default_rng(0)
     X = np.zeros((5000, 120))
     X[::2, :60] = rng.normal(size=(2500, 60))

@@ -20,7 +20,7 @@ N_REFINEMENTS = 3
 
 @autoencoder
 class EmbeddingAutoencoder(BaseAutoencoder):
-    """Adds an attraction of neighbours to any objective."""
+    """Adds a map of neighbours that codes follow, and steps that improve codes."""
 
     neighbor_weight: float = 0.0
     n_neighbors: int = 15

@@ -196,13 +196,14 @@ def _report_divergence(
 
 def _report_worse_than_mean(estimator: Any, engine: Engine, data: Data) -> None:
     of_mean, ours = engine.losses_after
-    cure = f"Lower learning_rate_init={estimator.learning_rate_init}"
+    cures = [f"lower learning_rate_init={estimator.learning_rate_init}"]
     if engine.stop_reason == "max_iter" and not data.is_part:
-        cure = f"Raise max_iter={engine.max_epochs}, or l{cure[1:]}"
+        cures.insert(0, f"raise max_iter={engine.max_epochs}")
     if engine.criterion_.penalty is not None:
-        cure += f", or alpha={estimator.alpha}"
+        cures.append(f"lower alpha={estimator.alpha}")
     elif not data.is_part:
-        cure += ", or pass more rows"
+        cures.append("pass more rows")
+    cure = ", or ".join(cures).capitalize()
     warn_caller(
         f"After {len(engine.epochs())} epochs the reconstruction is worse than the "
         f"mean of the rows: its loss is {ours:.4g}, that of the mean {of_mean:.4g}. "

@@ -53,9 +53,8 @@ class NeighborMap:
         any row of the map is from others, 0 beyond twice that.
         """
         places = _project(np.clip(rows, -FARTHEST, FARTHEST), self.axes)
-        n_found = min(n_neighbors + 1, len(self.places))
         codes, nearest = [], []
-        for s in chunks(places, n_at_once(n_found * (self.codes.shape[1] + 2))):
+        for s in chunks(places, n_at_once(min(n_neighbors + 1, len(self.places)))):
             distances, index = self.nearest(places[s], n_neighbors)
             codes.append(self.between(distances, index))
             nearest.append(distances[:, :1])
@@ -77,6 +76,11 @@ class NeighborMap:
         The last counts for nothing, so that codes do not jump where another row becomes
         one of the nearest. A mean would lie in no group where neighbours are in two.
         """
+        n_numbers = index.shape[1] * self.codes.shape[1]
+        slices = chunks(index, n_at_once(n_numbers))
+        return np.concatenate([self._medians(distances[s], index[s]) for s in slices])
+
+    def _medians(self, distances: np.ndarray, index: np.ndarray) -> np.ndarray:
         codes, farthest = self.codes[index].astype(np.float64), distances[:, -1:]
         shares = 1 - distances / np.where(farthest > 0, farthest, np.inf)
         weights = np.maximum(shares, LEAST_WEIGHT)[:, :, None]
@@ -103,24 +107,17 @@ def draw_map(
     axes = _axes(rows, index, seed)
     all_places = np.concatenate([_project(part, axes) for part in _read(rows, index)])
     places, copies = np.unique(all_places, axis=0, return_inverse=True)
-    blank = np.zeros((len(places), n_components), np.float32)
-    drawn = NeighborMap(axes, places, blank, spread, n_neighbors)
+    first = _first_codes(places, n_components, seed)
+    drawn = NeighborMap(axes, places, first, spread, n_neighbors)
     distances, nearest = drawn.nearest(places, n_neighbors)
-    codes = _first_codes(places, n_components, seed)
-    if len(places) > 1:
-        # A row without copies is the nearest to itself.
-        edges = fuzzy_edges(distances[:, 1:], nearest[:, 1:])
-        codes = lay_out(codes, edges, seed)
-    codes -= codes.mean(axis=0)
+    # A row without copies is the nearest to itself.
+    others = distances[:, 1:], nearest[:, 1:]
+    codes = lay_out(first, fuzzy_edges(*others), seed) if len(places) > 1 else first
+    codes = codes - codes.mean(axis=0)
     codes = (codes / (codes.std() or 1.0)).astype(np.float32)
-    gap = float(distances[:, 1:2].max(initial=0))
+    gap = float(others[0][:, :1].max(initial=0))
     drawn = replace(drawn, codes=codes, gap=gap)
-    width = nearest.shape[1] * (n_components + 2)
-    between = [
-        drawn.between(distances[s], nearest[s])
-        for s in chunks(distances, n_at_once(width))
-    ]
-    return drawn, np.concatenate(between)[copies.ravel()]
+    return drawn, drawn.between(distances, nearest)[copies.ravel()]
 
 
 def find_rows(neighbor_map: NeighborMap, rows: Any, index: Tensor) -> np.ndarray:
