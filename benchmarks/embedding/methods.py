@@ -8,9 +8,7 @@ them as the method can make.
 
 import importlib.metadata
 import json
-import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,12 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from ..shared.environments import ROOT, NotInstalled, last_line, python_of
+from ..shared.environments import Failed, NotInstalled, run_alone
 
 Rows = np.ndarray
 #: Rows of a first fit, in which libraries are loaded and compiled.
 N_WARM_UP = 300
-THREADS = ("OMP", "MKL", "OPENBLAS", "NUMBA")
 
 
 @dataclass(frozen=True)
@@ -108,25 +105,16 @@ METHODS = {
 
 def apart(name: str, seed: int, train: Rows, test: Rows) -> dict[str, Any]:
     """Return figures and arrays of a method, from a process of its own."""
-    try:
-        python = python_of(METHODS[name].requirements)
-    except NotInstalled as reason:
-        return {"missing": f"not installed: {reason}"}
-    alone = {f"{library}_NUM_THREADS": "1" for library in THREADS}
     with tempfile.TemporaryDirectory() as home:
         folder = pathlib.Path(home)
         np.save(folder / "train.npy", train)
         np.save(folder / "test.npy", test)
-        command = [str(python), "-m", __name__, home, name, str(seed)]
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=os.environ | alone | {"CUDA_VISIBLE_DEVICES": ""},
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            return {"missing": f"failed: {last_line(done.stderr)}"}
+        try:
+            run_alone(METHODS[name].requirements, __name__, home, name, str(seed))
+        except NotInstalled as reason:
+            return {"missing": f"not installed: {reason}"}
+        except Failed as reason:
+            return {"missing": f"failed: {reason}"}
         arrays = {path.stem: np.load(path) for path in folder.glob("*.npy")}
         return arrays | json.loads((folder / "figures.json").read_text())
 

@@ -8,10 +8,8 @@ is a process of its own with one thread.
 
 import itertools
 import json
-import os
 import pathlib
 import statistics
-import subprocess
 import tempfile
 from dataclasses import asdict, replace
 from typing import Any
@@ -20,7 +18,7 @@ import numpy as np
 from rich.table import Table
 from sklearn.model_selection import train_test_split
 
-from ..shared.environments import ROOT, NotInstalled, last_line, python_of
+from ..shared.environments import Failed, NotInstalled, run_alone
 from ..shared.report import write_table
 from ..shared.suite import Case, Options, Row, Suite
 from ..speed.aim import load
@@ -40,13 +38,8 @@ BATCH_SIZES = (32, 128, 512)
 OWN, BEST = "own", "best"
 #: Batches are compared on so many rows at most: on more that would take hours a rival.
 N_COMPARED = 10_000
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 PLACE = ("data", "n_rows", "n_components", "batches")
 FIGURES = ("error", "fit_seconds", "transform_seconds")
-
-
-class Failed(RuntimeError):
-    """A worker ended with an error, of which this is the last line."""
 
 
 def cases(options: Options) -> list[Case]:
@@ -133,23 +126,12 @@ def apart(
     method: str, settings: Settings, train: Rows, test: Rows
 ) -> tuple[Rows, dict[str, Any]]:
     """Return answer and figures of a worker, in the environment of the method."""
-    python = python_of(METHODS[method].requirements)
-    # Some rivals would take a GPU by themselves, of which processor time says nothing.
-    alone = dict.fromkeys(THREADS, "1") | {"CUDA_VISIBLE_DEVICES": ""}
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         np.save(folder / "train.npy", train)
         np.save(folder / "test.npy", test)
-        command = [str(python), "-m", worker.__name__, name, method]
-        done = subprocess.run(
-            [*command, json.dumps(asdict(settings))],
-            cwd=ROOT,
-            env=os.environ | alone,
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            raise Failed(last_line(done.stderr))
+        told = json.dumps(asdict(settings))
+        run_alone(METHODS[method].requirements, worker.__name__, name, method, told)
         figures = json.loads((folder / "figures.json").read_text())
         return np.load(folder / "answer.npy"), figures
 

@@ -1,5 +1,6 @@
 """A virtual environment for each rival, made on demand, for their pins clash."""
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -7,6 +8,13 @@ import venv
 
 ROOT = pathlib.Path(__file__).parents[2]
 HOME = ROOT / "results" / "rivals"
+
+
+THREADS = [f"{name}_NUM_THREADS" for name in ("OMP", "MKL", "OPENBLAS", "NUMBA")]
+
+
+class Failed(RuntimeError):
+    """A module ended with an error, of which this is the last line."""
 
 
 class NotInstalled(RuntimeError):
@@ -35,6 +43,18 @@ def install(python: pathlib.Path, requirements: tuple[str, ...]) -> None:
     done = subprocess.run([*command, *pinned], capture_output=True, text=True)
     if done.returncode:
         raise NotInstalled(last_line(done.stderr))
+
+
+def run_alone(requirements: tuple[str, ...], module: str, *arguments: str) -> None:
+    """Run a module in the environment of a rival, with one thread."""
+    command = [str(python_of(requirements)), "-m", module, *arguments]
+    # Some rivals would take a GPU by themselves, of which processor time says nothing.
+    alone = dict.fromkeys(THREADS, "1") | {"CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | alone, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise Failed(last_line(done.stderr))
 
 
 def last_line(text: str) -> str:
