@@ -140,6 +140,20 @@ DOCUMENTATION = {
         - "random": networks alone, their weights Glorot-uniform with biases of zero,
           save the last, with which the first reconstruction lies about the mean.
 """,
+    "<custom parameters>": """
+    encoder : callable, default=None
+        A function ``(n_inputs, n_outputs) -> torch.nn.Module`` that makes the encoder's
+        network in place of ``hidden_layer_sizes``, such as one with convolutions or
+        residual blocks. The module maps rows of shape (n, n_inputs), standardised, to
+        (n, n_outputs), where ``n_outputs`` is ``n_components``. It draws its own first
+        weights. What it answers is multiplied by a learnt weight for each component,
+        which starts at 0 with ``init="pca"`` and at 1 with ``init="random"``, and a
+        learnt bias is added. None makes layers. It needs ``tied_weights=False``.
+
+    decoder : callable, default=None
+        The same for the decoder: from ``n_components`` to the number of features.
+        Ordered codes have a decoder for each width that is trained.
+""",
     "<training parameters>": """
     solver : str or callable, default="adamw"
         "adam", "adamw", "sgd" (Nesterov momentum 0.9), "rmsprop", "lbfgs" (all rows at
