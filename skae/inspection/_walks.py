@@ -176,11 +176,16 @@ def interpolate(estimator: Any, first: Any, last: Any, *, n_steps: int = 9) -> B
     n_steps = _checked_steps(n_steps)
     ends = {"first": first, "last": last}
     start, end = (_encode_one(estimator, name, row) for name, row in ends.items())
-    return _decode(estimator, np.linspace(start, end, n_steps))
+    return decode(estimator, np.linspace(start, end, n_steps))
 
 
 def _encode(estimator: Any, X: Any) -> np.ndarray:
     check_reconstructs(estimator)
+    return encode(estimator, X)
+
+
+def encode(estimator: Any, X: Any) -> np.ndarray:
+    """Return the codes of rows as an array of two axes."""
     X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
     codes = as_array(estimator.transform(X), allow_nan=True, owner="")
     n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
@@ -224,6 +229,14 @@ def _walk(
     percentiles: Sequence[float],
 ) -> Bunch:
     """Move along a direction as far as the codes do."""
+    steps = places(codes @ direction, n_steps, percentiles)
+    return decode(estimator, start + np.outer(steps, direction))
+
+
+def places(
+    values: np.ndarray, n_steps: int, percentiles: Sequence[float]
+) -> np.ndarray:
+    """Return even steps from one percentile of some values to another."""
     shares = list(percentiles) if np.iterable(percentiles) else []
     are_numbers = all(isinstance(share, Real) for share in shares)
     if len(shares) != 2 or not are_numbers or not 0 <= shares[0] < shares[1] <= 1:
@@ -231,12 +244,12 @@ def _walk(
             f"percentiles={percentiles!r} must be two shares, the lower first, such as "
             "(0.05, 0.95)."
         )
-    low, high = np.quantile(codes @ direction, shares)
-    places = np.linspace(low, high, _checked_steps(n_steps))
-    return _decode(estimator, start + np.outer(places, direction))
+    low, high = np.quantile(values, shares)
+    return np.linspace(low, high, _checked_steps(n_steps))
 
 
-def _decode(estimator: Any, codes: np.ndarray) -> Bunch:
+def decode(estimator: Any, codes: np.ndarray) -> Bunch:
+    """Return codes, and what they are decoded to."""
     rows = estimator.inverse_transform(codes)
     # What texts are made of may come back as a list.
     if hasattr(rows, "shape"):

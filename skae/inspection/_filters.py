@@ -1,0 +1,174 @@
+"""What each unit of the first layer of an encoder looks at."""
+
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from .._rows.checks import POSITIVE_INTEGER
+from .._rows.layout import Shape
+from ._asking import check_parameter, find_owner, owner_of
+from ._axes import axes
+from ._pictures import (
+    cell,
+    draw_cell,
+    find_layout,
+    frame_table,
+    is_image,
+    signed_limits,
+)
+
+
+class FilterDisplay:
+    """Weights of the first layer of an encoder, a picture for each unit.
+
+    For a dense encoder these are the weights of all features, for a convolutional one
+    its kernels, and for PCA its ``components_``. All pictures share one scale, with
+    colours centred at zero. Beside the linear part of ``init="pca"`` it is the network
+    that is shown; where PCA was kept (``is_pca_``) its axes are.
+
+    Parameters
+    ----------
+    filters : array-like of shape (n_units, ...)
+        Weights of each unit.
+    image_shape : tuple of int, default=None
+        Channels and sizes of a filter, such as (1, 8, 8) for images, or (1, 64) for
+        curves. None takes flat filters for curves.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with all filters.
+    figure_ : matplotlib Figure
+        Figure that holds the axes.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.inspection import FilterDisplay
+    >>> pca = PCA(16).fit(load_digits().data)
+    >>> display = FilterDisplay.from_estimator(pca, image_shape=(8, 8))
+    >>> display.filters.shape
+    (16, 64)
+    """
+
+    def __init__(self, filters: Any, *, image_shape: Shape | None = None) -> None:
+        self.filters = filters
+        self.image_shape = image_shape
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        n_filters: int = 64,
+        image_shape: Any = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the filters with the largest norms.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted estimator with ``network_``, as autoencoders have, or
+            ``components_``, as PCA has. Of a pipeline it is the last such step, and of
+            a search its best estimator.
+        n_filters : int, default=64
+            Number of filters, at most.
+        image_shape : int or tuple of int, default=None
+            Shape of a filter over all features: (28, 28), or (3, 32, 32) with channels
+            first. None takes ``image_shape_`` of the estimator if it has one; flat
+            filters then are curves over the features. Kernels have their own.
+        ax : matplotlib Axes, default=None
+            Axes to draw into; None makes a new figure.
+        **kwargs : dict
+            Options of the images, as in ``ax.imshow``, or curves, as in ``ax.plot``.
+
+        Returns
+        -------
+        display : FilterDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it has neither ``network_`` nor ``components_``.
+        ValueError
+            If ``n_filters`` is not positive, or filters do not have ``image_shape``.
+        """
+        check_parameter(cls, "n_filters", n_filters, POSITIVE_INTEGER)
+        filters = _filters(estimator)
+        layout: Shape = filters.shape[1:]
+        if filters.ndim == 2:
+            layout = find_layout(image_shape, filters, estimator)
+        norms = np.linalg.norm(filters.reshape(len(filters), -1), axis=1)
+        chosen = np.sort(np.argsort(-norms, kind="stable")[:n_filters])
+        return cls(filters[chosen], image_shape=layout).plot(ax=ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
+        """Draw the filters, line by line.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw into; None makes a new figure.
+        **kwargs : dict
+            Options of the images, as in ``ax.imshow``, or curves, as in ``ax.plot``.
+
+        Returns
+        -------
+        display : FilterDisplay
+            The display itself.
+        """
+        filters = np.asarray(self.filters)
+        layout = self.image_shape or find_layout(None, filters)
+        n_columns = int(np.ceil(np.sqrt(len(filters))))
+        n_rows = -(-len(filters) // n_columns)
+        ax = axes(ax, type(self).__name__, (6.4, 1.0 + 5.4 * n_rows / n_columns))
+        limits = signed_limits(filters)
+        for k, row in enumerate(filters):
+            box = cell(*divmod(k, n_columns))
+            draw_cell(ax, row, layout, box, limits, is_signed=True, **kwargs)
+        frame_table(ax, n_rows, n_columns, layout)
+        ax.set(xlabel=f"{len(filters)} filters")
+        if is_image(layout):
+            ax.figure.colorbar(ax.images[-1], ax=ax, label="Weight", shrink=0.8)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+def _filters(estimator: Any) -> np.ndarray:
+    """Return what each unit multiplies its inputs by, shape (n_units, ...)."""
+    if find_owner(estimator, "network_") is None:
+        cure = "filters are those of an autoencoder, or of PCA"
+        return np.asarray(owner_of(estimator, "components_", cure).components_)
+    owner = owner_of(estimator, "network_", "")
+    if getattr(owner, "is_pca_", False):
+        # The encoder is linear, and its slopes are the same everywhere.
+        slopes = owner.jacobian(owner.mean_[None])[0]
+        return slopes.reshape(len(slopes), -1)
+    return _first_weights(owner.network_, owner.n_features_in_)
+
+
+def _first_weights(network: Any, n_features: int) -> np.ndarray:
+    """Return the weights of the layer that a row meets first on its way to the code."""
+    met: list[torch.Tensor] = []
+    layers = [m for m in network.modules() if getattr(m, "weight", None) is not None]
+    hooks = [
+        layer.register_forward_hook(lambda m, *_: met.append(m.weight))
+        for layer in layers
+        if layer.weight.ndim > 1
+    ]
+    try:
+        with torch.no_grad():
+            network.encode(
+                torch.zeros(1, n_features, dtype=torch.float32, device="cpu")
+            )
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return met[0].detach().numpy().copy()
