@@ -35,6 +35,23 @@ def owner_of(estimator: Any, name: str, cure: str) -> Any:
     return owner
 
 
+def rows_before(estimator: Any, step: Any, X: Any) -> Any:
+    """Return rows as they enter a step of a pipeline, which may be in another."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    if estimator is step or not isinstance(estimator, Pipeline):
+        return X
+    for k, (_, part) in enumerate(estimator.steps):
+        if _holds(part, step):
+            return rows_before(part, step, estimator[:k].transform(X) if k else X)
+    return X
+
+
+def _holds(estimator: Any, step: Any) -> bool:
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    parts = estimator.steps if isinstance(estimator, Pipeline) else []
+    return estimator is step or any(_holds(part, step) for _, part in parts)
+
+
 def as_rows(X: Any) -> np.ndarray:
     """Return numbers of any container as an array, NaN where they are missing."""
     X = as_array(X, allow_nan=True, owner="")

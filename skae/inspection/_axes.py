@@ -33,6 +33,14 @@ def pyplot(owner: str) -> Any:
     return plt
 
 
+def colormap() -> Any:
+    """Return viridis without its ends, which are hard to see on black and on white."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(colormaps["viridis"](np.linspace(0.2, 0.95, 256)))
+
+
 def axes(ax: Any, owner: str, size: tuple[float, float] | None = None) -> Any:
     """Return the axes given, or those of a new figure of a size in inches."""
     plt = pyplot(owner)

@@ -9,7 +9,14 @@ from .._rows.checks import check_reconstructs
 from .._rows.layout import Shape
 from ._asking import as_rows, codes_of
 from ._axes import COLORS, axes
-from ._pictures import draw_cell, find_layout, value_limits
+from ._pictures import (
+    FILLED,
+    draw_cell,
+    find_layout,
+    grey_limits,
+    is_image,
+    value_limits,
+)
 from ._walks import decode, places
 
 
@@ -17,7 +24,8 @@ class CodeGridDisplay:
     """Decoded grid of a code of two components.
 
     ``decode((a_i, b_j))`` is drawn at the place of the code ``(a_i, b_j)``, where ``a``
-    and ``b`` go evenly from one percentile of the codes to another.
+    and ``b`` go evenly from one percentile of the codes to another. The greys of images
+    leave out the darkest and the lightest 2% of the values.
 
     Parameters
     ----------
@@ -157,9 +165,10 @@ class CodeGridDisplay:
         rows = np.asarray(self.reconstructions)
         layout = self.image_shape or find_layout(None, rows[0])
         ax = axes(ax, type(self).__name__, (6.4, 6.4))
-        limits, x, y = value_limits(rows), _edges(self.first), _edges(self.second)
+        limits = grey_limits(rows) if is_image(layout) else value_limits(rows)
+        x, y = _edges(self.first), _edges(self.second)
         for i, j in np.ndindex(rows.shape[:2]):
-            box = (*x[j : j + 2], *y[i : i + 2])
+            box = (*_shrunk(x[j : j + 2]), *_shrunk(y[i : i + 2]))
             draw_cell(ax, rows[i, j], layout, box, limits, **kwargs)
         if self.codes is not None:
             dots = {"s": 6, "alpha": 0.6, "linewidths": 0, "zorder": 3}
@@ -174,6 +183,11 @@ def _edges(values: Any) -> np.ndarray:
     """Return the edges of cells about even values."""
     width = (values[-1] - values[0]) / (len(values) - 1)
     return values[0] + width * (np.arange(len(values) + 1) - 0.5)
+
+
+def _shrunk(ends: np.ndarray) -> np.ndarray:
+    """Return the ends of what fills a cell."""
+    return ends.mean() + FILLED * (ends - ends.mean())
 
 
 def _check_spread(codes: np.ndarray) -> None:

@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
 from ._asking import codes_of
-from ._axes import COLORS, axes, axes_grid
+from ._axes import COLORS, axes, axes_grid, colormap
 
 # Components of which all pairs can be looked at.
 MOST_PAIRED = 8
@@ -145,7 +145,9 @@ class CodeDisplay:
             draw = _draw_one if codes.shape[1] == 1 else _draw_two
             draw(self.ax_, codes.T, self.y, kwargs)
             self.ax_.set(**dict(zip(("xlabel", "ylabel"), names, strict=False)))
-            _explain(self.ax_, self.ax_, self.y)
+            if codes.shape[1] == 2 or _are_classes(self.y):
+                place = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+                _explain(self.ax_, self.y, self.ax_, **place)
         self.figure_ = self.ax_.figure
         return self
 
@@ -166,7 +168,7 @@ def _draw_two(ax: Any, codes: np.ndarray, y: Any, kwargs: Any) -> None:
         ax.scatter(*codes, **options | {"color": COLORS[0]} | kwargs)
         return
     if not _are_classes(y):
-        ax.scatter(*codes, **options | {"c": y, "cmap": "viridis"} | kwargs)
+        ax.scatter(*codes, **options | {"c": y, "cmap": colormap()} | kwargs)
         return
     labels, index = np.unique(np.asarray(y), return_inverse=True)
     for i, label in enumerate(labels):
@@ -178,7 +180,8 @@ def _draw_two(ax: Any, codes: np.ndarray, y: Any, kwargs: Any) -> None:
 def _draw_one(ax: Any, codes: np.ndarray, y: Any, kwargs: Any) -> None:
     """Draw one component as a histogram, or against the values."""
     if y is not None and not _are_classes(y):
-        _draw_two(ax, np.stack([codes[0], y]), y, kwargs)
+        # Colours would repeat what the height tells.
+        _draw_two(ax, np.stack([codes[0], y]), None, kwargs)
         ax.set_ylabel("y")
         return
     y = np.zeros(codes.shape[1], dtype=int) if y is None else np.asarray(y)
@@ -200,7 +203,7 @@ def _draw_pairs(
 ) -> np.ndarray:
     """Draw every pair of components in the lower triangle of a table of axes."""
     n_parts = codes.shape[1] - 1
-    table = axes_grid(ax, n_parts, n_parts, (2.0, 2.0), owner)
+    table = axes_grid(ax, n_parts, n_parts, (2.4, 2.4), owner)
     for (i, j), part in np.ndenumerate(table):
         if j > i:
             part.set_axis_off()
@@ -210,19 +213,16 @@ def _draw_pairs(
         part.sharex(table[-1, j])
         part.sharey(table[i, 0])
         part.label_outer()
-    _explain(table[0, 0], table[0, -1], y)
+    _explain(table[0, 0], y, table[0, -1], loc="center")
     return table
 
 
-def _explain(drawn: Any, ax: Any, y: Any) -> None:
-    """Add a legend of the classes, or a bar of the values, beside axes."""
-    if y is None:
-        return
-    if not _are_classes(y):
+def _explain(drawn: Any, y: Any, ax: Any, **place: Any) -> None:
+    """Add a legend of the classes drawn, or a bar of the values, at other axes."""
+    if y is not None and not _are_classes(y):
         drawn.figure.colorbar(drawn.collections[0], ax=ax, label="y")
-        return
-    place = {"loc": "upper left", "bbox_to_anchor": (1, 1), "borderaxespad": 0.5}
-    ax.legend(*drawn.get_legend_handles_labels(), **place)
+    elif y is not None:
+        ax.legend(*drawn.get_legend_handles_labels(), markerscale=2, **place)
 
 
 def _check_paired(n_components: int) -> None:

@@ -104,7 +104,9 @@ class ExplainedVarianceDisplay:
             ax.bar(components + shift, ratio, width, **options)
             total, label = np.cumsum(ratio), f"{name}, cumulative"
             ax.plot(components, total, ".-", color=color, label=label)
-        ax.set(xlabel="Component", ylabel="Share of variance explained")
+        most = max(map(len, self.ratios.values()))
+        ax.set(xlim=(0.4, most + 0.6), xlabel="Components")
+        ax.set_ylabel("Share of variance explained")
         count_in_integers(ax.xaxis)
         ax.legend()
         self.ax_, self.figure_ = ax, ax.figure

@@ -4,18 +4,21 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from sklearn.utils.validation import check_is_fitted
 
 from .._rows.checks import POSITIVE_INTEGER
 from .._rows.layout import Shape
-from ._asking import check_parameter, find_owner, owner_of
+from ._asking import as_rows, check_parameter, find_owner, owner_of, rows_before
 from ._axes import axes
 from ._pictures import (
+    FILLED,
     cell,
     draw_cell,
     find_layout,
     frame_table,
     is_image,
     signed_limits,
+    table_size,
 )
 
 
@@ -23,9 +26,11 @@ class FilterDisplay:
     """Weights of the first layer of an encoder, a picture for each unit.
 
     For a dense encoder these are the weights of all features, for a convolutional one
-    its kernels, and for PCA its ``components_``. All pictures share one scale, with
-    colours centred at zero. Beside the linear part of ``init="pca"`` it is the network
-    that is shown; where PCA was kept (``is_pca_``) its axes are.
+    its kernels, and for PCA its ``components_``. All pictures share one scale, centred
+    at zero; 98% of the weights are in the range of the colours.
+
+    An encoder that started from PCA is a linear map plus a network: the first layer is
+    that of the network. Where PCA was kept, ``is_pca_``, it is the linear map.
 
     Parameters
     ----------
@@ -61,6 +66,7 @@ class FilterDisplay:
     def from_estimator(
         cls,
         estimator: Any,
+        X: Any = None,
         *,
         n_filters: int = 64,
         image_shape: Any = None,
@@ -75,6 +81,11 @@ class FilterDisplay:
             Fitted estimator with ``network_``, as autoencoders have, or
             ``components_``, as PCA has. Of a pipeline it is the last such step, and of
             a search its best estimator.
+        X : {array-like, sparse matrix} of shape (n_samples, ...), default=None
+            Rows in the unit that the estimator was fitted in. With rows the weights are
+            multiplied by the standard deviation of each feature: weights of features
+            that hardly vary do not matter, and training does not change them. Not used
+            for kernels.
         n_filters : int, default=64
             Number of filters, at most.
         image_shape : int or tuple of int, default=None
@@ -101,10 +112,14 @@ class FilterDisplay:
             If ``n_filters`` is not positive, or filters do not have ``image_shape``.
         """
         check_parameter(cls, "n_filters", n_filters, POSITIVE_INTEGER)
-        filters = _filters(estimator)
+        owner = _owner(estimator)
+        filters = _filters(owner)
         layout: Shape = filters.shape[1:]
         if filters.ndim == 2:
             layout = find_layout(image_shape, filters, estimator)
+            if X is not None:
+                rows = as_rows(rows_before(estimator, owner, X))
+                filters = filters * rows.reshape(len(rows), -1).std(axis=0)
         norms = np.linalg.norm(filters.reshape(len(filters), -1), axis=1)
         chosen = np.sort(np.argsort(-norms, kind="stable")[:n_filters])
         return cls(filters[chosen], image_shape=layout).plot(ax=ax, **kwargs)
@@ -128,25 +143,37 @@ class FilterDisplay:
         layout = self.image_shape or find_layout(None, filters)
         n_columns = int(np.ceil(np.sqrt(len(filters))))
         n_rows = -(-len(filters) // n_columns)
-        ax = axes(ax, type(self).__name__, (6.4, 1.0 + 5.4 * n_rows / n_columns))
-        limits = signed_limits(filters)
+        size = table_size(n_rows, n_columns, layout, width=5.0 / n_columns)
+        ax = axes(ax, type(self).__name__, size)
+        low, high = limits = signed_limits(filters, 0.98 if is_image(layout) else 1.0)
         for k, row in enumerate(filters):
             box = cell(*divmod(k, n_columns))
             draw_cell(ax, row, layout, box, limits, is_signed=True, **kwargs)
         frame_table(ax, n_rows, n_columns, layout)
-        ax.set(xlabel=f"{len(filters)} filters")
         if is_image(layout):
-            ax.figure.colorbar(ax.images[-1], ax=ax, label="Weight", shrink=0.8)
+            ax.set_xlabel(f"{len(filters)} filters")
+            options = {"label": "Weight", "shrink": 0.8, "extend": "both"}
+            ax.figure.colorbar(ax.images[-1], ax=ax, **options)
+        else:
+            ax.set_xlabel(f"{len(filters)} filters, drawn from {low:.2g} to {high:.2g}")
+            for i in range(n_rows):
+                ax.axhline(i + FILLED / 2, color="gray", linewidth=0.5, zorder=0)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
 
-def _filters(estimator: Any) -> np.ndarray:
+def _owner(estimator: Any) -> Any:
+    """Return the step that has a network, or else components."""
+    check_is_fitted(estimator)
+    owner = find_owner(estimator, "network_")
+    cure = "filters are those of an autoencoder, or of PCA"
+    return owner or owner_of(estimator, "components_", cure)
+
+
+def _filters(owner: Any) -> np.ndarray:
     """Return what each unit multiplies its inputs by, shape (n_units, ...)."""
-    if find_owner(estimator, "network_") is None:
-        cure = "filters are those of an autoencoder, or of PCA"
-        return np.asarray(owner_of(estimator, "components_", cure).components_)
-    owner = owner_of(estimator, "network_", "")
+    if not hasattr(owner, "network_"):
+        return np.asarray(owner.components_)
     if getattr(owner, "is_pca_", False):
         # The encoder is linear, and its slopes are the same everywhere.
         slopes = owner.jacobian(owner.mean_[None])[0]

@@ -45,9 +45,15 @@ def value_limits(values: np.ndarray) -> tuple[float, float]:
     return (low, high) if low < high else (low - 0.5, low + 0.5)
 
 
-def signed_limits(values: np.ndarray) -> tuple[float, float]:
-    """Return limits about zero."""
-    largest = float(np.fmax.reduce(abs(values), axis=None)) or 1.0
+def grey_limits(values: np.ndarray) -> tuple[float, float]:
+    """Return values that a few in a hundred exceed, so that those leave contrast."""
+    low, high = map(float, np.nanquantile(values, (0.02, 0.98)))
+    return (low, high) if low < high else value_limits(values)
+
+
+def signed_limits(values: np.ndarray, share: float = 1.0) -> tuple[float, float]:
+    """Return limits about zero, which hold a share of the values."""
+    largest = float(np.nanquantile(abs(values), share)) or 1.0
     return -largest, largest
 
 
@@ -68,6 +74,21 @@ def to_image(row: np.ndarray, layout: Shape, is_signed: bool) -> np.ndarray:
 def cell(row: int, column: int) -> Box:
     """Return the box of a table's cell; rows are counted from the top."""
     return column, column + FILLED, row + FILLED, row
+
+
+def cell_aspect(layout: Shape) -> float:
+    """Return the height of a picture, divided by its width."""
+    if not is_image(layout):
+        return 1.0
+    n_stacked = 1 if layout[0] == 3 else layout[0]
+    return n_stacked * layout[-2] / layout[-1]
+
+
+def table_size(
+    n_rows: int, n_columns: int, layout: Shape, width: float = 0.8
+) -> tuple[float, float]:
+    """Return the size of a figure with cells of a width, in inches, and its labels."""
+    return 1.6 + width * n_columns, 0.6 + width * n_rows * cell_aspect(layout)
 
 
 def draw_cell(
@@ -113,24 +134,17 @@ def _cycled(n: int) -> list[str]:
 
 def frame_table(ax: Any, n_rows: int, n_columns: int, layout: Shape) -> None:
     """Give axes the limits and the aspect of a table of cells, and no ticks."""
-    height, width = 1, 1
-    if is_image(layout):
-        n_stacked = 1 if layout[0] == 3 else layout[0]
-        height, width = n_stacked * layout[-2], layout[-1]
     ax.set(
         xlim=(FILLED - 1, n_columns),
         ylim=(n_rows, FILLED - 1),
-        aspect=height / width,
+        aspect=cell_aspect(layout),
         xticks=[],
         yticks=[],
     )
     ax.spines[:].set_visible(False)
 
 
-def label_cells(
-    axis: Any, labels: Sequence[str], places: Sequence[int] | None = None
-) -> None:
-    """Write labels at the middle of a table's rows or columns, all or some."""
-    places = range(len(labels)) if places is None else places
-    axis.set_ticks([place + FILLED / 2 for place in places], labels)
+def label_cells(axis: Any, labels: Sequence[str]) -> None:
+    """Write labels at the middle of a table's rows or columns."""
+    axis.set_ticks([place + FILLED / 2 for place in range(len(labels))], labels)
     axis.set_tick_params(length=0)

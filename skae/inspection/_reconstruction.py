@@ -17,6 +17,7 @@ from ._pictures import (
     label_cells,
     plot_curves,
     signed_limits,
+    table_size,
     value_limits,
 )
 
@@ -175,8 +176,7 @@ class ReconstructionDisplay:
         self, ax: Any, shown: dict[str, np.ndarray], layout: Shape, kwargs: Any
     ) -> None:
         n_rows, n_columns = len(shown) + 1, len(self.errors)
-        size = 1.5 + 0.8 * n_columns, 0.4 + 0.8 * n_rows
-        ax = axes(ax, type(self).__name__, size)
+        ax = axes(ax, type(self).__name__, table_size(n_rows, n_columns, layout))
         limits = value_limits(np.asarray(self.inputs))
         for i, rows in enumerate(shown.values()):
             for j, row in enumerate(rows):

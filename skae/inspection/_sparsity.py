@@ -142,6 +142,6 @@ class SparsityDisplay:
         width = -(-(high - low + 1) // MOST_BARS)
         edges = np.arange(low, high + width + 1, width) - 0.5
         ax.stairs(np.histogram(counts, edges)[0], edges, **options)
-        ax.set_title(f"{counts.mean():.3g} are active on average")
+        ax.set_title(f"{counts.mean():.3g} components active on average")
         ax.set(xlabel="Active components in a row", ylabel="Number of rows")
         count_in_integers(ax.xaxis)

@@ -7,30 +7,32 @@ import numpy as np
 
 from .._rows.layout import Shape
 from ._asking import as_rows, codes_of
-from ._axes import axes, axes_grid, pyplot
+from ._axes import axes, axes_grid, colormap, pyplot
 from ._pictures import (
     cell,
     draw_cell,
     find_layout,
     frame_table,
+    grey_limits,
     is_image,
     label_cells,
     plot_curves,
+    table_size,
     value_limits,
 )
 from ._walks import traverse_component
 
 # Components that are drawn if none are named.
 MOST_DRAWN = 8
-CMAP = "viridis"
 
 
 class TraversalDisplay:
     """Decoded codes that move along one component, for some components.
 
     ``decode(z + t e_j)``, as :func:`skae.inspection.traverse_component` computes it.
-    Images are drawn in a row for each component, with the value of the component
-    above each. Curves are drawn in axes for each component, coloured by its value.
+    Images are drawn in a row for each component; their greys leave out the darkest and
+    the lightest 2% of the values. Curves are drawn in axes for each component, coloured
+    by its value.
 
     Parameters
     ----------
@@ -178,12 +180,16 @@ class TraversalDisplay:
         self, ax: Any, walks: np.ndarray, layout: Shape, kwargs: Any
     ) -> None:
         n_rows, n_columns = walks.shape[:2]
-        ax = axes(ax, type(self).__name__, (1.0 + 0.8 * n_columns, 0.4 + 0.9 * n_rows))
-        limits = value_limits(walks)
+        ax = axes(ax, type(self).__name__, table_size(n_rows, n_columns, layout))
+        limits = grey_limits(walks)
         for i, j in np.ndindex(n_rows, n_columns):
             draw_cell(ax, walks[i, j], layout, cell(i, j), limits, **kwargs)
         frame_table(ax, n_rows, n_columns, layout)
-        label_cells(ax.yaxis, [f"Component {c}" for c in self.components])
+        ends = zip(self.components, np.asarray(self.values)[:, [0, -1]], strict=True)
+        label_cells(
+            ax.yaxis, [f"Component {c}\n{a:.3g} to {b:.3g}" for c, (a, b) in ends]
+        )
+        ax.set_xlabel("Value of the component, from lowest to highest")
         self.ax_, self.figure_ = ax, ax.figure
 
     def _plot_curves(
@@ -195,7 +201,7 @@ class TraversalDisplay:
             table[:, 0], self.components, self.values, walks, strict=True
         ):
             norm = plt.Normalize(*value_limits(np.asarray(values)))
-            colors = plt.cm.ScalarMappable(norm, CMAP)
+            colors = plt.cm.ScalarMappable(norm, colormap())
             for color, row in zip(colors.to_rgba(values), rows, strict=True):
                 plot_curves(part, row, layout, **{"color": color} | kwargs)
             part.figure.colorbar(colors, ax=part, label=f"Component {component}")
