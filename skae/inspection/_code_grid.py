@@ -191,7 +191,9 @@ def _shrunk(ends: np.ndarray) -> np.ndarray:
 
 
 def _check_spread(codes: np.ndarray) -> None:
-    for component in np.flatnonzero(np.ptp(codes, axis=0) == 0):
+    # Codes of equal rows may differ by rounding.
+    is_constant = np.ptp(codes, axis=0) <= 1e-6 * abs(codes).max(axis=0)
+    for component in np.flatnonzero(is_constant):
         raise ValueError(
             f"Component {component} is {codes[0, component]:.3g} in all {len(codes)} "
             "rows of X, so that there is no grid: pass rows whose codes differ."

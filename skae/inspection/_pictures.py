@@ -138,6 +138,8 @@ def frame_table(ax: Any, n_rows: int, n_columns: int, layout: Shape) -> None:
         xlim=(FILLED - 1, n_columns),
         ylim=(n_rows, FILLED - 1),
         aspect=cell_aspect(layout),
+        # Elsewhere the layout would leave too little room for the labels.
+        anchor="SW",
         xticks=[],
         yticks=[],
     )

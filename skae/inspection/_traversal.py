@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from .._rows.checks import check_reconstructs
 from .._rows.layout import Shape
 from ._asking import as_rows, codes_of
 from ._axes import axes, axes_grid, colormap, pyplot
@@ -20,7 +21,7 @@ from ._pictures import (
     table_size,
     value_limits,
 )
-from ._walks import traverse_component
+from ._walks import find_origin, walk_component
 
 # Components that are drawn if none are named.
 MOST_DRAWN = 8
@@ -135,18 +136,15 @@ class TraversalDisplay:
             If there is no such component, a number makes no sense, or rows do not have
             ``image_shape``.
         """
-        n_components = codes_of(estimator, X).shape[1]
+        check_reconstructs(estimator)
+        codes = codes_of(estimator, X)
+        start = find_origin(estimator, codes, origin)
         if components is None:
-            components = range(min(n_components, MOST_DRAWN))
+            components = range(min(codes.shape[1], MOST_DRAWN))
+        if not np.iterable(components) or not len(components):
+            raise ValueError(f"components={components!r} must be indices: (0, 1).")
         walks = [
-            traverse_component(
-                estimator,
-                X,
-                component,
-                origin=origin,
-                n_steps=n_steps,
-                percentiles=percentiles,
-            )
+            walk_component(estimator, codes, component, start, n_steps, percentiles)
             for component in components
         ]
         rows = np.stack([as_rows(walk.reconstructions) for walk in walks])

@@ -65,12 +65,8 @@ def traverse_component(
     (9, 64)
     """
     codes = _encode(estimator, X)
-    check_index("component", component, codes.shape[1])
-    direction = np.eye(codes.shape[1])[component]
-    start = _origin(estimator, codes, origin)
-    # The component's own value at the origin does not count.
-    start = start * (1 - direction)
-    return _walk(estimator, codes, start, direction, n_steps, percentiles)
+    start = find_origin(estimator, codes, origin)
+    return walk_component(estimator, codes, component, start, n_steps, percentiles)
 
 
 def traverse_direction(
@@ -132,7 +128,7 @@ def traverse_direction(
     with np.errstate(invalid="ignore"):
         pca = PCA(direction + 1, svd_solver="full").fit(codes)
     axis = pca.components_[direction]
-    start = _origin(estimator, codes, origin)
+    start = find_origin(estimator, codes, origin)
     # Its own place along the axis does not count.
     start = start - (start @ axis) * axis
     return _walk(estimator, codes, start, axis, n_steps, percentiles)
@@ -179,6 +175,22 @@ def interpolate(estimator: Any, first: Any, last: Any, *, n_steps: int = 9) -> B
     return decode(estimator, np.linspace(start, end, n_steps))
 
 
+def walk_component(
+    estimator: Any,
+    codes: np.ndarray,
+    component: int,
+    start: np.ndarray,
+    n_steps: int,
+    percentiles: Sequence[float],
+) -> Bunch:
+    """Move along a component as far as the codes do."""
+    check_index("component", component, codes.shape[1])
+    direction = np.eye(codes.shape[1])[component]
+    # The component's own value at the origin does not count.
+    start = start * (1 - direction)
+    return _walk(estimator, codes, start, direction, n_steps, percentiles)
+
+
 def _encode(estimator: Any, X: Any) -> np.ndarray:
     check_reconstructs(estimator)
     return encode(estimator, X)
@@ -204,7 +216,8 @@ def _encode_one(estimator: Any, name: str, row: Any) -> np.ndarray:
     return codes[0]
 
 
-def _origin(estimator: Any, codes: np.ndarray, origin: Any) -> np.ndarray:
+def find_origin(estimator: Any, codes: np.ndarray, origin: Any) -> np.ndarray:
+    """Return the code of a row, or the mean of the codes if there is none."""
     return (
         codes.mean(axis=0)
         if origin is None
