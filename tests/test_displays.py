@@ -9,6 +9,7 @@ matplotlib.use("Agg")
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.text import Text
@@ -18,7 +19,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from skae import ConvAE, DenoisingAE, SparseAE, UndercompleteAE, inspection
 from skae.inspection import (
@@ -664,8 +665,9 @@ def test_pca_leaves_its_own_plane_alone(X):
 
 
 @pytest.mark.parametrize("features", [None, (1, 0)])
-def test_frames_keep_their_columns(features, moons):
-    frame = pd.DataFrame(moons, columns=["width", "height"])
+@pytest.mark.parametrize("library", [pd, pl])
+def test_frames_keep_their_columns(library, features, moons):
+    frame = library.DataFrame(dict(zip(["width", "height"], moons.T, strict=True)))
     pipeline = make_pipeline(StandardScaler(), PCA(1)).fit(frame)
     display = VectorFieldDisplay.from_estimator(pipeline, frame, features=features)
     names = [display.ax_.get_xlabel(), display.ax_.get_ylabel()]
@@ -695,6 +697,8 @@ def test_filters_of_pca_are_its_components(X):
     np.testing.assert_array_equal(shown, model.components_)
     low, high = display.ax_.images[0].get_clim()
     assert low == -high
+    first = FilterDisplay.from_estimator(model, n_filters=3).filters
+    np.testing.assert_array_equal(first, model.components_[:3])
 
 
 def test_filters_are_the_slopes_of_the_first_layer(X):
@@ -734,7 +738,7 @@ def test_kernels_of_convolutions(conv, X):
 
 
 def test_largest_filters_are_chosen_and_weighted(X):
-    pipeline = make_pipeline(StandardScaler(with_mean=False), PCA(6)).fit(X)
+    pipeline = make_pipeline(MinMaxScaler(), PCA(6)).fit(X)
     display = FilterDisplay.from_estimator(pipeline, X, n_filters=2)
     weighted = pipeline[1].components_ * pipeline[0].transform(X).std(axis=0)
     norms = np.linalg.norm(weighted, axis=1)

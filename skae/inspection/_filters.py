@@ -119,10 +119,9 @@ class FilterDisplay:
             layout = find_layout(image_shape, filters, estimator)
             if X is not None:
                 rows = as_rows(rows_before(estimator, owner, X))
-                filters = filters * rows.reshape(len(rows), -1).std(axis=0)
-        norms = np.linalg.norm(filters.reshape(len(filters), -1), axis=1)
-        chosen = np.sort(np.argsort(-norms, kind="stable")[:n_filters])
-        return cls(filters[chosen], image_shape=layout).plot(ax=ax, **kwargs)
+                filters = filters * np.nanstd(rows.reshape(len(rows), -1), axis=0)
+        chosen = filters[_largest(filters, n_filters)]
+        return cls(chosen, image_shape=layout).plot(ax=ax, **kwargs)
 
     def plot(self, ax: Any = None, **kwargs: Any) -> Self:
         """Draw the filters, line by line.
@@ -162,12 +161,20 @@ class FilterDisplay:
         return self
 
 
+def _largest(filters: np.ndarray, n_filters: int) -> np.ndarray:
+    """Return the indices of the filters with the largest norms, in their order."""
+    norms = np.linalg.norm(filters.reshape(len(filters), -1), axis=1)
+    # Those of PCA's components are 1 up to rounding, and the first ones are meant.
+    shares = np.round(norms / (norms.max() or 1.0), 6)
+    return np.sort(np.argsort(-shares, kind="stable")[:n_filters])
+
+
 def _owner(estimator: Any) -> Any:
     """Return the step that has a network, or else components."""
     check_is_fitted(estimator)
     owner = find_owner(estimator, "network_")
     cure = "filters are those of an autoencoder, or of PCA"
-    return owner or owner_of(estimator, "components_", cure)
+    return owner_of(estimator, "components_", cure) if owner is None else owner
 
 
 def _filters(owner: Any) -> np.ndarray:

@@ -84,11 +84,11 @@ class LossCurveDisplay:
         owner = owner_of(estimator, "loss_curve_", cure)
         # The scores of a classifier would not be explained variances.
         check_reconstructs(owner)
-        scores = owner.validation_scores_
+        scores = getattr(owner, "validation_scores_", None)
         display = cls(
             np.asarray(owner.loss_curve_),
             validation_scores=None if scores is None else np.asarray(scores),
-            pca_score=owner.pca_score_,
+            pca_score=getattr(owner, "pca_score_", None),
         )
         return display.plot(ax=ax, **kwargs)
 
