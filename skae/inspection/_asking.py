@@ -15,9 +15,9 @@ from ._walks import decode, encode
 
 
 def find_owner(estimator: Any, name: str) -> Any:
-    """Return what has an attribute; None if neither an estimator nor a step has it.
+    """Return the estimator that has an attribute, or None.
 
-    Of a pipeline it is the last such step, and of a search its best estimator.
+    In a pipeline it is the last step that has it, in a search the best estimator.
     """
     estimator = getattr(estimator, "best_estimator_", estimator)
     if not isinstance(estimator, Pipeline):
@@ -27,7 +27,7 @@ def find_owner(estimator: Any, name: str) -> Any:
 
 
 def owner_of(estimator: Any, name: str, cure: str) -> Any:
-    """Return what has an attribute, or raise and say what would do."""
+    """Return the estimator or the step that has an attribute, or raise."""
     check_is_fitted(estimator)
     owner = find_owner(estimator, name)
     if owner is None:
@@ -36,7 +36,7 @@ def owner_of(estimator: Any, name: str, cure: str) -> Any:
 
 
 def rows_before(estimator: Any, step: Any, X: Any) -> Any:
-    """Return rows as they enter a step of a pipeline, which may be in another."""
+    """Return rows as they enter a step of a pipeline, which may be nested."""
     estimator = getattr(estimator, "best_estimator_", estimator)
     if estimator is step or not isinstance(estimator, Pipeline):
         return X
@@ -58,6 +58,11 @@ def as_rows(X: Any) -> np.ndarray:
     return np.asarray(X.toarray() if issparse(X) else X, dtype=np.float64)
 
 
+def first_rows(X: Any, n: int) -> Any:
+    """Return the first rows, at most ``n``, in the same container."""
+    return X.tocsr()[:n] if issparse(X) else X[:n]
+
+
 def in_container(rows: np.ndarray, X: Any) -> Any:
     """Return rows as a frame with the columns of X, if X is one of pandas or polars."""
     if hasattr(X, "iloc"):
@@ -71,7 +76,7 @@ def codes_of(estimator: Any, X: Any) -> np.ndarray:
     """Return the codes of rows, or raise if they are not finite."""
     check_is_fitted(estimator)
     if not hasattr(estimator, "transform"):
-        raise TypeError(f"{estimator!r} has no transform, which PCA has: no codes.")
+        raise TypeError(f"{estimator!r} cannot encode: it needs transform.")
     codes = encode(estimator, X)
     if n_lost := int((~np.isfinite(codes)).any(axis=1).sum()):
         raise ValueError(

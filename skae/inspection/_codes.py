@@ -77,7 +77,7 @@ class CodeDisplay:
         Parameters
         ----------
         estimator : object
-            Fitted estimator with ``transform`` and ``inverse_transform``.
+            Fitted estimator with ``transform``.
         X : {array-like, sparse matrix} of shape (n_samples, ...)
             Rows in the unit that the estimator was fitted in.
         y : array-like of shape (n_samples,), default=None
@@ -101,7 +101,7 @@ class CodeDisplay:
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If it cannot reconstruct.
+            If it has no ``transform``.
         ValueError
             If codes are not finite, if ``y`` is not one class or value for each row, or
             if there are more than eight components with ``pairs=True``.

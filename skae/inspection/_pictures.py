@@ -18,9 +18,9 @@ DIVERGING = "RdBu_r"
 
 
 def find_layout(image_shape: Any, rows: np.ndarray, estimator: Any = None) -> Shape:
-    """Return channels and sizes of what a row shows: one size is that of a curve.
+    """Return (channels, ...sizes) of what a row shows; with one size it is a curve.
 
-    They are said, or an estimator's ``image_shape_``, or what the array looks like.
+    ``image_shape`` counts first, then ``image_shape_``, then the shape of the rows.
     """
     n_values = int(np.prod(rows.shape[1:]))
     said, given = said_shape(image_shape), rows.shape[1:]
@@ -46,22 +46,23 @@ def value_limits(values: np.ndarray) -> tuple[float, float]:
 
 
 def grey_limits(values: np.ndarray) -> tuple[float, float]:
-    """Return values that a few in a hundred exceed, so that those leave contrast."""
+    """Return the 2nd and 98th percentile: extreme values would cost contrast."""
     low, high = map(float, np.nanquantile(values, (0.02, 0.98)))
     return (low, high) if low < high else value_limits(values)
 
 
 def signed_limits(values: np.ndarray, share: float = 1.0) -> tuple[float, float]:
-    """Return limits about zero, which hold a share of the values."""
-    largest = float(np.nanquantile(abs(values), share)) or 1.0
-    return -largest, largest
+    """Return limits about zero that hold a share of the values."""
+    largest, most = map(float, np.nanquantile(abs(values), (share, 1.0)))
+    limit = largest or most or 1.0
+    return -limit, limit
 
 
 def to_image(row: np.ndarray, layout: Shape, is_signed: bool) -> np.ndarray:
-    """Return a row as an image, of colours if it has three channels.
+    """Return a row as an image.
 
-    Signed values of three channels are averaged, other channels lie below each other.
-    Of a volume it is the middle slice.
+    Three channels are colours, or their mean where values have a sign. Other channels
+    are stacked below each other. A volume is shown by its middle slice.
     """
     channels = np.reshape(row, layout)
     if len(layout) > 3:
@@ -87,7 +88,7 @@ def cell_aspect(layout: Shape) -> float:
 def table_size(
     n_rows: int, n_columns: int, layout: Shape, width: float = 0.8
 ) -> tuple[float, float]:
-    """Return the size of a figure with cells of a width, in inches, and its labels."""
+    """Return the size of a figure whose cells have this width, in inches."""
     return 1.6 + width * n_columns, 0.6 + width * n_rows * cell_aspect(layout)
 
 
@@ -137,8 +138,8 @@ def frame_table(ax: Any, n_rows: int, n_columns: int, layout: Shape) -> None:
     ax.set(
         xlim=(FILLED - 1, n_columns),
         ylim=(n_rows, FILLED - 1),
-        aspect=cell_aspect(layout),
-        # Elsewhere the layout would leave too little room for the labels.
+        aspect=cell_aspect(layout) if is_image(layout) else "auto",
+        # With other anchors constrained layout leaves too little room for labels.
         anchor="SW",
         xticks=[],
         yticks=[],

@@ -6,7 +6,7 @@ import numpy as np
 
 from .._rows.checks import POSITIVE_INTEGER
 from .._rows.layout import Shape
-from ._asking import as_rows, check_parameter, reconstruct
+from ._asking import as_rows, check_parameter, first_rows, reconstruct
 from ._axes import axes, axes_grid
 from ._pictures import (
     cell,
@@ -133,10 +133,10 @@ class ReconstructionDisplay:
             ``X``, rows do not have ``image_shape``, or an answer is not finite.
         """
         check_parameter(cls, "n_samples", n_samples, POSITIVE_INTEGER)
-        inputs = as_rows(X[:n_samples])
-        asked, is_corrupted = X[:n_samples], corrupted is not None
+        asked, is_corrupted = first_rows(X, n_samples), corrupted is not None
+        inputs = as_rows(asked)
         if is_corrupted:
-            asked = corrupted[:n_samples]
+            asked = first_rows(corrupted, n_samples)
             _check_same_shape(as_rows(asked), inputs)
         display = cls(
             inputs,
