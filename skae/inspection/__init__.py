@@ -1,14 +1,26 @@
-"""What a fitted autoencoder has learnt: walks through the space of codes, decoded.
+"""What a fitted autoencoder has learnt: walks, explanations and a diagnosis.
 
 They work on any transformer with ``inverse_transform``: an autoencoder, ``PCA``, or a
-``Pipeline`` of them. Each returns a :class:`sklearn.utils.Bunch` of ``codes``, shape
-(n_steps, n_components), and ``reconstructions``, shape (n_steps, n_features), or
-(n_steps, ...) where the transformer answers with images.
+``Pipeline`` of them.
+
+Walks through the space of codes, decoded, return a :class:`sklearn.utils.Bunch` of
+``codes``, shape (n_steps, n_components), and ``reconstructions``, shape (n_steps,
+n_features), or (n_steps, ...) where the transformer answers with images. Explanations
+return data frames with the names of features.
 """
 
+from ._errors import reconstruction_errors
+from ._influence import FeatureInfluenceDisplay, feature_influence
 from ._walks import interpolate, traverse_component, traverse_direction
 
-__all__ = ["interpolate", "traverse_component", "traverse_direction"]
-for _function in (interpolate, traverse_component, traverse_direction):
+__all__ = [
+    "FeatureInfluenceDisplay",
+    "feature_influence",
+    "interpolate",
+    "reconstruction_errors",
+    "traverse_component",
+    "traverse_direction",
+]
+for _name in __all__:
     # Pickles name public paths only.
-    _function.__module__ = __name__
+    globals()[_name].__module__ = __name__
