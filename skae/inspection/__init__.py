@@ -9,12 +9,16 @@ n_features), or (n_steps, ...) where the transformer answers with images. Explan
 return data frames with the names of features.
 """
 
+from ._diagnosis import Diagnosis, Finding, diagnose
 from ._errors import reconstruction_errors
 from ._influence import FeatureInfluenceDisplay, feature_influence
 from ._walks import interpolate, traverse_component, traverse_direction
 
 __all__ = [
+    "Diagnosis",
     "FeatureInfluenceDisplay",
+    "Finding",
+    "diagnose",
     "feature_influence",
     "interpolate",
     "reconstruction_errors",

@@ -316,8 +316,8 @@ class FeatureInfluenceDisplay:
             If matplotlib is not installed.
         """
         labels = {
-            "decoder": "change of the feature (deviations)",
-            "encoder": "change of the component (deviations)",
+            "decoder": "deviations of the feature",
+            "encoder": "deviations of the component",
         }
         if part not in labels:
             raise ValueError(f"part={part!r} must be 'decoder' or 'encoder'.")
@@ -328,7 +328,8 @@ class FeatureInfluenceDisplay:
         drawn = {"cmap": "PuOr", "vmin": -largest, "vmax": largest, "aspect": "auto"}
         self.image_ = self.ax_.imshow(frame, **drawn | kwargs)
         self.figure_.colorbar(self.image_, ax=self.ax_, label=labels[part])
-        self.ax_.set(xlabel="feature", ylabel="component")
+        # What has no value shall not look like zero.
+        self.ax_.set(xlabel="feature", ylabel="component", facecolor="#999999")
         _name_ticks(self.ax_, frame)
         return self
 
