@@ -286,6 +286,11 @@ class FeatureInfluenceDisplay:
         -------
         display : FeatureInfluenceDisplay
             The display, drawn.
+
+        Raises
+        ------
+        TypeError, ValueError, ImportError
+            As in :func:`feature_influence` and :meth:`plot`.
         """
         options = {"max_rows": max_rows, "random_state": random_state}
         influence = feature_influence(estimator, X, average=average, **options)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from html import escape
 
-#: What a check returns if there is nothing to tell.
+#: What an empty diagnosis shows.
 HEALTHY = "healthy: nothing found"
 
 
@@ -39,6 +39,11 @@ class Diagnosis(list[Finding]):
     """List of findings, empty and false if a fit is healthy.
 
     It shows as lines of text, and as a table in notebooks.
+
+    Parameters
+    ----------
+    iterable : iterable of Finding, default=()
+        The findings.
 
     Examples
     --------

@@ -11,6 +11,7 @@ from ..._rows.checks import check_answers
 from ..._rows.chunks import dense
 from ..._rows.statistics import (
     column_means,
+    for_whole_rows,
     root_mean_square,
     squared_distances,
     squared_errors,
@@ -73,13 +74,13 @@ class Subject:
 
     @cached_property
     def errors(self) -> np.ndarray:
-        """The squared error of each row, over what is known of it."""
+        """The squared error of each row; zero if it has no value."""
         answers = self.estimator.inverse_transform(self.codes)
         shape = self.rows.shape
         answers = _answer(self.estimator, "inverse_transform", answers, shape)
         errors = squared_errors(self.rows, answers, self.spread)
         check_answers(errors, self.estimator)
-        return errors
+        return np.nan_to_num(for_whole_rows(errors, self.rows))
 
     @cached_property
     def distances(self) -> np.ndarray:
@@ -111,8 +112,9 @@ class Subject:
         variances, shares, n_features = map(self.fitted, names)
         if self.fitted("mean_") is None or variances is None or shares is None:
             return None
-        # PCA's variances are that share of all.
-        return float(np.sqrt(np.sum(variances) / np.sum(shares) / n_features))
+        # PCA's variances are that share of all; rows that were all equal had none.
+        total = np.sum(variances) / np.sum(shares) if np.any(variances) else 0.0
+        return float(np.sqrt(total / n_features)) or None
 
     @cached_property
     def is_of_training(self) -> bool:
