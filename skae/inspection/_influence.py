@@ -11,7 +11,7 @@ from sklearn.utils import Bunch, check_random_state
 from .._rows.checks import check_reconstructs
 from .._rows.chunks import dense
 from .._rows.containers import column_names, unmasked
-from ..metrics import _answer, _flat
+from .._rows.transformers import flat, flat_answer
 from ._axes import axes
 from ._frames import component_names, feature_names, pandas
 from ._walks import encode
@@ -134,7 +134,7 @@ class _Rows:
 
 def _read(estimator: Any, X: Any) -> _Rows:
     X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
-    values = dense(_flat(X)).astype(np.float64)
+    values = dense(flat(X)).astype(np.float64)
     if len(values) < 2:
         raise ValueError(
             "feature_influence needs two rows or more, which have a standard deviation,"
@@ -191,7 +191,7 @@ def _changes_of_rows(estimator: Any, codes: np.ndarray, spread: np.ndarray) -> A
     def decode(step: np.ndarray) -> np.ndarray:
         rows = estimator.inverse_transform(codes + step)
         wanted = len(codes), "n_features"
-        return _answer(estimator, "inverse_transform", rows, wanted).astype(float)
+        return flat_answer(estimator, "inverse_transform", rows, wanted).astype(float)
 
     return _differences(decode, spread).swapaxes(1, 2)
 

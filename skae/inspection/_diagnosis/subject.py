@@ -16,7 +16,7 @@ from ..._rows.statistics import (
     squared_distances,
     squared_errors,
 )
-from ...metrics import _answer, _flat, _is_scaler
+from ..._rows.transformers import flat, flat_answer, is_scaler
 from .._walks import encode
 
 # Share of a number by which means and scales of the same rows differ by rounding.
@@ -31,7 +31,7 @@ def reducing_step(estimator: Any, X: Any) -> tuple[Any, Any]:
     if not isinstance(estimator, Pipeline):
         return estimator, X
     steps = [step for _, step in estimator.steps]
-    reduces = [i for i, step in enumerate(steps) if not _is_scaler(step)]
+    reduces = [i for i, step in enumerate(steps) if not is_scaler(step)]
     last = reduces[-1] if reduces else len(steps) - 1
     X = estimator[:last].transform(X) if last and X is not None else X
     return reducing_step(steps[last], X)
@@ -58,7 +58,7 @@ class Subject:
     @cached_property
     def rows(self) -> np.ndarray:
         """Flat rows, in float64."""
-        return dense(_flat(self.X)).astype(np.float64)
+        return dense(flat(self.X)).astype(np.float64)
 
     @cached_property
     def codes(self) -> np.ndarray:
@@ -77,7 +77,7 @@ class Subject:
         """The squared error of each row; zero if it has no value."""
         answers = self.estimator.inverse_transform(self.codes)
         shape = self.rows.shape
-        answers = _answer(self.estimator, "inverse_transform", answers, shape)
+        answers = flat_answer(self.estimator, "inverse_transform", answers, shape)
         errors = squared_errors(self.rows, answers, self.spread)
         check_answers(errors, self.estimator)
         return np.nan_to_num(for_whole_rows(errors, self.rows))
