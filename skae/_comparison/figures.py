@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..inspection._axes import COLORS, axes_grid, pyplot
+from ..inspection._axes import COLORS, axes_grid, colormap
 from .measures import LABELS
 
 OWNER = "Comparison"
@@ -16,10 +16,10 @@ def _panels(n_panels: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
     """Return a figure with so many axes, three in a row."""
     n_columns = min(n_panels, N_COLUMNS)
     n_rows = -(-n_panels // n_columns)
-    figure, table = axes_grid(None, n_rows, n_columns, size, OWNER)
+    table = axes_grid(None, n_rows, n_columns, size, OWNER)
     for ax in table.flat[n_panels:]:
         ax.set_axis_off()
-    return figure, list(table.flat[:n_panels])
+    return table[0, 0].figure, list(table.flat[:n_panels])
 
 
 def plain(name: Any) -> str:
@@ -66,4 +66,4 @@ def _colors(n_classes: int) -> list[Any]:
     """Return a colour for each class; many are steps of one scale."""
     if n_classes <= len(COLORS):
         return list(COLORS[:n_classes])
-    return list(pyplot(OWNER).get_cmap("viridis")(np.linspace(0, 1, n_classes)))
+    return list(colormap()(np.linspace(0, 1, n_classes)))
