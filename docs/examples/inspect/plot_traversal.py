@@ -13,7 +13,7 @@ from skae import UndercompleteAE
 from skae.inspection import CodeGridDisplay, TraversalDisplay
 
 X = load_digits().data
-ae = UndercompleteAE(6, max_iter=60, random_state=0).fit(X)
+ae = UndercompleteAE(6, random_state=0).fit(X)
 
 # %%
 # Each line of images changes one component, and keeps the others as in the first image.
@@ -24,6 +24,6 @@ plt.show()
 # %%
 # A code of two numbers can be decoded on a grid. Neighbours on the grid look alike.
 
-flat = UndercompleteAE(2, max_iter=60, random_state=0).fit(X)
+flat = UndercompleteAE(2, random_state=0).fit(X)
 CodeGridDisplay.from_estimator(flat, X, image_shape=(8, 8))
 plt.show()

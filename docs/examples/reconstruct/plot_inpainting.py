@@ -15,7 +15,7 @@ from skae import ConvAE
 from skae.inspection import ReconstructionDisplay
 
 train, test = train_test_split(load_digits().images, random_state=0)
-ae = ConvAE(16, noise="block", noise_level=0.15, max_iter=40, random_state=0)
+ae = ConvAE(16, noise="block", noise_level=0.15, tol=0.03, random_state=0)
 ae.fit(train)
 
 # %%

@@ -2,12 +2,13 @@
 Find outliers, and the feature to blame
 =======================================
 
-Rows that are unlike the training rows are reconstructed badly. ``score_samples`` finds
-them, and :func:`skae.inspection.reconstruction_errors` says which feature makes a row
-unusual.
+Rows that are unlike the training rows are reconstructed badly.
+:func:`skae.inspection.reconstruction_errors` gives the error of each feature. The sum over a
+row finds the outliers, and the largest error of a row says which feature makes it one.
 
-The training rows here are clean. The test rows hold some mistakes: in each of ten rows the
-value of one measurement is that of another row.
+The test rows hold some mistakes. In twenty of them, one measurement has a value that only
+every twentieth tumour exceeds. A check of each feature alone would not find this. But the
+value does not fit the other measurements of the tumour.
 """
 
 import matplotlib.pyplot as plt
@@ -15,33 +16,32 @@ import numpy as np
 from sklearn.datasets import load_breast_cancer
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skae import UndercompleteAE
 from skae.inspection import reconstruction_errors
 
-X, y = load_breast_cancer(as_frame=True, return_X_y=True)
-train, test = train_test_split(X[y == 1], test_size=0.3, random_state=0)
-generator = np.random.default_rng(0)
-is_wrong = np.arange(len(test)) < 10
-blamed = generator.integers(X.shape[1], size=10)
-for row, column in enumerate(blamed):
-    test.iloc[row, column] = X[y == 0].iloc[row, column]
+X = load_breast_cancer(as_frame=True).data
+train, test = train_test_split(X, test_size=0.3, random_state=0)
+mistaken = np.random.default_rng(0).integers(X.shape[1], size=20)
+for row, column in enumerate(mistaken):
+    test.iloc[row, column] = train.iloc[:, column].quantile(0.95)
 
-pipeline = make_pipeline(StandardScaler(), UndercompleteAE(6, random_state=0))
-scores = pipeline.fit(train).score_samples(test)
-print(f"Area under the ROC curve: {roc_auc_score(is_wrong, -scores):.2f}")
+scaler = StandardScaler().set_output(transform="pandas").fit(train)
+ae = UndercompleteAE(8, random_state=0).fit(scaler.transform(train))
+errors = reconstruction_errors(ae, scaler.transform(test))
+is_mistaken = np.arange(len(test)) < len(mistaken)
+print(f"Area under the ROC curve: {roc_auc_score(is_mistaken, errors.sum(axis=1)):.2f}")
+is_found = errors.to_numpy()[:20].argmax(axis=1) == mistaken
+print(f"Mistakes whose feature has the largest error: {is_found.sum()} of 20")
 
 # %%
-# The errors have a sign. The sum of their squares is minus the score.
+# The first 20 of these 30 rows hold a mistake, in the framed feature.
 
-errors = reconstruction_errors(pipeline, test)
-figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
-limit = np.abs(errors[:20]).to_numpy().max()
-image = ax.imshow(errors[:20], cmap="RdBu_r", vmin=-limit, vmax=limit)
-ax.plot(blamed, range(10), "ks", markersize=12, fillstyle="none", label="mistake")
+figure, ax = plt.subplots(figsize=(6, 6), layout="constrained")
+image = ax.imshow(errors[:30], cmap="Oranges", vmax=8)
+ax.plot(mistaken, range(20), "ks", markersize=10, fillstyle="none", label="Mistake")
 ax.set(ylabel="Test row", xlabel="Feature")
-ax.legend(loc="lower left", bbox_to_anchor=(0, 1))
-figure.colorbar(image, label="Error, in standard deviations")
+ax.legend(loc="lower right", bbox_to_anchor=(1, 1))
+figure.colorbar(image, label="Squared error, in variances", extend="max", shrink=0.7)
 plt.show()

@@ -18,7 +18,7 @@ ae = DenoisingAE(
     8,
     hidden_layer_sizes=(128, 128),
     init="random",
-    noise_level=0.25,
+    noise_level=0.2,
     early_stopping=False,
     max_iter=80,
     random_state=0,

@@ -14,10 +14,12 @@ from skae import UndercompleteAE
 from skae.inspection import ExplainedVarianceDisplay
 
 X = load_digits().data
-ae = UndercompleteAE(0.9, max_iter=100, random_state=0).fit(X)
-pca = PCA(0.9).fit(X)
-print("Components that explain 90 % of the variance:")
-print(f"UndercompleteAE {ae.n_components_}, PCA {pca.n_components_}")
+ae = UndercompleteAE(16, ordered=True, tol=0.03, random_state=0).fit(X)
+pca = PCA(16).fit(X)
+for name, reducer in {"UndercompleteAE": ae, "PCA": pca}.items():
+    shares = reducer.explained_variance_ratio_.cumsum()
+    n_components = 1 + (shares < 0.8).sum()
+    print(f"{name} explains 80 % of the variance with {n_components} components")
 
 # %%
 # ``explained_variance_ratio_`` is what each component adds. For the autoencoder it is
