@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from skorch.callbacks import Callback
+from test_custom import Convolutions, Residual
 
 import skae
 from skae._networks.sparse import SPARSITIES
@@ -54,6 +55,7 @@ OWN = {
         {"loss": "gaussian"} | FEW,
         {"loss": "poisson"} | FEW,
         {"neighbor_weight": 1.0} | FEW,
+        {"encoder": Convolutions, "decoder": Residual} | FEW,
     ],
     skae.DenoisingAE: [
         {},

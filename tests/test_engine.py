@@ -252,15 +252,6 @@ def test_callbacks_can_schedule_the_learning_rate(X):
     torch.testing.assert_close(weights(once), weights(frozen))
 
 
-def test_verbose_prints_a_line_an_epoch(X, capsys):
-    fit(X)
-    assert not capsys.readouterr().out
-    fit(X, verbose=True)
-    lines = capsys.readouterr().out.splitlines()
-    assert "train_loss" in lines[0]
-    assert len(lines) == 2 + 3
-
-
 class Net:
     """As much of an engine as Stopping looks at; its weight counts the copies."""
 

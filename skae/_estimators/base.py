@@ -34,6 +34,7 @@ from .availability import available_unless
 from .fitting import Trainable
 from .model import ENCODER, Coding, FittedModel
 from .state import TrainingState
+from .watched import with_callbacks
 
 
 def _why_not_in_parts(estimator: Any) -> str | None:
@@ -76,6 +77,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
     scale_ = _of_model("scale", "What they are divided by then.")
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @with_callbacks
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train the network on the rows of ``X``.
 
@@ -84,7 +86,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows, two at least, in any unit.
         y : Ignored
-            Not used, present for API consistency by convention.
+            Not used, present for API consistency by convention. Callbacks see it.
 
         Returns
         -------
@@ -111,8 +113,17 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             is then kept, does not reach ``n_components`` as a share, or ended at
             ``max_iter`` while it still gained. Where a filter turns warnings into
             errors, the estimator is fitted all the same.
+
+        Notes
+        -----
+        Callbacks of scikit-learn that are set by ``set_callbacks`` see each epoch as a
+        task. Their ``fitted_estimator`` has the weights of that epoch, whether or not
+        they are better than PCA. If ``on_fit_task_end`` returns True, training ends.
         """
-        return self._train(X, is_part=False)
+        self._begin_task()
+        self._train(X, y, is_part=False)
+        self._end_task(X, y)
+        return self
 
     @available_unless(_why_not_in_parts)
     @_fit_context(prefer_skip_nested_validation=True)

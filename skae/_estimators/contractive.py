@@ -21,16 +21,16 @@ from .._rows.pca import LinearCode
 from .._rows.standardise import standardise
 from .._training.engine import Engine
 from .._training.solvers import is_full_batch
-from .base import BaseAutoencoder
+from .custom import CustomAutoencoder
 from .data import Data
-from .parameters import SharedParameters, autoencoder
+from .parameters import autoencoder
 
 # Rows that tell the mean norm well enough, and where it takes long.
 N_SAMPLE, N_COSTLY = 1000, 200
 
 
 @autoencoder
-class ContractiveAE(BaseAutoencoder):
+class ContractiveAE(CustomAutoencoder):
     """Autoencoder whose code changes little with the row.
 
     Minimises ``mean_i loss(x_i, decode(encode(x_i))) + alpha ||d encode(x_i) / d
@@ -65,6 +65,8 @@ class ContractiveAE(BaseAutoencoder):
           linear one, and for "lbfgs", which needs it; else "hutchinson".
 
     <network parameters>
+
+    <custom parameters>
 
     <training parameters>
 
@@ -110,7 +112,7 @@ class ContractiveAE(BaseAutoencoder):
     jacobian_norm: str = "auto"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **SharedParameters._parameter_constraints,
+        **CustomAutoencoder._parameter_constraints,
         "alpha": [NONNEGATIVE],
         "jacobian_norm": [names({"auto", "exact", "hutchinson"})],
     }

@@ -1,11 +1,14 @@
 """The denoising autoencoder: it sees corrupted rows, and answers with clean ones."""
 
+from typing import Any, ClassVar
+
 from .corrupting import CorruptingAutoencoder
+from .custom import CustomAutoencoder
 from .parameters import autoencoder
 
 
 @autoencoder
-class DenoisingAE(CorruptingAutoencoder):
+class DenoisingAE(CustomAutoencoder, CorruptingAutoencoder):
     """Autoencoder trained to undo a corruption of its input.
 
     Minimises ``mean_i loss(x_i, decode(encode(corrupt(x_i))))`` with a new corruption
@@ -28,6 +31,8 @@ class DenoisingAE(CorruptingAutoencoder):
     <corruption parameters>
 
     <network parameters>
+
+    <custom parameters>
 
     <training parameters>
 
@@ -69,3 +74,8 @@ class DenoisingAE(CorruptingAutoencoder):
     """
 
     noise_level: float = 0.1
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **CustomAutoencoder._parameter_constraints,
+        **CorruptingAutoencoder._parameter_constraints,
+    }

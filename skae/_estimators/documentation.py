@@ -140,6 +140,20 @@ DOCUMENTATION = {
         - "random": networks alone, their weights Glorot-uniform with biases of zero,
           save the last, with which the first reconstruction lies about the mean.
 """,
+    "<custom parameters>": """
+    encoder : callable, default=None
+        A function ``(n_inputs, n_outputs) -> torch.nn.Module`` that makes the encoder's
+        network in place of ``hidden_layer_sizes``, such as one with convolutions or
+        residual blocks. The module maps rows of shape (n, n_inputs), standardised, to
+        (n, n_outputs), where ``n_outputs`` is ``n_components``. It draws its own first
+        weights. What it answers is multiplied by a learnt weight for each component,
+        which starts at 0 with ``init="pca"`` and at 1 with ``init="random"``, and a
+        learnt bias is added. None makes layers. It needs ``tied_weights=False``.
+
+    decoder : callable, default=None
+        The same for the decoder: from ``n_components`` to the number of features.
+        Ordered codes have a decoder for each width that is trained.
+""",
     "<training parameters>": """
     solver : str or callable, default="adamw"
         "adam", "adamw", "sgd" (Nesterov momentum 0.9), "rmsprop", "lbfgs" (all rows at
@@ -218,7 +232,8 @@ DOCUMENTATION = {
         ``valid_loss`` there is the unexplained variance. Scoring ones such as
         ``EpochScoring`` need labels and do not work, and what monitors "valid_loss"
         needs held-out rows, as ``fit`` with ``early_stopping=True`` has. Callbacks keep
-        what they learn, and are pickled with the estimator.
+        what they learn, and are pickled with the estimator. Callbacks of scikit-learn
+        such as ``ProgressBar`` are set by ``set_callbacks``.
 
     device : str, default="cpu"
         Where to compute: "cpu", "cuda", "cuda:1", "mps", or "auto" for the first there
@@ -226,7 +241,9 @@ DOCUMENTATION = {
         device is absent computes on the CPU.
 
     verbose : bool or int, default=False
-        Whether to print the losses of each epoch.
+        Whether to print a line for each epoch: its number and how many there are at
+        most, the loss, the explained variance of the held-out rows, its seconds, and
+        how long training takes at most from then on.
 
     random_state : int, RandomState instance or None, default=None
         Determines weights, held-out rows and the order of the batches. The same number
@@ -245,6 +262,14 @@ DOCUMENTATION = {
     loss_curve_ : list of float
         Objective on the training rows, a mean for each epoch, weight decay left out;
         for "lbfgs" before the step.
+
+    history_ : dict of lists
+        A column for each of these, with a value for each epoch: "epoch", from 1;
+        "loss", as in ``loss_curve_``; "validation_loss", which ends training, the
+        unexplained variance of the held-out rows plus the penalty; "explained_variance"
+        of the held-out rows; "learning_rate" of the last step; "seconds". Values are
+        NaN where no rows were held out. ``pandas.DataFrame(history_)`` makes a table.
+        Earlier ``partial_fit`` and warm starts are included.
 
     validation_scores_ : list of float or None
         Explained variance of the held-out rows after each epoch of the last ``fit``,

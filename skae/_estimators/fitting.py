@@ -18,6 +18,7 @@ from .._rows.batches import read_rows
 from .._rows.checks import check_domain, check_finite
 from .._training.callbacks import check_callbacks
 from .._training.engine import Engine
+from .._training.history import tabulated
 from .._training.settings import Settings
 from .._training.state import state_of
 from .data import Data, measure, widened
@@ -31,6 +32,7 @@ from .selection import (
 )
 from .starting import Starting
 from .state import Baseline, TrainingState
+from .watched import Watched
 
 
 def _go_back(attributes: dict[str, Any], before: dict[str, Any]) -> None:
@@ -47,10 +49,10 @@ def _nan_allowed() -> AbstractContextManager[Any]:
     return torch.autograd.set_detect_anomaly(True, check_nan=False)
 
 
-class Trainable(Starting):
+class Trainable(Starting, Watched):
     """What ``fit`` does: read rows, start or go on, train, select, publish."""
 
-    def _train(self, X: Any, is_part: bool) -> Self:
+    def _train(self, X: Any, y: Any = None, *, is_part: bool) -> Self:
         self._check_parameters()
         rate = "constant" if is_part else self.learning_rate
         validates = self.early_stopping and not is_part
@@ -58,7 +60,7 @@ class Trainable(Starting):
         before = vars(self).copy()
         with noted_interrupts() as interrupts:
             try:
-                told = self._run(X, is_part, interrupts)
+                told = self._run((X, y), is_part, interrupts)
             except BaseException as error:
                 # Before any call, which another interrupt might end.
                 interrupts.n_held = math.inf
@@ -74,11 +76,14 @@ class Trainable(Starting):
             warn_held(told)
         return self
 
-    def _run(self, X: Any, is_part: bool, interrupts: Interrupts) -> Held:
+    def _run(
+        self, given: tuple[Any, Any], is_part: bool, interrupts: Interrupts
+    ) -> Held:
         """Train and publish; return what to warn of when nothing can be lost."""
         device = resolve_device(self.device)
         with own_settings(device, grad=True), _nan_allowed():
-            engine, state, data = self._prepare(X, is_part)
+            engine, state, data = self._prepare(given[0], is_part)
+            self._watch(engine, state, data, given)
             rows = read_rows(data.X, data.mean, data.scale)
             engine.run(rows, data.split, state.engine, interrupts)
             with held_warnings() as held:
@@ -192,8 +197,12 @@ class Trainable(Starting):
         self.validation_scores_ = selection.validation_scores
         self.best_score_ = selection.best_score
         self.pca_score_ = selection.pca_score
-        losses = [epoch["train_loss"] for epoch in engine.epochs()]
-        self.loss_curve_ = [*self.loss_curve_, *losses]
+        epochs = tabulated(engine.epochs(), len(self.loss_curve_))
+        self.history_ = {
+            name: [*self.history_.get(name, []), *values]
+            for name, values in epochs.items()
+        }
+        self.loss_curve_ = list(self.history_["loss"])
         self.n_iter_ = len(self.loss_curve_)
         self.__dict__.pop("noise_variance_", None)
         if isinstance(loss := engine.criterion_.loss, Gaussian):

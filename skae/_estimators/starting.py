@@ -56,6 +56,7 @@ class Starting(Slots):
         if isinstance(network, LinearSkip):
             state = state.with_baseline(self._become_first_pca(network, data))
         self.loss_curve_: list[float] = []
+        self.history_: dict[str, list[float]] = {}
         return network, state
 
     def _build_network(

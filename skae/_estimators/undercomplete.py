@@ -4,6 +4,7 @@ from numbers import Integral
 from typing import Any, ClassVar
 
 from .._machine.callers import warn_caller
+from .custom import CustomAutoencoder
 from .data import Data
 from .embedding import EmbeddingAutoencoder
 from .ordering import OrderedAutoencoder
@@ -11,7 +12,7 @@ from .parameters import autoencoder
 
 
 @autoencoder
-class UndercompleteAE(EmbeddingAutoencoder, OrderedAutoencoder):
+class UndercompleteAE(CustomAutoencoder, EmbeddingAutoencoder, OrderedAutoencoder):
     """Autoencoder whose code is narrower than its input.
 
     Minimises ``mean_i loss(x_i, decode(encode(x_i)))`` over the weights of two
@@ -47,6 +48,8 @@ class UndercompleteAE(EmbeddingAutoencoder, OrderedAutoencoder):
     <embedding parameters>
 
     <network parameters>
+
+    <custom parameters>
 
     <training parameters>
 
@@ -95,6 +98,7 @@ class UndercompleteAE(EmbeddingAutoencoder, OrderedAutoencoder):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **CustomAutoencoder._parameter_constraints,
         **EmbeddingAutoencoder._parameter_constraints,
         **OrderedAutoencoder._parameter_constraints,
     }

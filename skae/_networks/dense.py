@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .activations import make_activation
+from .custom import Custom, Factory
 from .network import Network
 from .prefix import prefix_widths
 from .weights import draw_weights, linear, unset
@@ -22,6 +23,14 @@ def draw_evenly(module: nn.Module, generator: torch.Generator) -> None:
             if isinstance(layer, nn.Linear):
                 layer.weight.uniform_(-bound, bound, generator=generator)
             layer.bias.uniform_(-bound, bound, generator=generator)
+    _draw_custom(module, generator)
+
+
+def _draw_custom(module: nn.Module, generator: torch.Generator) -> None:
+    """Let modules of a user's draw as they do, which another draw has overwritten."""
+    for layer in module.modules():
+        if isinstance(layer, Custom):
+            layer.reset_parameters(generator)
 
 
 class TiedLinear(nn.Module):
@@ -49,7 +58,8 @@ class Dense(Network):
 
     ``sizes`` are the widths from the input to the code, both included. An ``ordered``
     code has a decoder for each of the :func:`prefix_widths`: one for all of them would
-    answer with whatever it makes of missing components.
+    answer with whatever it makes of missing components. An ``encoder`` or ``decoder``
+    is a factory that makes a module in place of the layers.
     """
 
     def __init__(
@@ -59,23 +69,26 @@ class Dense(Network):
         code_activation: str | Callable[[], nn.Module] = "identity",
         tied_weights: bool = False,
         ordered: bool = False,
+        encoder: Factory | None = None,
+        decoder: Factory | None = None,
     ) -> None:
         super().__init__()
-        self.n_values = max(sizes[0], 2 * max(sizes[1:]))
         maps = [linear(a, b) for a, b in pairwise(sizes)]
         self.encoder = _alternate(maps, activation)
+        if encoder is not None:
+            own = Custom("encoder", encoder, sizes[0], sizes[-1])
+            self.encoder = nn.Sequential(own)
         if code_activation != "identity":
             self.encoder.append(make_activation(code_activation))
         self.widths = prefix_widths(sizes[-1]) if ordered else [sizes[-1]]
-        self.decoders = nn.ModuleList()
-        for width in self.widths:
-            mirrored = [
-                TiedLinear(m) if tied_weights else linear(m.out_features, m.in_features)
-                for m in reversed(maps)
-            ]
-            if not tied_weights:
-                mirrored[0] = linear(width, maps[-1].in_features)
-            self.decoders.append(_alternate(mirrored, activation))
+        self.decoders = nn.ModuleList(
+            _alternate(_mirrored(maps, width, tied_weights), activation)
+            if decoder is None
+            else nn.Sequential(Custom("decoder", decoder, width, sizes[0]))
+            for width in self.widths
+        )
+        own_values = (m.n_values for m in self.modules() if isinstance(m, Custom))
+        self.n_values = max(sizes[0], 2 * max(sizes[1:]), *own_values)
         # Whatever torch's default is, and activations may have weights too.
         self.to("cpu", torch.float32)
 
@@ -84,6 +97,9 @@ class Dense(Network):
         sizes = options["sizes"]
         n_decoders = len(prefix_widths(sizes[-1])) if options.get("ordered") else 1
         n_halves = 1 if options["tied_weights"] else 1 + n_decoders
+        # Nobody knows what a factory makes.
+        n_halves -= options.get("encoder") is not None
+        n_halves -= n_decoders * (options.get("decoder") is not None)
         return n_halves * sum(a * b for a, b in pairwise(sizes))
 
     def encode(self, x: Tensor) -> Tensor:
@@ -101,21 +117,32 @@ class Dense(Network):
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
         """Draw Glorot-uniform weights; biases are zero, save the last."""
         draw_weights(self, generator)
+        _draw_custom(self, generator)
         for decoder in self.decoders:
             cast(Tensor, cast(nn.Sequential, decoder)[-1].bias).copy_(output)
 
     @torch.no_grad()
     def zero_last_layers(self) -> None:
         for half in (self.encoder, *self.decoders):
-            maps = [m for m in half if isinstance(m, nn.Linear | TiedLinear)]
+            maps = [m for m in half if isinstance(m, nn.Linear | TiedLinear | Custom)]
             cast(Tensor, maps[-1].bias).zero_()
-            if isinstance(maps[-1], nn.Linear):
+            if not isinstance(maps[-1], TiedLinear):
                 maps[-1].weight.zero_()
         # A tied decoder ignores its code too, but may answer a constant.
         for width, decoder in zip(self.widths, self.decoders, strict=True):
             last = cast(Tensor, cast(nn.Sequential, decoder)[-1].bias)
             # To train, activations may draw, or need several rows.
             last.sub_(self.eval().decode(last.new_zeros(1, width))[0])
+
+
+def _mirrored(
+    maps: Sequence[nn.Linear], width: int, tied_weights: bool
+) -> list[nn.Module]:
+    """Return maps from so many components back to a row."""
+    if tied_weights:
+        return [TiedLinear(m) for m in reversed(maps)]
+    first = linear(width, maps[-1].in_features)
+    return [first, *(linear(m.out_features, m.in_features) for m in maps[-2::-1])]
 
 
 def _alternate(

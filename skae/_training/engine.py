@@ -25,6 +25,7 @@ from .solvers import make_solver, unfit_solver, why_unfit
 from .state import EngineState, load_state
 from .steps import CosineRates, WarmRates, gradient_step, line_search_step
 from .stopping import Stopping
+from .tasks import EpochTasks
 from .validation import Map, Validation, geometric_mean
 
 VALIDATION_ELEMENTS = 2**20
@@ -43,6 +44,8 @@ class Engine(RecordedNet):
     average: Average | None = None
     #: Where rows lie among their neighbours, from here or from an earlier run.
     neighbor_map: NeighborMap | None = None
+    #: Tells scikit-learn's callbacks of epochs; None where nobody listens.
+    tasks: EpochTasks | None = None
     #: Places of rows on it.
     places: Tensor | None = None
 
@@ -104,7 +107,8 @@ class Engine(RecordedNet):
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
         log = [("print_log", Log())] if self.verbose else []
-        return [("epoch_timer", EpochTimer()), *log]
+        tasks = [("epoch_tasks", self.tasks)] if self.tasks else []
+        return [("epoch_timer", EpochTimer()), *log, *tasks]
 
     def tell_gradients(self, batch: Tensor) -> None:
         """Tell the callbacks, if there are any, that gradients are there."""

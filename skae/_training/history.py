@@ -1,5 +1,6 @@
 """Epochs: skorch's loop over batches, and what is recorded of it."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -36,6 +37,9 @@ class RecordedNet(EndedNet):
         if not training:
             self.history.record("unexplained", loss)
             loss += self.validation.penalty(self.module_)
+        else:
+            rate = self.optimizer_.param_groups[0].get("lr", math.nan)
+            self.history.record("learning_rate", float(rate))
         best = all(loss < epoch[name] for epoch in self.history[:-1])
         self.history.record(name, loss)
         self.history.record(f"{name}_best", best)
@@ -71,3 +75,15 @@ class RecordedNet(EndedNet):
         """Return the records of the epochs that ended well."""
         epochs = [epoch for epoch in self.history if self.monitor in epoch]
         return epochs if self.stopping.is_finite else epochs[:-1]
+
+
+def tabulated(epochs: list[dict[str, Any]], n_before: int) -> dict[str, list[float]]:
+    """Return the records of epochs, a column each; NaN where no rows were held out."""
+    return {
+        "epoch": list(range(n_before + 1, n_before + 1 + len(epochs))),
+        "loss": [epoch["train_loss"] for epoch in epochs],
+        "validation_loss": [epoch.get("valid_loss", math.nan) for epoch in epochs],
+        "explained_variance": [1 - e.get("unexplained", math.nan) for e in epochs],
+        "learning_rate": [epoch["learning_rate"] for epoch in epochs],
+        "seconds": [epoch.get("dur", math.nan) for epoch in epochs],
+    }

@@ -1,18 +1,37 @@
 """What ``verbose`` prints."""
 
-import sys
 from typing import Any
 
-from skorch.callbacks import PrintLog
-from skorch.utils import Ansi
+from skorch.callbacks import Callback
 
 
-class Log(PrintLog):
-    """skorch's table of epochs, in colours on a terminal alone."""
+class Log(Callback):
+    """Prints a line for each epoch: losses, and how long training may still take."""
 
-    def format_row(self, row: Any, key: str, color: str) -> Any:
-        text = super().format_row(row, key, color)
-        is_terminal = getattr(sys.stdout, "isatty", bool)()
-        if is_terminal or not isinstance(text, str):
-            return text
-        return text.removeprefix(color).removesuffix(Ansi.ENDC.value)
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        self.seconds: list[float] = []
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        epoch = net.history[-1]
+        self.seconds.append(epoch["dur"])
+        # A file or a pipe shall show it now, not when training ends.
+        print(", ".join(self._parts(epoch, net.max_epochs)), flush=True)
+
+    def _parts(self, epoch: dict[str, Any], n_epochs: int) -> list[str]:
+        n_done = len(self.seconds)
+        parts = [
+            f"Epoch {n_done:{len(str(n_epochs))}}/{n_epochs}",
+            f"loss {epoch['train_loss']:.6g}",
+        ]
+        if "unexplained" in epoch:
+            parts.append(f"explained variance {1 - epoch['unexplained']:.4f}")
+        left = sum(self.seconds) / n_done * (n_epochs - n_done)
+        return [*parts, f"{epoch['dur']:.2f} s", f"at most {_shown(left)} left"]
+
+
+def _shown(seconds: float) -> str:
+    """Return a duration in the unit that suits it."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

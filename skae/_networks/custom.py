@@ -1,0 +1,94 @@
+"""Halves of a network that a user's factory makes."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from .._machine.devices import seeded
+from .weights import unset
+
+Factory = Callable[[int, int], nn.Module]
+
+
+class Custom(nn.Module):
+    """A module of a user's, scaled: ``weight * module(x) + bias``.
+
+    With a weight of zero for each output it is silent, whatever its last layer is
+    (De and Smith, "Batch normalization biases residual blocks towards the identity
+    function in deep networks", NeurIPS 2020). ``name`` is that of the parameter.
+    """
+
+    def __init__(
+        self, name: str, factory: Factory, n_inputs: int, n_outputs: int
+    ) -> None:
+        super().__init__()
+        self.given, self.factory = f"{name}={factory!r}", factory
+        self.n_inputs, self.n_outputs = n_inputs, n_outputs
+        self.module = self._make(torch.Generator("cpu"))
+        self.weight, self.bias = unset(n_outputs), unset(n_outputs)
+        self.n_values = self._try_out()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map rows, or codes, by the module."""
+        return torch.addcmul(self.bias, self.weight, self.module(x))
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator) -> None:
+        """Make the module anew, with what the generator draws."""
+        self.module = self._make(generator)
+        self.weight.fill_(1.0)
+        self.bias.zero_()
+
+    def _make(self, generator: torch.Generator) -> nn.Module:
+        sizes = self.n_inputs, self.n_outputs
+        try:
+            with seeded(generator, torch.device("cpu")):
+                module = self.factory(*sizes)
+        except Exception as error:
+            raise self._unfit(f"{sizes} raised {_told(error)}") from error
+        if not isinstance(module, nn.Module):
+            raise self._unfit(f"{sizes} made {module!r}")
+        return module.to("cpu", torch.float32)
+
+    def _try_out(self) -> int:
+        """Return how many numbers a row takes at once, or raise."""
+        counts = [self.n_inputs, self.n_outputs]
+
+        def count(module: nn.Module, inputs: object, output: object) -> None:
+            if isinstance(output, Tensor):
+                counts.append(output.numel() // 2)
+
+        hooks = [m.register_forward_hook(count) for m in self.module.modules()]
+        with seeded(torch.Generator("cpu"), torch.device("cpu")):
+            self._check_answer()
+        for hook in hooks:
+            hook.remove()
+        return 2 * max(counts)
+
+    def _check_answer(self) -> None:
+        """Raise unless the module maps rows differentiably."""
+        x = torch.zeros(2, self.n_inputs, dtype=torch.float32, device="cpu")
+        try:
+            answer = self.module.eval()(x.requires_grad_())
+            slope = torch.autograd.grad(answer.sum(), x, allow_unused=True)[0]
+        except Exception as error:
+            reason = f"of rows of the shape {tuple(x.shape)} raised {_told(error)}"
+            raise self._unfit(reason) from error
+        if answer.shape != (wanted := (2, self.n_outputs)):
+            shapes = f"{tuple(answer.shape)} of rows of the shape {tuple(x.shape)}"
+            raise self._unfit(f"made {shapes}, not {wanted}")
+        if slope is None:
+            raise self._unfit("has no gradient")
+
+    def _unfit(self, reason: str) -> TypeError:
+        return TypeError(
+            f"{self.given} {reason}. Pass a function (n_inputs, n_outputs) -> "
+            "torch.nn.Module, whose module maps rows of the shape (n, n_inputs) to "
+            "(n, n_outputs)."
+        )
+
+
+def _told(error: Exception) -> str:
+    # More lines would list all ways to call a function of torch.
+    return f"{type(error).__name__}: {error}".partition("\n")[0]

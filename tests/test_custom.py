@@ -1,0 +1,207 @@
+"""Networks of a user's own, which factories make."""
+
+import pickle
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+import skae
+from skae.metrics import explained_variance
+
+
+class Residual(nn.Module):
+    """A map, and blocks that add to it."""
+
+    def __init__(self, n_inputs, n_outputs):
+        super().__init__()
+        self.first, self.block = nn.Linear(n_inputs, 32), nn.Linear(32, 32)
+        self.last = nn.Linear(32, n_outputs)
+
+    def forward(self, x):
+        x = self.first(x)
+        return self.last(x + self.block(torch.relu(x)))
+
+
+class Convolutions(nn.Sequential):
+    """Convolutions over features in their order."""
+
+    def __init__(self, n_inputs, n_outputs):
+        super().__init__(
+            nn.Unflatten(1, (1, n_inputs)),
+            nn.Conv1d(1, 4, 3, padding=1),
+            nn.BatchNorm1d(4),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(4 * n_inputs, n_outputs),
+        )
+
+
+class Transposed(nn.Sequential):
+    """What undoes them."""
+
+    def __init__(self, n_inputs, n_outputs):
+        super().__init__(
+            nn.Linear(n_inputs, 4 * n_outputs),
+            nn.Unflatten(1, (4, n_outputs)),
+            nn.ReLU(),
+            nn.ConvTranspose1d(4, 1, 3, padding=1),
+            nn.Flatten(),
+        )
+
+
+def layers(n_inputs, n_outputs):
+    """What ``hidden_layer_sizes=(16,)`` makes of the encoder."""
+    return nn.Sequential(nn.Linear(n_inputs, 16), nn.GELU(), nn.Linear(16, n_outputs))
+
+
+FEW = {"max_iter": 3, "random_state": 0, "early_stopping": False}
+OWN = {"encoder": Residual, "decoder": Residual}
+ESTIMATORS = [
+    skae.UndercompleteAE(4, **OWN, **FEW),
+    skae.UndercompleteAE(4, encoder=Convolutions, decoder=Transposed, **FEW),
+    skae.UndercompleteAE(4, encoder=Convolutions, hidden_layer_sizes=(8,), **FEW),
+    skae.UndercompleteAE(4, decoder=Residual, hidden_layer_sizes=(8,), **FEW),
+    skae.UndercompleteAE(4, **OWN, ordered=True, **FEW),
+    skae.UndercompleteAE(4, **OWN, neighbor_weight=1.0, **FEW),
+    skae.UndercompleteAE(4, **OWN, init="random", code_activation="tanh", **FEW),
+    skae.UndercompleteAE(4, **OWN, solver="lbfgs", **FEW),
+    skae.DenoisingAE(4, **OWN, **FEW),
+    skae.ContractiveAE(4, **OWN, tied_weights=False, **FEW),
+]
+each_estimator = pytest.mark.parametrize(
+    "estimator", ESTIMATORS, ids=range(len(ESTIMATORS))
+)
+
+
+@each_estimator
+def test_the_users_modules_are_trained(estimator, digits):
+    estimator = clone(estimator).fit(digits[:300])
+    network = getattr(estimator.network_, "network", estimator.network_)
+    for name, half in (("encoder", network.encoder), ("decoder", network.decoders)):
+        if factory := getattr(estimator, name):
+            parts = [m for m in half.modules() if hasattr(m, "factory")]
+            assert parts
+            assert all(part.factory is factory for part in parts)
+    shorter = clone(estimator).set_params(max_iter=1).fit(digits[:300])
+    before = dict(shorter.network_.named_parameters())
+    for name, weight in estimator.network_.named_parameters():
+        assert not torch.equal(weight, before[name]), name
+
+
+@each_estimator
+def test_they_go_through_clones_pickles_and_seeds(estimator, digits):
+    first = clone(estimator).fit(digits[:300])
+    codes = first.transform(digits[:300])
+    np.testing.assert_array_equal(
+        clone(estimator).fit(digits[:300]).transform(digits[:300]), codes
+    )
+    again = pickle.loads(pickle.dumps(first))
+    np.testing.assert_array_equal(again.transform(digits[:300]), codes)
+    other = clone(estimator).set_params(random_state=1).fit(digits[:300])
+    assert not np.array_equal(other.transform(digits[:300]), codes)
+    first.set_params(solver="adam").partial_fit(digits[:300])
+    assert not np.array_equal(first.transform(digits[:300]), codes)
+
+
+@pytest.mark.parametrize("options", [OWN, {"encoder": Convolutions}])
+def test_they_start_as_pca(options, digits):
+    frozen = skae.UndercompleteAE(
+        4, **options, learning_rate_init=1e-30, weight_decay=0.0, **FEW
+    ).fit(digits)
+    frozen.set_params(transform_max_iter=0)
+    pca = PCA(4, random_state=0).fit(digits)
+    np.testing.assert_allclose(
+        frozen.reconstruct(digits),
+        pca.inverse_transform(pca.transform(digits)),
+        atol=1e-3,
+    )
+
+
+def test_the_start_leaves_torchs_generator_alone(digits):
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    skae.UndercompleteAE(4, **OWN, **FEW).fit(digits[:100])
+    torch.testing.assert_close(torch.rand(3), expected)
+
+
+def test_layers_of_a_factory_learn_as_well_as_ours(digits):
+    options = {"hidden_layer_sizes": (16,), "max_iter": 60, "random_state": 0}
+    ours = skae.UndercompleteAE(4, **options).fit(digits)
+    theirs = skae.UndercompleteAE(4, encoder=layers, decoder=layers, **options).fit(
+        digits
+    )
+    pca = ours.pca_score_
+    assert theirs.best_score_ - pca > 0.8 * (ours.best_score_ - pca)
+
+
+def test_they_go_through_a_pipeline_and_a_search(digits):
+    search = GridSearchCV(
+        Pipeline(
+            [("scale", StandardScaler()), ("encode", skae.UndercompleteAE(**FEW))]
+        ),
+        {
+            "encode__n_components": [2, 4],
+            "encode__encoder": [None, Residual],
+            "encode__decoder": [partial(Residual)],
+        },
+        scoring=explained_variance,
+        cv=2,
+        n_jobs=2,
+    ).fit(digits)
+    assert search.best_params_["encode__n_components"] == 4
+    codes = pickle.loads(pickle.dumps(search)).transform(digits)
+    np.testing.assert_array_equal(codes, search.transform(digits))
+
+
+@pytest.mark.parametrize("name", ["encoder", "decoder"])
+@pytest.mark.parametrize(
+    ("factory", "reason"),
+    [
+        (nn.Linear(64, 2), "raised TypeError"),
+        (lambda n_inputs, n_outputs: 3, "made 3"),
+        (lambda n_inputs, n_outputs: nn.Linear(n_inputs, 7), r"made \(2, 7\) of rows"),
+        (lambda n_inputs, n_outputs: nn.Linear(7, n_outputs), "raised RuntimeError"),
+        (lambda n_inputs, n_outputs: nn.LSTM(n_inputs, n_outputs), "raised Attribute"),
+        (lambda n_inputs: nn.Linear(n_inputs, 2), "raised TypeError"),
+    ],
+    ids=["module", "number", "width", "inputs", "tuple", "arguments"],
+)
+def test_a_factory_of_the_wrong_kind_is_told(name, factory, reason, digits):
+    estimator = skae.UndercompleteAE(2, **{name: factory}, **FEW)
+    with pytest.raises(TypeError, match=rf"^{name}=.*{reason}.*Pass a function"):
+        estimator.fit(digits)
+    assert not hasattr(estimator, "n_features_in_")
+
+
+def test_modules_without_a_gradient_are_told(digits):
+    class Detached(nn.Linear):
+        def forward(self, x):
+            return super().forward(x.detach())
+
+    with pytest.raises(TypeError, match=r"encoder=.*has no gradient"):
+        skae.UndercompleteAE(2, encoder=Detached, **FEW).fit(digits)
+
+
+def test_tied_weights_have_no_layers_to_tie(digits):
+    for estimator in (
+        skae.ContractiveAE(2, encoder=Residual),
+        skae.UndercompleteAE(2, decoder=Residual, tied_weights=True),
+    ):
+        with pytest.raises(ValueError, match="use tied_weights=False"):
+            estimator.fit(digits)
+
+
+def test_going_on_with_another_factory_is_told(digits):
+    estimator = skae.UndercompleteAE(2, encoder=layers, **FEW).fit(digits)
+    estimator.set_params(encoder=Residual)
+    with pytest.raises(ValueError, match=r"Cannot go on training: .*encoder from"):
+        estimator.partial_fit(digits)

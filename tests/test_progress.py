@@ -1,0 +1,241 @@
+"""What is seen of training: history, ``verbose``, callbacks of scikit-learn's."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback
+
+import skae
+from skae.metrics import explained_variance
+
+callback = pytest.importorskip("sklearn.callback", reason="from scikit-learn 1.9 on")
+
+# So few epochs seldom gain on PCA.
+pytestmark = pytest.mark.filterwarnings("ignore:Training did not improve on PCA")
+
+FEW = {"hidden_layer_sizes": (8,), "max_iter": 3, "random_state": 0}
+ESTIMATORS = [
+    skae.UndercompleteAE(2, **FEW),
+    skae.UndercompleteAE(2, **FEW, ordered=True),
+    skae.UndercompleteAE(2, **FEW, neighbor_weight=1.0),
+    skae.UndercompleteAE(2, **FEW, solver="lbfgs"),
+    skae.SparseAE(8, **FEW),
+    skae.DenoisingAE(2, **FEW),
+    skae.ContractiveAE(2, **FEW),
+    skae.ConvAE(2, **FEW, image_shape=(8, 8), channels=2),
+]
+each_estimator = pytest.mark.parametrize(
+    "estimator", ESTIMATORS, ids=lambda e: repr(e)[:40]
+)
+
+
+class Recorder:
+    """Notes all tasks, and asks to stop after the epoch of that number."""
+
+    max_propagation_depth = None
+
+    def __init__(self, stop_after=None):
+        self.stop_after, self.began, self.ended, self.scores = stop_after, [], [], []
+        self.n_set_up = 0
+
+    def setup(self, estimator, context):
+        self.n_set_up += 1
+
+    def teardown(self, estimator, context):
+        self.n_set_up -= 1
+
+    def on_fit_task_begin(self, estimator, context):
+        self.began.append((context.task_name, context.task_id))
+
+    def on_fit_task_end(self, estimator, context, *, X=None, fitted_estimator=None):
+        self.ended.append((context.task_name, context.task_id))
+        if fitted_estimator is not None:
+            self.scores.append(fitted_estimator.score(X))
+        return context.task_name == "epoch" and context.task_id == self.stop_after
+
+
+class Broken(Recorder):
+    """Fails at the end of an epoch."""
+
+    def on_fit_task_end(self, estimator, context):
+        raise RuntimeError("broken callback")
+
+
+@each_estimator
+def test_history_is_a_table_of_epochs(estimator, digits):
+    estimator = clone(estimator).fit(digits[:200])
+    table = pd.DataFrame(estimator.history_)
+    assert table["epoch"].tolist() == list(range(1, estimator.n_iter_ + 1))
+    assert table["loss"].tolist() == estimator.loss_curve_
+    assert table["explained_variance"].tolist() == estimator.validation_scores_
+    assert (table["seconds"] > 0).all()
+    assert (table["learning_rate"] > 0).all()
+
+
+def test_history_goes_on_and_starts_anew(digits):
+    estimator = skae.UndercompleteAE(2, **FEW).fit(digits)
+    estimator.partial_fit(digits)
+    table = pd.DataFrame(estimator.history_)
+    assert table["epoch"].tolist() == [1, 2, 3, 4]
+    assert table["explained_variance"].isna().tolist() == [False] * 3 + [True]
+    assert table["validation_loss"].isna().tolist() == [False] * 3 + [True]
+    assert len(estimator.fit(digits).history_["epoch"]) == 3
+
+
+def test_history_has_the_rates_of_the_schedule(digits):
+    options = FEW | {"max_iter": 10, "n_iter_no_change": 10}
+    cosine = skae.UndercompleteAE(2, learning_rate="cosine", **options).fit(digits)
+    rates = np.array(cosine.history_["learning_rate"])
+    assert (np.diff(rates) < 0).all()
+    constant = skae.UndercompleteAE(2, learning_rate="constant", **options).fit(digits)
+    assert set(constant.history_["learning_rate"]) == {0.01}
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_verbose_prints_how_far_training_is(digits, capsys, early_stopping):
+    options = FEW | {"early_stopping": early_stopping}
+    skae.UndercompleteAE(2, **options).fit(digits)
+    assert not capsys.readouterr().out
+    estimator = skae.UndercompleteAE(2, verbose=1, **options).fit(digits)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == estimator.n_iter_ == 3
+    for number, line in enumerate(lines, 1):
+        assert line.startswith(f"Epoch {number}/3, loss ")
+        assert re.search(r"\d s, at most \d+ s left$", line)
+        assert ("explained variance" in line) == early_stopping
+
+
+@each_estimator
+def test_a_task_for_each_epoch_whose_estimator_is_fitted(estimator, digits):
+    recorder = Recorder()
+    estimator = clone(estimator).set_callbacks(recorder).fit(digits[:200])
+    epochs = [("epoch", number) for number in range(estimator.n_iter_)]
+    assert recorder.began == [("fit", 0), *epochs]
+    assert recorder.ended == [*epochs, ("fit", 0)]
+    assert recorder.scores[-1] == estimator.score(digits[:200])
+    assert recorder.n_set_up == 0
+    plain = clone(estimator).set_callbacks().fit(digits[:200])
+    np.testing.assert_array_equal(plain.transform(digits), estimator.transform(digits))
+
+
+def test_scores_of_epochs_are_those_of_shorter_fits(digits):
+    recorder = Recorder()
+    options = FEW | {"early_stopping": False, "learning_rate": "constant"}
+    skae.UndercompleteAE(2, **options).set_callbacks(recorder).fit(digits)
+    shorter = [
+        skae.UndercompleteAE(2, **options | {"max_iter": n}).fit(digits).score(digits)
+        for n in (1, 2, 3)
+    ]
+    np.testing.assert_allclose(recorder.scores[:3], shorter, rtol=1e-6)
+
+
+@each_estimator
+def test_a_callback_ends_training_and_leaves_a_fitted_estimator(estimator, digits):
+    estimator = clone(estimator).set_callbacks(Recorder(stop_after=1))
+    estimator.fit(digits[:200])
+    assert estimator.n_iter_ == 2
+    assert estimator.stop_reason_ == "callback"
+    assert estimator.transform(digits).shape == (len(digits), estimator.n_components)
+
+
+def test_an_error_of_a_callback_leaves_the_estimator_as_it_was(digits):
+    broken = Broken()
+    estimator = skae.UndercompleteAE(2, **FEW).set_callbacks(broken)
+    before = set(vars(estimator))
+    with pytest.raises(RuntimeError, match="broken callback"):
+        estimator.fit(digits)
+    assert set(vars(estimator)) == before
+    assert broken.n_set_up == 0
+
+
+def test_what_breaks_off_an_epoch_ends_its_task(digits):
+    class Impatient(Callback):
+        def on_batch_end(self, net, **kwargs):
+            if len(net.history) == 2:
+                raise KeyboardInterrupt
+
+    recorder = Recorder()
+    estimator = skae.UndercompleteAE(2, callbacks=[Impatient()], **FEW)
+    estimator.set_callbacks(recorder).fit(digits)
+    assert estimator.n_iter_ == 1
+    assert sorted(recorder.began) == sorted(recorder.ended)
+    assert len(recorder.scores) == 2
+
+
+def test_a_search_shows_progress_and_collects_all_curves(digits, capsys):
+    monitor = callback.ScoringMonitor(scoring={"explained": explained_variance})
+    encoder = skae.UndercompleteAE(**FEW, early_stopping=False).set_callbacks(monitor)
+    search = GridSearchCV(
+        Pipeline([("scale", StandardScaler()), ("encode", encoder)]),
+        {"encode__n_components": [2, 4]},
+        scoring=explained_variance,
+        cv=2,
+        n_jobs=2,
+    )
+    search.set_callbacks(callback.ProgressBar(max_propagation_depth=None))
+    y = np.zeros(len(digits))
+    search.fit(digits, y)
+    shown = capsys.readouterr().out
+    assert shown.count("UndercompleteAE - fit") >= 5
+    frame = monitor.get_logs().data_as_pandas
+    epochs = frame[frame["task_name"] == "epoch"]
+    # Two candidates by two folds, and the best on all rows.
+    curves = epochs.groupby("parent_task_id_path")["explained"]
+    assert curves.size().tolist() == [3] * 5
+    assert curves.apply(lambda curve: curve.is_monotonic_increasing).all()
+    refit = epochs[epochs["parent_task_id_path"].map(len) == 3]["explained"]
+    assert refit.iloc[-1] == pytest.approx(explained_variance(search, digits))
+
+
+class Filed:
+    """Writes the path of each epoch that ends to a file, which workers share."""
+
+    max_propagation_depth = None
+
+    def __init__(self, path):
+        self.path = path
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        if context.task_name != "epoch":
+            return
+        numbers = []
+        while context is not None:
+            numbers.insert(0, context.task_id)
+            context = context.parent
+        with self.path.open("a") as file:
+            file.write(f"{numbers}\n")
+
+
+def test_a_search_in_workers_has_a_task_for_each_epoch(digits, tmp_path):
+    search = GridSearchCV(
+        Pipeline(
+            [("scale", StandardScaler()), ("encode", skae.UndercompleteAE(**FEW))]
+        ),
+        {"encode__n_components": [2, 4]},
+        scoring=explained_variance,
+        cv=2,
+        n_jobs=2,
+    )
+    path = tmp_path / "epochs"
+    search.set_callbacks(Filed(path)).fit(digits)
+    # Search, candidate and fold, step of the pipeline, epoch; at last the best again.
+    searched = [[0, 0, fit, 1, epoch] for fit in range(4) for epoch in range(3)]
+    refitted = [[0, 1, 1, epoch] for epoch in range(3)]
+    epochs = map(json.loads, path.read_text().splitlines())
+    assert sorted(epochs) == sorted(searched + refitted)
