@@ -1,14 +1,42 @@
-"""What a fitted autoencoder has learnt: walks through the space of codes, decoded.
+"""What a fitted autoencoder has learnt: walks through the codes, and displays.
 
-They work on any transformer with ``inverse_transform``: an autoencoder, ``PCA``, or a
-``Pipeline`` of them. Each returns a :class:`sklearn.utils.Bunch` of ``codes``, shape
-(n_steps, n_components), and ``reconstructions``, shape (n_steps, n_features), or
-(n_steps, ...) where the transformer answers with images.
+All of it works on any transformer with ``inverse_transform``: an autoencoder, ``PCA``,
+or a ``Pipeline`` of them.
+
+Walks return a :class:`sklearn.utils.Bunch` of ``codes``, shape (n_steps, n_components),
+and ``reconstructions``, shape (n_steps, n_features), or (n_steps, ...) where the
+transformer answers with images.
+
+Displays are used as those of scikit-learn: ``from_estimator`` computes and draws,
+``plot`` draws again, and attributes hold the numbers drawn. They need matplotlib: ``pip
+install 'skae[plot]'``.
 """
 
+from ._code_grid import CodeGridDisplay
+from ._codes import CodeDisplay
+from ._explained_variance import ExplainedVarianceDisplay
+from ._filters import FilterDisplay
+from ._loss_curve import LossCurveDisplay
+from ._reconstruction import ReconstructionDisplay
+from ._sparsity import SparsityDisplay
+from ._traversal import TraversalDisplay
+from ._vector_field import VectorFieldDisplay
 from ._walks import interpolate, traverse_component, traverse_direction
 
-__all__ = ["interpolate", "traverse_component", "traverse_direction"]
-for _function in (interpolate, traverse_component, traverse_direction):
+__all__ = [
+    "CodeDisplay",
+    "CodeGridDisplay",
+    "ExplainedVarianceDisplay",
+    "FilterDisplay",
+    "LossCurveDisplay",
+    "ReconstructionDisplay",
+    "SparsityDisplay",
+    "TraversalDisplay",
+    "VectorFieldDisplay",
+    "interpolate",
+    "traverse_component",
+    "traverse_direction",
+]
+for _name in __all__:
     # Pickles name public paths only.
-    _function.__module__ = __name__
+    globals()[_name].__module__ = __name__

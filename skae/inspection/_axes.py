@@ -1,11 +1,24 @@
-"""What displays share: matplotlib, imported late, and pictures of rows."""
+"""What displays share: matplotlib, imported late, and axes."""
 
 from typing import Any
 
 import numpy as np
 
-#: Colours of Okabe and Ito, which the colour-blind can tell apart, on white and black.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+#: Ten colours that readers with colour vision deficiency can tell apart, on light and
+#: dark backgrounds (Petroff, "Accessible color sequences for data visualization",
+#: arXiv:2107.02270, 2021).
+COLORS = (
+    "#3f90da",
+    "#ffa90e",
+    "#bd1f01",
+    "#94a4a2",
+    "#832db6",
+    "#a96b59",
+    "#e76300",
+    "#b9ac70",
+    "#717581",
+    "#92dadd",
+)
 
 
 def pyplot(owner: str) -> Any:
@@ -20,54 +33,45 @@ def pyplot(owner: str) -> Any:
     return plt
 
 
-def axes(ax: Any, owner: str) -> tuple[Any, Any]:
-    """Return a figure and axes: those given, or new ones."""
+def colormap() -> Any:
+    """Return viridis without its ends, which are hard to see on black and on white."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(colormaps["viridis"](np.linspace(0.2, 0.95, 256)))
+
+
+def axes(ax: Any, owner: str, size: tuple[float, float] | None = None) -> Any:
+    """Return the axes given, or those of a new figure of a size in inches."""
     plt = pyplot(owner)
     if ax is None:
-        return plt.subplots(layout="constrained")
-    return ax.figure, ax
+        return plt.subplots(figsize=size, layout="constrained")[1]
+    return ax
 
 
 def axes_grid(
     ax: Any, n_rows: int, n_columns: int, size: tuple[float, float], owner: str
-) -> tuple[Any, np.ndarray]:
-    """Return a figure and a table of axes: new ones, or parts of those given."""
+) -> np.ndarray:
+    """Return a table of axes: those of a new figure, or parts of the axes given.
+
+    ``size`` is the width and height of one of them in inches.
+    """
     plt = pyplot(owner)
     if ax is None:
-        width, height = size
-        return plt.subplots(
-            n_rows,
-            n_columns,
-            figsize=(width * n_columns, height * n_rows),
-            squeeze=False,
-            layout="constrained",
-        )
+        figsize = (size[0] * n_columns, size[1] * n_rows)
+        figure = plt.figure(figsize=figsize, layout="constrained")
+        return figure.subplots(n_rows, n_columns, squeeze=False)
     place = ax.get_subplotspec()
     if place is None:
         raise ValueError(
-            f"{owner} divides ax into {n_rows} x {n_columns} parts, which it can do "
-            "with axes of plt.subplots: pass one of those, or ax=None."
+            f"{owner} divides ax into {n_rows} x {n_columns} parts, which is possible "
+            "for axes of plt.subplots only: pass one of those, or ax=None."
         )
     ax.set_axis_off()
-    parts = place.subgridspec(n_rows, n_columns)
-    table = [
-        [ax.figure.add_subplot(parts[i, j]) for j in range(n_columns)]
-        for i in range(n_rows)
-    ]
-    return ax.figure, np.array(table)
+    parts = place.subgridspec(n_rows, n_columns).subplots
+    return parts(squeeze=False)
 
 
-def shape_of_rows(image_shape: Any, rows: np.ndarray, estimator: Any) -> Any:
-    """Return the shape of what a row shows; None for a curve over its features."""
-    if image_shape is None:
-        image_shape = getattr(estimator, "image_shape_", rows.shape[1:])
-    if np.isscalar(image_shape):
-        image_shape = (int(image_shape),)
-    n_values = int(np.prod(rows.shape[1:]))
-    if int(np.prod(image_shape)) != n_values:
-        raise ValueError(
-            f"image_shape={image_shape!r} has {int(np.prod(image_shape))} values, but "
-            f"a row has {n_values}: the product of its sizes must be that."
-        )
-    sizes = tuple(size for size in image_shape if size != 1)
-    return sizes if len(sizes) > 1 else None
+def count_in_integers(axis: Any) -> None:
+    """Put the ticks of an axis at integers."""
+    axis.get_major_locator().set_params(integer=True)

@@ -65,12 +65,8 @@ def traverse_component(
     (9, 64)
     """
     codes = _encode(estimator, X)
-    check_index("component", component, codes.shape[1])
-    direction = np.eye(codes.shape[1])[component]
-    start = _origin(estimator, codes, origin)
-    # The component's own value at the origin does not count.
-    start = start * (1 - direction)
-    return _walk(estimator, codes, start, direction, n_steps, percentiles)
+    start = find_origin(estimator, codes, origin)
+    return walk_component(estimator, codes, component, start, n_steps, percentiles)
 
 
 def traverse_direction(
@@ -132,7 +128,7 @@ def traverse_direction(
     with np.errstate(invalid="ignore"):
         pca = PCA(direction + 1, svd_solver="full").fit(codes)
     axis = pca.components_[direction]
-    start = _origin(estimator, codes, origin)
+    start = find_origin(estimator, codes, origin)
     # Its own place along the axis does not count.
     start = start - (start @ axis) * axis
     return _walk(estimator, codes, start, axis, n_steps, percentiles)
@@ -176,11 +172,32 @@ def interpolate(estimator: Any, first: Any, last: Any, *, n_steps: int = 9) -> B
     n_steps = _checked_steps(n_steps)
     ends = {"first": first, "last": last}
     start, end = (_encode_one(estimator, name, row) for name, row in ends.items())
-    return _decode(estimator, np.linspace(start, end, n_steps))
+    return decode(estimator, np.linspace(start, end, n_steps))
+
+
+def walk_component(
+    estimator: Any,
+    codes: np.ndarray,
+    component: int,
+    start: np.ndarray,
+    n_steps: int,
+    percentiles: Sequence[float],
+) -> Bunch:
+    """Move along a component as far as the codes do."""
+    check_index("component", component, codes.shape[1])
+    direction = np.eye(codes.shape[1])[component]
+    # The component's own value at the origin does not count.
+    start = start * (1 - direction)
+    return _walk(estimator, codes, start, direction, n_steps, percentiles)
 
 
 def _encode(estimator: Any, X: Any) -> np.ndarray:
     check_reconstructs(estimator)
+    return encode(estimator, X)
+
+
+def encode(estimator: Any, X: Any) -> np.ndarray:
+    """Return the codes of rows as an array of two axes."""
     X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
     codes = as_array(estimator.transform(X), allow_nan=True, owner="")
     n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
@@ -199,7 +216,8 @@ def _encode_one(estimator: Any, name: str, row: Any) -> np.ndarray:
     return codes[0]
 
 
-def _origin(estimator: Any, codes: np.ndarray, origin: Any) -> np.ndarray:
+def find_origin(estimator: Any, codes: np.ndarray, origin: Any) -> np.ndarray:
+    """Return the code of a row, or the mean of the codes if there is none."""
     return (
         codes.mean(axis=0)
         if origin is None
@@ -224,6 +242,14 @@ def _walk(
     percentiles: Sequence[float],
 ) -> Bunch:
     """Move along a direction as far as the codes do."""
+    steps = places(codes @ direction, n_steps, percentiles)
+    return decode(estimator, start + np.outer(steps, direction))
+
+
+def places(
+    values: np.ndarray, n_steps: int, percentiles: Sequence[float]
+) -> np.ndarray:
+    """Return even steps from one percentile of some values to another."""
     shares = list(percentiles) if np.iterable(percentiles) else []
     are_numbers = all(isinstance(share, Real) for share in shares)
     if len(shares) != 2 or not are_numbers or not 0 <= shares[0] < shares[1] <= 1:
@@ -231,12 +257,12 @@ def _walk(
             f"percentiles={percentiles!r} must be two shares, the lower first, such as "
             "(0.05, 0.95)."
         )
-    low, high = np.quantile(codes @ direction, shares)
-    places = np.linspace(low, high, _checked_steps(n_steps))
-    return _decode(estimator, start + np.outer(places, direction))
+    low, high = np.quantile(values, shares)
+    return np.linspace(low, high, _checked_steps(n_steps))
 
 
-def _decode(estimator: Any, codes: np.ndarray) -> Bunch:
+def decode(estimator: Any, codes: np.ndarray) -> Bunch:
+    """Return codes, and what they are decoded to."""
     rows = estimator.inverse_transform(codes)
     # What texts are made of may come back as a list.
     if hasattr(rows, "shape"):

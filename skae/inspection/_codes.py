@@ -1,0 +1,248 @@
+"""Codes as a map: by class, by value, in pairs of components."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+
+from ._asking import codes_of
+from ._axes import COLORS, axes, axes_grid, colormap
+
+# Components of which all pairs can be looked at.
+MOST_PAIRED = 8
+# Distinct integers up to which they are taken for classes.
+MOST_CLASSES = 20
+MARKERS = "o^sDvP"
+
+
+class CodeDisplay:
+    """Codes of rows in two dimensions, coloured by class or by value.
+
+    Two components are drawn as they are. Of more, it is either every pair of them, or
+    the first two principal axes of the codes. A single component is drawn as a
+    histogram, or beside the values.
+
+    Parameters
+    ----------
+    codes : array-like of shape (n_samples, n_components)
+        Codes. With more than two columns all pairs are drawn.
+    y : array-like of shape (n_samples,), default=None
+        Class or value of each row. Strings, booleans, and up to 20 distinct integers
+        are classes, with a legend. Other numbers are values, with a colour bar.
+    names : sequence of str, default=None
+        Name of each column of ``codes``.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes of the codes, or of the first pair.
+    axes_ : ndarray of shape (n_components - 1, n_components - 1)
+        Axes of the pairs, those above the diagonal switched off. Only for pairs.
+    figure_ : matplotlib Figure
+        Figure that holds the axes.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.inspection import CodeDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> display = CodeDisplay.from_estimator(PCA(2).fit(X), X, y)
+    >>> display.ax_.get_xlabel()
+    'Component 0'
+    """
+
+    def __init__(
+        self, codes: Any, *, y: Any = None, names: Sequence[str] | None = None
+    ) -> None:
+        self.codes = codes
+        self.y = y
+        self.names = names
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any = None,
+        *,
+        pairs: bool = False,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the codes of rows.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted estimator with ``transform``.
+        X : {array-like, sparse matrix} of shape (n_samples, ...)
+            Rows in the unit that the estimator was fitted in.
+        y : array-like of shape (n_samples,), default=None
+            Class or value of each row.
+        pairs : bool, default=False
+            Whether to draw all pairs of three to eight components. If not, their first
+            two principal axes are drawn, ``(z - mean(z)) u_k``.
+        ax : matplotlib Axes, default=None
+            Axes to draw into, or to divide for pairs; None makes a new figure.
+        **kwargs : dict
+            Options of the dots, as in ``ax.scatter``, or of a histogram, as in
+            ``ax.hist``.
+
+        Returns
+        -------
+        display : CodeDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it has no ``transform``.
+        ValueError
+            If codes are not finite, if ``y`` is not one class or value for each row, or
+            if there are more than eight components with ``pairs=True``.
+        """
+        codes = codes_of(estimator, X)
+        if y is not None:
+            y = check_array(
+                column_or_1d(y), ensure_2d=False, dtype=None, input_name="y"
+            )
+            check_consistent_length(codes, y)
+        names = None
+        if codes.shape[1] > 2 and pairs:
+            _check_paired(codes.shape[1])
+        elif codes.shape[1] > 2:
+            codes, names = _along_principal_axes(codes)
+        return cls(codes, y=y, names=names).plot(ax=ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> Self:
+        """Draw the codes.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw into, or to divide for pairs; None makes a new figure.
+        **kwargs : dict
+            Options of the dots, as in ``ax.scatter``, or of a histogram, as in
+            ``ax.hist``.
+
+        Returns
+        -------
+        display : CodeDisplay
+            The display itself.
+        """
+        codes, owner = np.asarray(self.codes), type(self).__name__
+        names = self.names or [f"Component {j}" for j in range(codes.shape[1])]
+        if codes.shape[1] > 2:
+            self.axes_ = _draw_pairs(ax, codes, self.y, names, owner, kwargs)
+            self.ax_ = self.axes_[0, 0]
+        else:
+            self.ax_ = axes(ax, owner)
+            draw = _draw_one if codes.shape[1] == 1 else _draw_two
+            draw(self.ax_, codes.T, self.y, kwargs)
+            self.ax_.set(**dict(zip(("xlabel", "ylabel"), names, strict=False)))
+            if codes.shape[1] == 2 or _are_classes(self.y):
+                place = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+                _explain(self.ax_, self.y, self.ax_, **place)
+        self.figure_ = self.ax_.figure
+        return self
+
+
+def _are_classes(y: Any) -> bool:
+    """Whether labels are of few kinds: text, booleans or few distinct integers."""
+    y = np.asarray(y)
+    if y.dtype.kind not in "iuf":
+        return True
+    distinct = np.unique(y)
+    return len(distinct) <= MOST_CLASSES and bool((distinct == distinct.round()).all())
+
+
+def _draw_two(ax: Any, codes: np.ndarray, y: Any, kwargs: Any) -> None:
+    """Draw two components against each other."""
+    options: dict[str, Any] = {"s": 12, "linewidths": 0, "alpha": 0.8}
+    if y is None:
+        ax.scatter(*codes, **options | {"color": COLORS[0]} | kwargs)
+        return
+    if not _are_classes(y):
+        ax.scatter(*codes, **options | {"c": y, "cmap": colormap()} | kwargs)
+        return
+    labels, index = np.unique(np.asarray(y), return_inverse=True)
+    for i, label in enumerate(labels):
+        style = {"color": COLORS[i % len(COLORS)], "label": str(label)}
+        style["marker"] = MARKERS[i // len(COLORS) % len(MARKERS)]
+        ax.scatter(*codes[:, index == i], **options | style | kwargs)
+
+
+def _draw_one(ax: Any, codes: np.ndarray, y: Any, kwargs: Any) -> None:
+    """Draw one component as a histogram, or against the values."""
+    if y is not None and not _are_classes(y):
+        # Colours would repeat what the height tells.
+        _draw_two(ax, np.stack([codes[0], y]), None, kwargs)
+        ax.set_ylabel("y")
+        return
+    y = np.zeros(codes.shape[1], dtype=int) if y is None else np.asarray(y)
+    labels, index = np.unique(y, return_inverse=True)
+    parts = [codes[0, index == i] for i in range(len(labels))]
+    colors = [COLORS[i % len(COLORS)] for i in range(len(labels))]
+    options = {
+        "bins": 30,
+        "stacked": True,
+        "color": colors,
+        "label": labels.astype(str),
+    }
+    ax.hist(parts, **options | kwargs)
+    ax.set_ylabel("Rows")
+
+
+def _draw_pairs(
+    ax: Any, codes: np.ndarray, y: Any, names: Sequence[str], owner: str, kwargs: Any
+) -> np.ndarray:
+    """Draw every pair of components in the lower triangle of a table of axes."""
+    n_parts = codes.shape[1] - 1
+    table = axes_grid(ax, n_parts, n_parts, (2.4, 2.4), owner)
+    for (i, j), part in np.ndenumerate(table):
+        if j > i:
+            part.set_axis_off()
+            continue
+        _draw_two(part, codes[:, [j, i + 1]].T, y, kwargs)
+        part.set(xlabel=names[j], ylabel=names[i + 1])
+        part.sharex(table[-1, j])
+        part.sharey(table[i, 0])
+        part.label_outer()
+    _explain(table[0, 0], y, table[0, -1], loc="center")
+    return table
+
+
+def _explain(drawn: Any, y: Any, ax: Any, **place: Any) -> None:
+    """Add a legend of the classes drawn, or a bar of the values, at other axes."""
+    if y is not None and not _are_classes(y):
+        drawn.figure.colorbar(drawn.collections[0], ax=ax, label="y")
+    elif y is not None:
+        ax.legend(*drawn.get_legend_handles_labels(), markerscale=2, **place)
+
+
+def _check_paired(n_components: int) -> None:
+    if n_components > MOST_PAIRED:
+        raise ValueError(
+            f"pairs=True draws {MOST_PAIRED} components at most, but codes have "
+            f"{n_components}: use pairs=False, which draws their principal axes."
+        )
+
+
+def _along_principal_axes(codes: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Return the first two principal components of codes, and their names."""
+    if len(codes) < 2:
+        raise ValueError(
+            f"X has {len(codes)} row, but the principal axes of its codes need two or "
+            "more: pass more rows, or use pairs=True."
+        )
+    # Codes that are all equal have no variance to divide by.
+    with np.errstate(invalid="ignore"):
+        pca = PCA(2, svd_solver="full").fit(codes)
+    shares = np.nan_to_num(pca.explained_variance_ratio_)
+    names = [f"Principal axis {k} of codes ({s:.0%})" for k, s in enumerate(shares)]
+    return pca.transform(codes), names
