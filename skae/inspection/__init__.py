@@ -1,11 +1,12 @@
-"""What a fitted autoencoder has learnt: walks through the codes, and displays.
+"""What a fitted autoencoder has learnt: walks, displays, explanations and a diagnosis.
 
 All of it works on any transformer with ``inverse_transform``: an autoencoder, ``PCA``,
 or a ``Pipeline`` of them.
 
 Walks return a :class:`sklearn.utils.Bunch` of ``codes``, shape (n_steps, n_components),
 and ``reconstructions``, shape (n_steps, n_features), or (n_steps, ...) where the
-transformer answers with images.
+transformer answers with images. Explanations return data frames with the names of
+features.
 
 Displays are used as those of scikit-learn: ``from_estimator`` computes and draws,
 ``plot`` draws again, and attributes hold the numbers drawn. They need matplotlib: ``pip
@@ -14,8 +15,11 @@ install 'skae[plot]'``.
 
 from ._code_grid import CodeGridDisplay
 from ._codes import CodeDisplay
+from ._diagnosis import Diagnosis, Finding, diagnose
+from ._errors import reconstruction_errors
 from ._explained_variance import ExplainedVarianceDisplay
 from ._filters import FilterDisplay
+from ._influence import FeatureInfluenceDisplay, feature_influence
 from ._loss_curve import LossCurveDisplay
 from ._reconstruction import ReconstructionDisplay
 from ._sparsity import SparsityDisplay
@@ -26,14 +30,20 @@ from ._walks import interpolate, traverse_component, traverse_direction
 __all__ = [
     "CodeDisplay",
     "CodeGridDisplay",
+    "Diagnosis",
     "ExplainedVarianceDisplay",
+    "FeatureInfluenceDisplay",
     "FilterDisplay",
+    "Finding",
     "LossCurveDisplay",
     "ReconstructionDisplay",
     "SparsityDisplay",
     "TraversalDisplay",
     "VectorFieldDisplay",
+    "diagnose",
+    "feature_influence",
     "interpolate",
+    "reconstruction_errors",
     "traverse_component",
     "traverse_direction",
 ]

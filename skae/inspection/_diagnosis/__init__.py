@@ -1,0 +1,110 @@
+"""What is wrong with a fit, if anything, and what may help."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.utils.validation import check_is_fitted
+
+from ..._rows.containers import unmasked
+from . import codes, rows, training
+from .findings import Diagnosis, Finding
+from .subject import Subject, reducing_step
+
+__all__ = ["Diagnosis", "Finding", "diagnose"]
+
+#: Each looks for one illness, and returns None if there is no sign of it.
+CHECKS: tuple[Callable[[Subject], Finding | None], ...] = (
+    training.find_bad_end,
+    training.find_early_end,
+    training.find_pca_kept,
+    training.find_gap_of_held_out,
+    training.find_gap_of_rows,
+    training.find_few_held_out,
+    rows.find_outside_domain,
+    rows.find_other_unit,
+    rows.find_far_rows,
+    rows.find_heavy_errors,
+    rows.find_heavy_distances,
+    codes.find_copying,
+    codes.find_collapsed_axes,
+    codes.find_dead_components,
+    codes.find_dead_hidden,
+    codes.find_saturated_components,
+    codes.find_saturated_hidden,
+)
+
+
+def diagnose(estimator: Any, X: Any = None) -> Diagnosis:
+    """Look for what is wrong with a fit, and name what may help.
+
+    These are looked for, by what the estimator publishes and by what it answers:
+
+    - "not converged": training diverged, was interrupted, or ended at ``max_iter``
+      while it still gained;
+    - "PCA kept": training did not improve on PCA, and why;
+    - "over-fitted": of held-out rows, or of new rows ``X``, three times as much of the
+      variance is unexplained as in training;
+    - "held-out rows too few": fewer than 20;
+    - "outside the output's range": values that the loss allows no reconstruction to
+      have, or rows that deviate twice as much as training rows;
+    - "rows that outweigh all": one row makes a fifth of the squared error or of the
+      variance, or rows are so far out that they were left to PCA;
+    - "code wide enough to copy": as many components as features, and nothing that
+      prevents a copy;
+    - "collapsed axes": components that are constant, or repeat others;
+    - "dead units": components, or hidden units of "relu", that are zero in all rows;
+    - "saturated units": components or hidden units of "logistic" or "tanh" that lie
+      within a hundredth of their range from a bound in 95 % of the rows.
+
+    Components are reported if they are more than a tenth, hidden units if they are more
+    than a quarter.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted transformer. Of a pipeline it is the last step that is no scaler, of a
+        search its best estimator.
+    X : {array-like, sparse matrix} of shape (n_samples, ...), default=None
+        Training rows or others, in the unit that the estimator was fitted in. Without
+        them, what needs rows is not looked for. Whether rows are those of ``fit`` is
+        seen by ``mean_`` and ``scale_``. That few rows were held out is looked for if
+        they are.
+
+    Returns
+    -------
+    diagnosis : Diagnosis
+        List of findings, each with ``name``, ``message`` and ``cure``. It is empty, and
+        false, if nothing was found.
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator is not fitted.
+    TypeError
+        If it cannot reconstruct, and there are rows.
+    ValueError
+        If ``X`` is not what the estimator takes, or has fewer than two rows that
+        differ.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.inspection import diagnose
+    >>> X = load_digits().data
+    >>> diagnose(PCA(8).fit(X), X)
+    healthy: nothing found
+    >>> for finding in diagnose(PCA(64).fit(X), X):
+    ...     print(finding.name, "->", finding.cure)
+    code wide enough to copy -> n_components=32
+    """
+    check_is_fitted(estimator)
+    X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
+    subject = Subject(*reducing_step(estimator, X))
+    if X is not None and not subject.has_rows:
+        raise ValueError(
+            f"X has {len(subject.rows)} rows, of which no two differ: pass two or more "
+            "that do, or X=None to look at the estimator alone."
+        )
+    findings = (check(subject) for check in CHECKS)
+    return Diagnosis(finding for finding in findings if finding is not None)

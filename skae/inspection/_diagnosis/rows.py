@@ -1,0 +1,75 @@
+"""What can be wrong with the rows."""
+
+import numpy as np
+
+from ..._rows.checks import DOMAINS
+from .cures import either, more_held_out
+from .findings import Finding
+from .subject import Subject
+
+# Share of all that one row may make, and as a multiple of what it would make if all
+# rows were alike.
+HEAVY, TIMES_EQUAL = 0.2, 3
+# Share of the variance below which errors are those of rounding.
+ROUNDING = 1e-9
+OUTSIDE, OUTWEIGH = "outside the output's range", "rows that outweigh all"
+
+
+def find_outside_domain(subject: Subject) -> Finding | None:
+    """Find rows with values that the loss allows no reconstruction to have."""
+    loss = subject.parameter("loss")
+    if not subject.has_rows or not isinstance(loss, str) or loss not in DOMAINS:
+        return None
+    low, high = DOMAINS[loss]
+    outside = (subject.rows < low) | (subject.rows > high)
+    if not (n_outside := np.count_nonzero(outside.any(axis=1))):
+        return None
+    message = (
+        f"{n_outside} of {len(subject.rows)} rows have values outside "
+        f"[{low:g}, {high:g}], the range of reconstructions with loss={loss!r}."
+    )
+    return Finding(OUTSIDE, message, "loss='squared_error', or a MinMaxScaler before")
+
+
+def find_other_unit(subject: Subject) -> Finding | None:
+    """Find rows that lie far from where training rows were."""
+    if not subject.has_rows or not subject.is_far:
+        return None
+    message = (
+        f"Rows deviate {subject.deviation:.3g} times as much from mean_ as training "
+        "rows did, and nothing was learnt there."
+    )
+    return Finding(OUTSIDE, message, "X in the unit of fit, by the same scaler")
+
+
+def find_far_rows(subject: Subject) -> Finding | None:
+    """Find that training left out rows far from all others."""
+    if not (n_far := subject.fitted("n_far_rows_")):
+        return None
+    message = (
+        f"n_far_rows_={n_far}: held-out rows cannot tell what training gains so far "
+        "out, and PCA alone reconstructs rows there."
+    )
+    cure = either(["RobustScaler before", "fit without them"], more_held_out(subject))
+    return Finding(OUTWEIGH, message, cure)
+
+
+def find_heavy_errors(subject: Subject) -> Finding | None:
+    """Find a row that makes a large share of the squared error."""
+    if not subject.has_rows or subject.unexplained < ROUNDING:
+        return None
+    return _heaviest(subject.errors, "squared error")
+
+
+def find_heavy_distances(subject: Subject) -> Finding | None:
+    """Find a row that makes a large share of the variance."""
+    return _heaviest(subject.distances, "variance") if subject.has_rows else None
+
+
+def _heaviest(parts: np.ndarray, whole: str) -> Finding | None:
+    """Name the row that makes the largest part, if that is too large."""
+    share, row = float(parts.max() / parts.sum()), int(parts.argmax())
+    if share < max(HEAVY, TIMES_EQUAL / len(parts)):
+        return None
+    message = f"Row {row} of X alone makes {share:.0%} of the {whole}."
+    return Finding(OUTWEIGH, message, f"X without row {row}, or RobustScaler before")

@@ -1,0 +1,160 @@
+"""What a diagnosis looks at: a fitted transformer, and rows that it is asked about."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from ..._rows.checks import check_answers
+from ..._rows.chunks import dense
+from ..._rows.statistics import (
+    column_means,
+    root_mean_square,
+    squared_distances,
+    squared_errors,
+)
+from ...metrics import _answer, _flat, _is_scaler
+from .._walks import _encode
+
+# Share of a number by which means and scales of the same rows differ by rounding.
+ROUNDING = 1e-5
+# Times the deviation of the training rows that other rows may have.
+FARTHER = 2.0
+
+
+def reducing_step(estimator: Any, X: Any) -> tuple[Any, Any]:
+    """Return the step of a pipeline that reduces, and rows as they enter it."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    if not isinstance(estimator, Pipeline):
+        return estimator, X
+    steps = [step for _, step in estimator.steps]
+    reduces = [i for i, step in enumerate(steps) if not _is_scaler(step)]
+    last = reduces[-1] if reduces else len(steps) - 1
+    X = estimator[:last].transform(X) if last and X is not None else X
+    return reducing_step(steps[last], X)
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A fitted transformer, and rows; what is measured of them is measured once."""
+
+    estimator: Any
+    #: Rows as the estimator takes them; None where there are none.
+    X: Any = None
+
+    def fitted(self, name: str, default: Any = None) -> Any:
+        """Return a fitted attribute, or a default where there is none."""
+        return getattr(self.estimator, name, default)
+
+    def parameter(self, name: str, default: Any = None) -> Any:
+        """Return a parameter, or a default where there is none."""
+        if not hasattr(self.estimator, "get_params"):
+            return default
+        return self.estimator.get_params(deep=False).get(name, default)
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Flat rows, in float64."""
+        return dense(_flat(self.X)).astype(np.float64)
+
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """Their codes."""
+        codes = _encode(self.estimator, self.X)
+        if n_lost := int(np.sum(~np.isfinite(codes).all(axis=1))):
+            raise ValueError(
+                f"{type(self.estimator).__name__} encodes {n_lost} of {len(codes)} rows"
+                " as NaN or infinity: there is nothing to diagnose but that. Fit it "
+                "again, or pass rows without missing values."
+            )
+        return codes
+
+    @cached_property
+    def errors(self) -> np.ndarray:
+        """The squared error of each row, over what is known of it."""
+        answers = self.estimator.inverse_transform(self.codes)
+        shape = self.rows.shape
+        answers = _answer(self.estimator, "inverse_transform", answers, shape)
+        errors = squared_errors(self.rows, answers, self.spread)
+        check_answers(errors, self.estimator)
+        return errors
+
+    @cached_property
+    def distances(self) -> np.ndarray:
+        """The squared distance of each row from the mean; zero if it has no value."""
+        squares = squared_distances(self.rows, column_means(self.rows), self.spread)
+        return np.nan_to_num(squares)
+
+    @cached_property
+    def spread(self) -> float:
+        """Root mean square of what rows deviate from their mean."""
+        return root_mean_square(self.rows, column_means(self.rows))
+
+    @property
+    def unexplained(self) -> float:
+        """Share of the variance of the rows that the reconstruction misses."""
+        return float(self.errors.sum() / self.distances.sum())
+
+    @cached_property
+    def has_rows(self) -> bool:
+        """Whether there are rows, and they vary."""
+        return self.X is not None and len(self.rows) > 1 and bool(self.distances.any())
+
+    @property
+    def scale(self) -> float | None:
+        """Root mean square of what training rows deviate; None where nobody tells."""
+        if isinstance(scale := self.fitted("scale_"), float):
+            return scale
+        names = "explained_variance_", "explained_variance_ratio_", "n_features_in_"
+        variances, shares, n_features = map(self.fitted, names)
+        if self.fitted("mean_") is None or variances is None or shares is None:
+            return None
+        # PCA's variances are that share of all.
+        return float(np.sqrt(np.sum(variances) / np.sum(shares) / n_features))
+
+    @cached_property
+    def is_of_training(self) -> bool:
+        """Whether the rows are those of ``fit``: they have the same mean and scale."""
+        if not self.has_rows or self.scale is None:
+            return False
+        mean = self.fitted("mean_")
+        shift = np.abs(column_means(self.rows) - mean).max()
+        # A mean in float32 is rounded by so much of itself.
+        rounding = ROUNDING * max(self.scale, np.abs(mean).max())
+        return abs(self.spread / self.scale - 1) < ROUNDING and bool(shift < rounding)
+
+    def standardised(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows less the mean of training, in units of its scale."""
+        return (rows - self.fitted("mean_")) / self.scale
+
+    @property
+    def deviation(self) -> float:
+        """Root mean square distance from the mean of training, in its scale."""
+        if self.scale is None:
+            return 1.0
+        return float(np.sqrt(np.nanmean(np.square(self.standardised(self.rows)))))
+
+    @property
+    def is_far(self) -> bool:
+        """Whether rows lie farther out than training rows did."""
+        return self.deviation > FARTHER
+
+    @property
+    def width(self) -> int | None:
+        """Number of components; None where nobody tells."""
+        return self.fitted(
+            "n_components_", self.codes.shape[1] if self.has_rows else None
+        )
+
+    @property
+    def n_features(self) -> int | None:
+        """Number of features; None where nobody tells."""
+        return self.fitted("n_features_in_")
+
+    @property
+    def corrupts(self) -> bool:
+        """Whether training corrupted its rows."""
+        level, noise = self.parameter("noise_level", 0), self.parameter("noise")
+        return callable(noise) or bool(level)

@@ -1,0 +1,192 @@
+"""What can be wrong with how training went."""
+
+import math
+from collections.abc import Sequence
+from numbers import Integral
+
+from ..._rows.checks import is_share
+from ..._rows.split import n_held_out
+from .cures import either, lower_rate, more_epochs, more_held_out, scaled
+from .findings import Finding
+from .subject import Subject
+
+# Share of the variance that is as good as nothing.
+NOTHING = 1e-6
+# Times what is missed of training rows may be missed of others, and by how much at
+# least.
+TIMES_OF_OTHERS, MISSED = 3.0, 0.02
+# Held-out rows that can tell good from bad.
+ENOUGH_HELD_OUT = 20
+
+
+def find_pca_kept(subject: Subject) -> Finding | None:
+    """Find that training did not improve on PCA, and say why."""
+    if not subject.fitted("is_pca_"):
+        return None
+    scores, pca = subject.fitted("validation_scores_"), subject.fitted("pca_score_")
+    if not scores or pca is None:
+        return Finding(
+            "PCA kept", "Training left PCA as it was.", _cure_of_pca(subject)
+        )
+    if 1 - pca <= NOTHING:
+        message = "PCA explains all of the held-out rows: nothing is left to gain."
+        fewer = [f"n_components={max(1, (subject.width or 2) // 2)}"]
+        return Finding("PCA kept", message, either(fewer))
+    verdict = "is no better" if max(scores) <= pca else "may be luck on so few rows"
+    message = (
+        f"Of the held-out rows PCA explains {pca:.4g}, the best epoch "
+        f"{max(scores):.4g}, which {verdict}."
+    )
+    return Finding("PCA kept", message, _cure_of_pca(subject))
+
+
+def _cure_of_pca(subject: Subject) -> str:
+    """Return what may let training improve on PCA."""
+    reason, cures = subject.fitted("stop_reason_"), []
+    if reason == "divergence":
+        cures += lower_rate(subject)
+    if reason == "max_iter":
+        cures += more_epochs(subject)
+    if _is_linear(subject):
+        cures.append("hidden_layer_sizes='auto'")
+    return either(cures, more_held_out(subject), ["early_stopping=False"])
+
+
+def _is_linear(subject: Subject) -> bool:
+    """Whether there are no hidden layers."""
+    sizes = subject.parameter("hidden_layer_sizes", "auto")
+    return hasattr(sizes, "__len__") and not len(sizes)
+
+
+def find_bad_end(subject: Subject) -> Finding | None:
+    """Find training that diverged, or was interrupted."""
+    found = {
+        "divergence": ("The loss grew without bound.", lower_rate(subject)),
+        "interrupt": ("Training was interrupted.", ["warm_start=True and another fit"]),
+    }
+    reason = subject.fitted("stop_reason_")
+    if reason not in found:
+        return None
+    message, cures = found[reason]
+    return Finding("not converged", message, either(cures))
+
+
+def find_early_end(subject: Subject) -> Finding | None:
+    """Find training that ended at ``max_iter`` while it still gained."""
+    if subject.fitted("stop_reason_") is None:
+        return _find_iterations_used_up(subject)
+    ended = subject.fitted("stop_reason_") == "max_iter"
+    if not ended or subject.fitted("is_pca_") or _ends_by_plan(subject):
+        return None
+    scores = subject.fitted("validation_scores_")
+    errors = [1 - s for s in scores] if scores else subject.fitted("loss_curve_")
+    if not _still_gains(errors, subject.parameter("tol")):
+        return None
+    message = f"Training ended after {subject.fitted('n_iter_')} epochs, still gaining."
+    return Finding("not converged", message, either(more_epochs(subject)))
+
+
+def _ends_by_plan(subject: Subject) -> bool:
+    """Whether the last epoch is where training should end, or errors do not tell."""
+    adapts = subject.parameter("sparsity") in ("l1", "jump_relu")
+    return (
+        subject.parameter("learning_rate") == "cosine"
+        or bool(subject.parameter("neighbor_weight"))
+        or (adapts and subject.parameter("target_sparsity") is not None)
+    )
+
+
+def _still_gains(errors: Sequence[float], tol: float) -> bool:
+    """Whether the last of the errors is a gain, by the rule of ``tol``."""
+    reference, is_gain = float("inf"), True
+    for error in errors:
+        is_gain = reference == float("inf") or error < reference - tol * abs(reference)
+        reference = error if is_gain else reference
+    return is_gain
+
+
+def _find_iterations_used_up(subject: Subject) -> Finding | None:
+    """Find other transformers that used all iterations they had."""
+    n_iter, most = subject.fitted("n_iter_"), subject.parameter("max_iter")
+    if not (isinstance(n_iter, Integral) and isinstance(most, Integral)):
+        return None
+    if n_iter < most:
+        return None
+    message = f"Fitting used all of its {most} iterations."
+    return Finding("not converged", message, f"max_iter={2 * most}")
+
+
+def find_gap_of_held_out(subject: Subject) -> Finding | None:
+    """Find that far more is missed of held-out rows than of training rows."""
+    scores = subject.fitted("validation_scores_")
+    if not scores or subject.fitted("is_pca_") or not _has_comparable_loss(subject):
+        return None
+    best = max(scores)
+    # An earlier fit may have begun the curve of losses.
+    known = subject.fitted("loss_curve_")[scores.index(best) - len(scores)]
+    return _gap(subject, known, 1 - best, "the held-out rows")
+
+
+def find_gap_of_rows(subject: Subject) -> Finding | None:
+    """Find that far more is missed of the rows than was in fit."""
+    known = _missed_in_fit(subject)
+    if not subject.has_rows or known is None:
+        return None
+    if subject.is_of_training or subject.is_far or subject.fitted("is_pca_"):
+        return None
+    return _gap(subject, known, subject.unexplained, "X")
+
+
+def _missed_in_fit(subject: Subject) -> float | None:
+    """Return what was not explained in fit, of held-out rows if there were some."""
+    if (best := subject.fitted("best_score_")) is not None:
+        return float(1 - best)
+    if subject.fitted("loss_curve_") and _has_comparable_loss(subject):
+        return float(subject.fitted("loss_curve_")[-1])
+    shares = subject.fitted("explained_variance_ratio_")
+    return None if shares is None else 1 - float(sum(shares))
+
+
+def _has_comparable_loss(subject: Subject) -> bool:
+    """Whether the loss is what is not explained, or that and a penalty."""
+    is_ordered = subject.parameter("ordered") or is_share(
+        subject.parameter("n_components")
+    )
+    return subject.parameter("loss") == "squared_error" and not is_ordered
+
+
+def _gap(subject: Subject, known: float, missed: float, where: str) -> Finding | None:
+    """Tell of a gap between what is missed of some rows and of others."""
+    if missed < max(TIMES_OF_OTHERS * known, known + MISSED):
+        return None
+    message = (
+        f"The share of the variance that is not explained is {missed:.2g} of {where}, "
+        f"but {known:.2g} in fit."
+    )
+    return Finding("over-fitted", message, _cure_of_over_fitting(subject))
+
+
+def _cure_of_over_fitting(subject: Subject) -> str:
+    """Return what keeps a network from learning rows by heart."""
+    fewer = scaled(subject, "n_components", 1 / 2)
+    stops = (
+        ["early_stopping=True"] if subject.parameter("early_stopping") is False else []
+    )
+    return either(stops, scaled(subject, "weight_decay", 4), fewer, ["more rows"])
+
+
+def find_few_held_out(subject: Subject) -> Finding | None:
+    """Find that few rows were held out."""
+    if not (subject.is_of_training and subject.fitted("validation_scores_")):
+        return None
+    n_rows = len(subject.rows)
+    n_few = n_held_out(n_rows, subject.parameter("validation_fraction"))
+    if n_few >= ENOUGH_HELD_OUT:
+        return None
+    message = (
+        f"{n_few} of {n_rows} rows are held out. They choose the epoch, and decide "
+        "between training and PCA, but so few may be wrong."
+    )
+    fraction = math.ceil(100 * ENOUGH_HELD_OUT / n_rows) / 100
+    more = [f"validation_fraction={fraction:.2g}"] if fraction <= 0.5 else []
+    return Finding("held-out rows too few", message, either(more, ["more rows"]))

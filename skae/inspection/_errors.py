@@ -1,0 +1,97 @@
+"""What each feature adds to the reconstruction error of a row."""
+
+from typing import Any
+
+import numpy as np
+
+from .._rows.checks import check_reconstructs
+from .._rows.chunks import dense
+from .._rows.containers import unmasked
+from ..metrics import _answer, _flat
+from ._frames import feature_names, index_of, pandas
+
+
+def reconstruction_errors(estimator: Any, X: Any, *, signed: bool = False) -> Any:
+    """Return what each feature adds to the squared reconstruction error of each row.
+
+    ``n_features / n_known (x_i - x^_i)^2`` with
+    ``x^ = inverse_transform(transform(x))``. The sum over the features of a row is its
+    squared error: for the autoencoders of this package it is minus ``score_samples``.
+    If a row is an outlier, its largest values tell which features make it one.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted estimator with ``transform`` and ``inverse_transform``. A pipeline
+        reconstructs as a whole, in the unit of ``X``.
+    X : {array-like, sparse matrix} of shape (n_samples, ...)
+        Rows in the unit that the estimator was fitted in.
+    signed : bool, default=False
+        Whether errors have the sign of ``x - x^``: positive values are higher than
+        expected, negative values are lower.
+
+    Returns
+    -------
+    errors : pandas.DataFrame of shape (n_samples, n_features)
+        Squared errors in the squared unit of ``X``; NaN where the value is missing, and
+        infinite where the reconstruction is not finite. The known values of a row with
+        gaps are multiplied by ``n_features / n_known``, so that they add up to the
+        error of a whole row. The index is that of ``X`` if it is a data frame. Columns
+        have the names of the features in ``X`` or in ``fit``, or "x0", "x1", ...;
+        "x2_5" is the pixel in row 2 and column 5 of an image.
+
+    Raises
+    ------
+    TypeError
+        If the estimator cannot reconstruct.
+    ValueError
+        If ``X`` is not numeric or is empty.
+    ImportError
+        If pandas is not installed.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.inspection import reconstruction_errors
+    >>> X = load_iris(as_frame=True).data
+    >>> pca = PCA(2).fit(X)
+    >>> X.loc[7, "petal width (cm)"] = 9.0
+    >>> errors = reconstruction_errors(pca, X, signed=True)
+    >>> errors.abs().sum(axis=1).idxmax()
+    7
+    >>> errors.loc[7].idxmax()
+    'petal width (cm)'
+    """
+    pd = pandas("reconstruction_errors")
+    check_reconstructs(estimator)
+    X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
+    rows = dense(_flat(X)).astype(np.float64)
+    answers = _answer(
+        estimator, "inverse_transform", reconstruct(estimator, X), rows.shape
+    )
+    names = feature_names(estimator, X, np.shape(X)[1:] or rows.shape[1:])
+    errors = _parts(rows, answers.astype(np.float64), signed)
+    return pd.DataFrame(errors, index=index_of(X), columns=names)
+
+
+def reconstruct(estimator: Any, X: Any) -> Any:
+    """Encode and decode rows, at once where the estimator can."""
+    if hasattr(estimator, "reconstruct"):
+        return estimator.reconstruct(X)
+    return estimator.inverse_transform(estimator.transform(X))
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _parts(rows: np.ndarray, answers: np.ndarray, signed: bool) -> np.ndarray:
+    """Return the error of each known value, raised by the gaps of its row."""
+    is_known = ~np.isnan(rows)
+    difference = rows - answers
+    errors = np.square(difference)
+    errors = np.where(np.isfinite(errors), errors, np.inf)
+    # A row without a value has no error at all.
+    n_known = np.maximum(is_known.sum(axis=1, keepdims=True), 1)
+    errors *= rows.shape[1] / n_known
+    if signed:
+        errors = np.copysign(errors, np.nan_to_num(difference))
+    return np.where(is_known, errors, np.nan)

@@ -1,0 +1,342 @@
+"""What components depend on, and what they change: Jacobians in deviations."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+from sklearn.utils import Bunch, check_random_state
+
+from .._rows.checks import check_reconstructs
+from .._rows.chunks import dense
+from .._rows.containers import column_names, unmasked
+from ..metrics import _answer, _flat
+from ._axes import axes
+from ._frames import component_names, feature_names, pandas
+from ._walks import _encode
+
+# Deviations that central differences step to each side: rounding of float32 is small
+# beside it, and so is the curvature along it.
+STEP = 0.05
+# Most columns, or rows, of a heat map that have their names.
+MOST_NAMED = 40
+
+#: How derivatives at several rows become one number.
+AVERAGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "mean": lambda slopes: slopes.mean(axis=0),
+    "rms": lambda slopes: np.sqrt(np.square(slopes).mean(axis=0)),
+}
+
+
+def feature_influence(
+    estimator: Any,
+    X: Any,
+    *,
+    average: str = "mean",
+    max_rows: int = 100,
+    random_state: Any = None,
+) -> Bunch:
+    """Return what each component depends on, and what each component changes.
+
+    ``encoder[j, i] = mean dz_j/dx_i std(x_i) / std(z_j)`` and
+    ``decoder[j, i] = mean dx^_i/dz_j std(z_j) / std(x_i)``, means over rows. The first
+    is by how many of its standard deviations component ``j`` changes when feature ``i``
+    grows by one; the second is by how many feature ``i`` of the reconstruction changes
+    when component ``j`` grows by one. For ``PCA`` the decoder's part is its loadings,
+    the correlations of features and components.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted estimator with ``transform`` and ``inverse_transform``. If it has a
+        ``jacobian`` method, as the autoencoders of this package have, that is the
+        derivative of the encoder. All other derivatives are central differences over
+        a tenth of a standard deviation, exact for linear maps up to rounding.
+    X : {array-like, sparse matrix} of shape (n_samples, ...)
+        Rows in the unit that the estimator was fitted in, without missing values.
+        Standard deviations are those of these rows and of their codes.
+    average : {"mean", "rms"}, default="mean"
+        How derivatives at several rows become one number. "mean" keeps the sign. In
+        "rms", the root of the mean square, derivatives of different signs do not
+        cancel.
+    max_rows : int, default=100
+        Number of rows at which derivatives are taken. If ``X`` has more, they are
+        drawn at random.
+    random_state : int, RandomState instance or None, default=None
+        Determines which rows are drawn.
+
+    Returns
+    -------
+    influence : Bunch
+        ``encoder`` and ``decoder``, each a pandas.DataFrame of shape
+        (n_components, n_features), without unit. The index has the names of
+        ``get_feature_names_out``; columns are named as in
+        :func:`reconstruction_errors`. NaN where it would be measured in units of a
+        component, or a feature, that does not vary.
+
+    Raises
+    ------
+    TypeError
+        If the estimator cannot reconstruct.
+    ValueError
+        If ``X`` has missing values or fewer than two rows, or a parameter makes no
+        sense.
+    ImportError
+        If pandas is not installed.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.inspection import feature_influence
+    >>> X = load_iris(as_frame=True).data
+    >>> feature_influence(PCA(2).fit(X), X).decoder.round(2).iloc[:, 2:]
+          petal length (cm)  petal width (cm)
+    pca0               1.00              0.97
+    pca1              -0.05             -0.05
+    """
+    pd = pandas("feature_influence")
+    check_reconstructs(estimator)
+    rows = _read(estimator, X)
+    codes = _encode(estimator, X)
+    spread_x, spread_z = _deviations(rows.values), _deviations(codes)
+    some = _drawn(len(codes), max_rows, random_state)
+    points = replace(rows, values=rows.values[some])
+    of_codes = _mean(_changes_of_codes(estimator, points, spread_x), average)
+    of_rows = _mean(_changes_of_rows(estimator, codes[some], spread_z), average)
+    names = {
+        "index": component_names(estimator, codes.shape[1]),
+        "columns": feature_names(estimator, X, rows.layout),
+    }
+    return Bunch(
+        encoder=pd.DataFrame(of_codes / _known(spread_z)[:, None], **names),
+        decoder=pd.DataFrame(of_rows / _known(spread_x), **names),
+    )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Flat rows without gaps, and the layout and the columns in which they came."""
+
+    values: np.ndarray
+    layout: tuple[int, ...]
+    columns: list[Any] | None
+
+    def moved(self, step: np.ndarray) -> Any:
+        """Return the rows plus a step, as they came."""
+        values = (self.values + step).reshape(-1, *self.layout)
+        # Steps of a pipeline may pick columns by name.
+        if self.columns is None:
+            return values
+        return pandas("feature_influence").DataFrame(values, columns=self.columns)
+
+
+def _read(estimator: Any, X: Any) -> _Rows:
+    X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
+    values = dense(_flat(X)).astype(np.float64)
+    if len(values) < 2:
+        raise ValueError(
+            "feature_influence needs two rows or more, which have a standard deviation,"
+            f" not {len(values)}."
+        )
+    if n_gaps := int(np.sum(~np.isfinite(values))):
+        raise ValueError(
+            f"X has {n_gaps} missing or infinite values, where nothing can be "
+            "differentiated: pass complete rows."
+        )
+    has_names = hasattr(X, "columns")
+    columns = column_names(X, values.shape[1]) if has_names else None
+    return _Rows(values, np.shape(X)[1:] or values.shape[1:], columns)
+
+
+def _drawn(n_rows: int, max_rows: int, random_state: Any) -> np.ndarray:
+    """Return indices of random rows, so many at most."""
+    if not isinstance(max_rows, Integral) or max_rows < 1:
+        raise ValueError(f"max_rows={max_rows!r} must be 1 or more, an integer.")
+    order = check_random_state(random_state).permutation(n_rows)
+    return np.sort(order[:max_rows])
+
+
+def _mean(changes: np.ndarray, average: str) -> np.ndarray:
+    """Average over the first axis."""
+    if average not in AVERAGES:
+        raise ValueError(
+            f"average={average!r} must be one of {', '.join(map(repr, AVERAGES))}."
+        )
+    return AVERAGES[average](changes)
+
+
+def _deviations(values: np.ndarray) -> np.ndarray:
+    """Return standard deviations, exactly zero of a constant."""
+    return np.where(np.ptp(values, axis=0) > 0, values.std(axis=0), 0.0)
+
+
+def _known(spread: np.ndarray) -> np.ndarray:
+    """Return deviations to divide by, NaN where there is none."""
+    return np.where(spread > 0, spread, np.nan)
+
+
+def _changes_of_codes(estimator: Any, points: _Rows, spread: np.ndarray) -> np.ndarray:
+    """Return ``dz_j/dx_i std(x_i)`` at ``[:, j, i]``."""
+    if hasattr(estimator, "jacobian"):
+        slopes = estimator.jacobian(points.moved(np.zeros_like(spread)))
+        return slopes.reshape(*slopes.shape[:2], -1) * spread
+    return _differences(lambda step: _encode(estimator, points.moved(step)), spread)
+
+
+def _changes_of_rows(estimator: Any, codes: np.ndarray, spread: np.ndarray) -> Any:
+    """Return ``dx^_i/dz_j std(z_j)`` at ``[:, j, i]``."""
+
+    def decode(step: np.ndarray) -> np.ndarray:
+        rows = estimator.inverse_transform(codes + step)
+        wanted = len(codes), "n_features"
+        return _answer(estimator, "inverse_transform", rows, wanted).astype(float)
+
+    return _differences(decode, spread).swapaxes(1, 2)
+
+
+def _differences(
+    function: Callable[[np.ndarray], np.ndarray], spread: np.ndarray
+) -> np.ndarray:
+    """Return by how much values change per deviation of each argument, the last axis.
+
+    Central differences cancel the curvature.
+    """
+    steps = np.diag(STEP * spread)
+    changes = [(function(step) - function(-step)) / (2 * STEP) for step in steps]
+    return np.stack(changes, axis=2)
+
+
+class FeatureInfluenceDisplay:
+    """Heat map of what components depend on, and of what they change.
+
+    Create it with :meth:`from_estimator`, or from two data frames of
+    :func:`feature_influence`.
+
+    Parameters
+    ----------
+    encoder, decoder : pandas.DataFrame of shape (n_components, n_features)
+        What each component depends on, and what each component changes, in standard
+        deviations.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the heat map.
+    figure_ : matplotlib Figure
+        Figure that has the axes.
+    image_ : matplotlib AxesImage
+        The heat map.
+
+    See Also
+    --------
+    feature_influence : The numbers.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.decomposition import PCA
+    >>> from skae.inspection import FeatureInfluenceDisplay
+    >>> X = load_iris(as_frame=True).data
+    >>> display = FeatureInfluenceDisplay.from_estimator(PCA(2).fit(X), X)
+    >>> display.ax_.get_xlabel()
+    'feature'
+    """
+
+    def __init__(self, *, encoder: Any, decoder: Any) -> None:
+        self.encoder = encoder
+        self.decoder = decoder
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        part: str = "decoder",
+        average: str = "mean",
+        max_rows: int = 100,
+        random_state: Any = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Compute :func:`feature_influence` and draw a part of it.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted estimator with ``transform`` and ``inverse_transform``.
+        X : {array-like, sparse matrix} of shape (n_samples, ...)
+            Rows in the unit that the estimator was fitted in.
+        part : {"decoder", "encoder"}, default="decoder"
+            Whether to draw what components change, or what they depend on.
+        average : {"mean", "rms"}, default="mean"
+            How derivatives at several rows become one number.
+        max_rows : int, default=100
+            Number of rows at which derivatives are taken.
+        random_state : int, RandomState instance or None, default=None
+            Determines which rows are drawn.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a figure.
+        **kwargs : dict
+            Passed to ``matplotlib.axes.Axes.imshow``.
+
+        Returns
+        -------
+        display : FeatureInfluenceDisplay
+            The display, drawn.
+        """
+        options = {"max_rows": max_rows, "random_state": random_state}
+        influence = feature_influence(estimator, X, average=average, **options)
+        return cls(**influence).plot(part=part, ax=ax, **kwargs)
+
+    def plot(self, *, part: str = "decoder", ax: Any = None, **kwargs: Any) -> Self:
+        """Draw a heat map: a row for each component, a column for each feature.
+
+        Parameters
+        ----------
+        part : {"decoder", "encoder"}, default="decoder"
+            Whether to draw what components change, or what they depend on.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a figure.
+        **kwargs : dict
+            Passed to ``matplotlib.axes.Axes.imshow``, such as ``cmap``.
+
+        Returns
+        -------
+        display : FeatureInfluenceDisplay
+            The display itself.
+
+        Raises
+        ------
+        ValueError
+            If ``part`` is none of the two.
+        ImportError
+            If matplotlib is not installed.
+        """
+        labels = {
+            "decoder": "deviations of the feature",
+            "encoder": "deviations of the component",
+        }
+        if part not in labels:
+            raise ValueError(f"part={part!r} must be 'decoder' or 'encoder'.")
+        frame = getattr(self, part)
+        self.figure_, self.ax_ = axes(ax, type(self).__name__)
+        # Zero has the colour in the middle.
+        largest = np.nanmax(np.abs(frame.to_numpy()), initial=0.0) or 1.0
+        drawn = {"cmap": "PuOr", "vmin": -largest, "vmax": largest, "aspect": "auto"}
+        self.image_ = self.ax_.imshow(frame, **drawn | kwargs)
+        self.figure_.colorbar(self.image_, ax=self.ax_, label=labels[part])
+        # What has no value shall not look like zero.
+        self.ax_.set(xlabel="feature", ylabel="component", facecolor="#999999")
+        _name_ticks(self.ax_, frame)
+        return self
+
+
+def _name_ticks(ax: Any, frame: Any) -> None:
+    """Write names along the axes, where there is room for them."""
+    if len(frame.columns) <= MOST_NAMED:
+        ax.set_xticks(range(len(frame.columns)), frame.columns, rotation=90)
+    if len(frame) <= MOST_NAMED:
+        ax.set_yticks(range(len(frame)), frame.index)
