@@ -322,7 +322,8 @@ class FeatureInfluenceDisplay:
         if part not in labels:
             raise ValueError(f"part={part!r} must be 'decoder' or 'encoder'.")
         frame = getattr(self, part)
-        self.figure_, self.ax_ = axes(ax, type(self).__name__)
+        self.ax_ = axes(ax, type(self).__name__)
+        self.figure_ = self.ax_.figure
         # Zero has the colour in the middle.
         largest = np.nanmax(np.abs(frame.to_numpy()), initial=0.0) or 1.0
         drawn = {"cmap": "PuOr", "vmin": -largest, "vmax": largest, "aspect": "auto"}
