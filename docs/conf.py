@@ -1,9 +1,17 @@
 """Configuration of the documentation's build."""
 
+import os
 import pathlib
 import re
+import warnings
+
+# Two threads wait for each other on a busy machine: fits would take ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import skae
+
+# Examples train as little as they can.
+warnings.filterwarnings("ignore", "Training ended at max_iter")
 
 CHANGELOG = pathlib.Path(__file__).parents[1] / "CHANGELOG.md"
 

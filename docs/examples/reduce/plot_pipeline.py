@@ -20,7 +20,7 @@ from skae.metrics import explained_variance
 X_train, X_test = train_test_split(load_digits().data, random_state=0)
 
 widths = [2, 4, 8, 16]
-reducers = {"PCA": PCA(), "UndercompleteAE": UndercompleteAE(random_state=0)}
+reducers = {"PCA": PCA(), "UndercompleteAE": UndercompleteAE(tol=0.01, random_state=0)}
 scores = {
     name: [
         explained_variance(
