@@ -26,8 +26,10 @@ pipeline = make_pipeline(
 # grows by one of its own.
 
 influence = feature_influence(pipeline, X)
-print(influence.decoder.T.round(2))
+influence.decoder.T.round(2)
 
 # %%
+# The same numbers as a heat map.
+
 FeatureInfluenceDisplay.from_estimator(pipeline, X)
 plt.show()

@@ -18,9 +18,9 @@ ae = DenoisingAE(
     8,
     hidden_layer_sizes=(128, 128),
     init="random",
-    noise_level=0.2,
+    noise_level=0.15,
     early_stopping=False,
-    max_iter=80,
+    max_iter=400,
     random_state=0,
 )
 
