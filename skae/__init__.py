@@ -1,6 +1,7 @@
 """Autoencoders that drop in next to PCA."""
 
 from . import inspection, metrics
+from ._comparison import Comparison, compare
 from ._estimators.contractive import ContractiveAE
 from ._estimators.conv import ConvAE
 from ._estimators.denoising import DenoisingAE
@@ -8,12 +9,17 @@ from ._estimators.sparse import SparseAE
 from ._estimators.undercomplete import UndercompleteAE
 
 __all__ = [
+    "Comparison",
     "ContractiveAE",
     "ConvAE",
     "DenoisingAE",
     "SparseAE",
     "UndercompleteAE",
+    "compare",
     "inspection",
     "metrics",
 ]
 __version__ = "0.1.0"
+for _public in (Comparison, compare):
+    # Pickles name public paths only.
+    _public.__module__ = __name__

@@ -89,7 +89,7 @@ HEALTHY = {
         "digits",
     ),
     "pipeline, curved": (
-        make_pipeline(StandardScaler(), UndercompleteAE(3, **SMALL)),
+        make_pipeline(StandardScaler(), UndercompleteAE(2, **SMALL)),
         "curved",
     ),
 }

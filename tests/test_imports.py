@@ -24,8 +24,8 @@ ROOMS = [
     "_training",
     "_estimators",
 ]
-#: Public modules ask a fitted estimator, and read rows.
-PUBLIC = {"inspection", "metrics"}
+#: What is public beside estimators asks them by their methods, and reads rows.
+PUBLIC = {"_comparison", "inspection", "metrics"}
 MODULES = {p.relative_to(ROOT).with_suffix("").parts: p for p in ROOT.rglob("*.py")}
 ESTIMATORS = [
     value
@@ -92,7 +92,14 @@ def test_no_estimator_knows_another():
 @pytest.mark.parametrize("cls", ESTIMATORS)
 def test_pickles_and_reprs_name_public_paths_only(cls, digits):
     estimator = cls(2).partial_fit(digits[:100]).partial_fit(digits[:100])
-    calls = estimator, skae.metrics.explained_variance, skae.inspection.interpolate
+    calls = (
+        estimator,
+        skae.compare,
+        skae.inspection.diagnose,
+        skae.inspection.diagnose(estimator),
+        skae.inspection.interpolate,
+        skae.metrics.explained_variance,
+    )
     strings = [
         text
         for call in calls

@@ -1,0 +1,111 @@
+"""What is measured of a fitted transformer, on rows that did not train it."""
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.manifold import trustworthiness
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import _safe_indexing
+
+from .._rows.chunks import dense, sample
+from ..metrics import _flat, explained_variance, neg_mean_squared_error
+
+# Rows of which distances of all pairs are compared, at most.
+MOST_ROWS = 2000
+#: Columns, and what they are called in figures.
+LABELS = {
+    "explained_variance": "explained variance",
+    "mean_squared_error": "mean squared error",
+    "trustworthiness": "trustworthiness",
+    "accuracy": "accuracy with few labels",
+    "fit_seconds": "seconds to fit",
+    "transform_seconds": "seconds to transform",
+}
+
+
+class Fold(NamedTuple):
+    """Indices of the rows that train, and of those that judge."""
+
+    train: np.ndarray
+    test: np.ndarray
+
+
+@dataclass(frozen=True)
+class HeldOutMeasures:
+    """Scorer of a transformer by held-out rows, of the form that scikit-learn takes."""
+
+    n_neighbors: int
+
+    def __call__(self, estimator: Any, X: Any, y: Any = None) -> dict[str, float]:
+        start = time.perf_counter()
+        estimator.transform(X)
+        seconds = time.perf_counter() - start
+        return {
+            "transform_seconds": seconds,
+            "trustworthiness": _trust(estimator, X, self.n_neighbors),
+            **_reconstruction(estimator, X),
+        }
+
+
+def _trust(estimator: Any, X: Any, n_neighbors: int) -> float:
+    """Return the share of neighbours in the code that are neighbours in the rows."""
+    rows, codes = dense(_flat(X)), encode(estimator, X)
+    rows, codes = (sample(part, MOST_ROWS) for part in (rows, codes))
+    # It is defined for fewer neighbours than half the rows.
+    n_neighbors = min(n_neighbors, (len(rows) - 1) // 2)
+    if n_neighbors < 1 or np.isnan(rows).any():
+        return np.nan
+    return float(trustworthiness(rows, codes, n_neighbors=n_neighbors))
+
+
+def _reconstruction(estimator: Any, X: Any) -> dict[str, float]:
+    """Return what reconstruction explains and misses, in the unit of the rows."""
+    scores = np.nan, np.nan
+    # KernelPCA has learnt its inverse only if it was asked to.
+    with suppress(NotFittedError):
+        if hasattr(estimator, "inverse_transform"):
+            scores = (
+                explained_variance(estimator, X, raw_units=True),
+                neg_mean_squared_error(estimator, X, raw_units=True),
+            )
+    return {"explained_variance": scores[0], "mean_squared_error": -scores[1]}
+
+
+def encode(estimator: Any, X: Any) -> np.ndarray:
+    """Return codes as flat rows."""
+    return dense(_flat(estimator.transform(X)))
+
+
+def few_label_accuracy(
+    estimator: Any, X: Any, y: np.ndarray, fold: Fold, n_labels: int, seed: int
+) -> float:
+    """Return the accuracy on held-out rows after training with few labels."""
+    chosen = _some_of_each(y, fold.train, n_labels, seed)
+    rows, others = (_safe_indexing(X, index) for index in (chosen, fold.test))
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    classifier.fit(encode(estimator, rows), y[chosen])
+    return float(classifier.score(encode(estimator, others), y[fold.test]))
+
+
+def _some_of_each(
+    y: np.ndarray, among: np.ndarray, n_labels: int, seed: int
+) -> np.ndarray:
+    """Return indices of so many random rows of each class, among those given."""
+    order = np.random.default_rng(seed).permutation(among)
+    chosen = [order[y[order] == label][:n_labels] for label in np.unique(y[among])]
+    return np.sort(np.concatenate(chosen))
+
+
+def draw_map(estimator: Any, X: Any) -> np.ndarray:
+    """Return codes in two dimensions: along their principal axes if there are more."""
+    codes = encode(estimator, X)
+    if codes.shape[1] > 2:
+        return PCA(2).fit_transform(codes)
+    return np.pad(codes, [(0, 0), (0, 2 - codes.shape[1])])
