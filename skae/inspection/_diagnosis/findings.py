@@ -40,6 +40,11 @@ class Diagnosis(list[Finding]):
 
     It shows as lines of text, and as a table in notebooks.
 
+    Parameters
+    ----------
+    iterable : iterable of Finding, default=()
+        The findings.
+
     Examples
     --------
     >>> from skae.inspection import Diagnosis, Finding
