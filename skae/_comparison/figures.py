@@ -16,10 +16,10 @@ def _panels(n_panels: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
     """Return a figure with so many axes, three in a row."""
     n_columns = min(n_panels, N_COLUMNS)
     n_rows = -(-n_panels // n_columns)
-    figure, table = axes_grid(None, n_rows, n_columns, size, OWNER)
+    table = axes_grid(None, n_rows, n_columns, size, OWNER)
     for ax in table.flat[n_panels:]:
         ax.set_axis_off()
-    return figure, list(table.flat[:n_panels])
+    return table[0, 0].figure, list(table.flat[:n_panels])
 
 
 def plain(name: Any) -> str:
