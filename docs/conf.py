@@ -36,6 +36,8 @@ html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": html_title},
     "header_links_before_dropdown": 6,
+    "navbar_align": "left",
+    "navbar_persistent": ["search-button"],
     "show_prev_next": False,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
@@ -44,6 +46,11 @@ html_theme_options = {
 html_sidebars = {"index": [], "installation": [], "tour": [], "changelog": []}
 
 autosummary_generate = True
+# Most literal blocks are formulas.
+highlight_language = "none"
+# Types are in the descriptions of parameters.
+autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 # The template of a class names its methods; numpydoc would list inherited ones twice.
 numpydoc_show_class_members = False
 
@@ -55,6 +62,7 @@ sphinx_gallery_conf = {
     "doc_module": ("skae",),
     "inspect_global_variables": True,
     "min_reported_time": 1,
+    "remove_config_comments": True,
     "show_memory": False,
     "show_signature": False,
     "download_all_examples": False,

@@ -32,6 +32,7 @@ from skae._objectives.corruption import NOISES
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 RECORDS = ROOT / "docs" / "records"
 BENCHMARKS = (ROOT / "docs" / "benchmarks.rst").read_text()
 RECORDED = sorted(path.stem for path in RECORDS.glob("*.jsonl"))
@@ -49,22 +50,32 @@ def of_task(name, task):
     return [r for r in record(name) if r["task"] == task]
 
 
-def test_code_in_readme_runs(capsys):
-    namespace = {}
-    for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
-        # In turn: the search's workers would import torch longer than they fit.
-        with joblib.parallel_config("sequential"):
-            exec(block, namespace)
-    assert "(1797, 8)" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("block", "printed"),
+    list(zip(CODE, ["(1797, 8)", "", "{'reduce': Undercom"], strict=True)),
+    ids=["first", "picture", "search"],
+)
+def test_each_code_in_readme_runs_alone(block, printed, capsys, tmp_path, monkeypatch):
+    plt.switch_backend("agg")
+    monkeypatch.chdir(tmp_path)
+    exec(block, {})
+    assert printed in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["map.png"] * (not printed)
+    plt.close("all")
+
+
+def test_links_in_readme_lead_to_files():
+    links = re.findall(r"\]\((?!http)(.+?)\)", README)
+    assert len(links) > 5
+    assert all((ROOT / link).is_file() for link in links)
 
 
 def test_first_code_in_readme_is_five_lines():
-    block = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
-    assert len(list(filter(None, block.splitlines()))) == 5
+    assert len(list(filter(None, CODE[0].splitlines()))) == 5
 
 
 def test_readme_installs_before_its_first_code():
-    assert README.index("pip install -c constraints.txt .\n") < README.index("python\n")
+    assert README.index("pip install -c constraints.txt .\n") < README.index(CODE[0])
 
 
 def test_table_in_readme_is_the_record():

@@ -31,4 +31,5 @@ comparison
 # ``comparison.to_html("comparison.html")`` writes the table and the figures to a file.
 
 comparison.plot()
+# sphinx_gallery_thumbnail_number = 2
 plt.show()
