@@ -57,7 +57,9 @@ numpydoc_show_class_members = False
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "auto_examples",
-    "subsection_order": [f"examples/{name}" for name in ("reduce", "reconstruct", "inspect")],
+    "subsection_order": [
+        f"examples/{name}" for name in ("reduce", "reconstruct", "inspect")
+    ],
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("skae",),
     "inspect_global_variables": True,

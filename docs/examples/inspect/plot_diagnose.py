@@ -2,8 +2,8 @@
 Find out what is wrong with a fit
 =================================
 
-:func:`skae.inspection.diagnose` looks for common mistakes, and names what may help. Here
-training ends far too early.
+:func:`skae.inspection.diagnose` looks for common mistakes, and names what may help.
+Here training ends far too early.
 """
 
 import warnings

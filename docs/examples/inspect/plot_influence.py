@@ -3,8 +3,9 @@ Explain a component by features
 ===============================
 
 The components of PCA have loadings, one number for each feature.
-:func:`skae.inspection.feature_influence` gives the same numbers for PCA, and their like for
-an autoencoder. They come from the derivatives of encoder and decoder, averaged over rows.
+:func:`skae.inspection.feature_influence` gives the same numbers for PCA, and their like
+for an autoencoder. They come from the derivatives of encoder and decoder, averaged over
+rows.
 """
 
 import matplotlib.pyplot as plt
@@ -22,8 +23,8 @@ pipeline = make_pipeline(
 ).fit(X)
 
 # %%
-# ``decoder`` says by how many of its standard deviations a feature changes when a component
-# grows by one of its own.
+# ``decoder`` says by how many of its standard deviations a feature changes when a
+# component grows by one of its own.
 
 influence = feature_influence(pipeline, X)
 influence.decoder.T.round(2)

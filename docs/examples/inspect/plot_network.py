@@ -2,9 +2,9 @@
 A network of your own
 =====================
 
-``encoder`` and ``decoder`` take your own networks. You pass a function, or a class, that
-makes a module for a number of inputs and outputs. The start from PCA, the stopping rule and
-all methods stay as they are.
+``encoder`` and ``decoder`` take your own networks. You pass a function, or a class,
+that makes a module for a number of inputs and outputs. The start from PCA, the stopping
+rule and all methods stay as they are.
 """
 
 import matplotlib.pyplot as plt
@@ -50,8 +50,8 @@ scores = {
 }
 
 # %%
-# On this data the default layers are better. A network of your own pays if you know more
-# about your data than the default does.
+# On this data the default layers are better. A network of your own pays if you know
+# more about your data than the default does.
 
 figure, ax = plt.subplots(figsize=(5, 1.8), layout="constrained")
 ax.bar_label(ax.barh(list(scores), list(scores.values())), fmt="%.3f", padding=3)

@@ -32,8 +32,8 @@ search = GridSearchCV(
 # For a progress bar of each fit, add
 # ``search.set_callbacks(ProgressBar(max_propagation_depth=None))``.
 #
-# ``ScoringMonitor`` of scikit-learn 1.9 only scores if ``y`` is given. The autoencoder does
-# not use it.
+# ``ScoringMonitor`` of scikit-learn 1.9 only scores if ``y`` is given. The autoencoder
+# does not use it.
 
 X = load_digits().data
 search.fit(X, y=np.zeros(len(X)))

@@ -2,8 +2,8 @@
 Features of a sparse code
 =========================
 
-A sparse code describes each image by a few parts out of many. The weights of a unit show its
-part.
+A sparse code describes each image by a few parts out of many. The weights of a unit
+show its part.
 """
 
 import matplotlib.pyplot as plt
@@ -23,8 +23,8 @@ FilterDisplay.from_estimator(ae, n_filters=64, image_shape=(8, 8))
 plt.show()
 
 # %%
-# How often each unit is active, and how many units are active in a row. Units that are never
-# active are dead: they are not used.
+# How often each unit is active, and how many units are active in a row. Units that are
+# never active are dead: they are not used.
 
 SparsityDisplay.from_estimator(ae, X)
 plt.show()

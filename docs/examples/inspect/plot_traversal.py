@@ -2,8 +2,8 @@
 What a component means
 ======================
 
-To see what a component means, change it and decode the result. With PCA each step adds the
-same image. With an autoencoder the effect of a step depends on where you are.
+To see what a component means, change it and decode the result. With PCA each step adds
+the same image. With an autoencoder the effect of a step depends on where you are.
 """
 
 import matplotlib.pyplot as plt

@@ -3,8 +3,8 @@ Fill missing values of a table
 ==============================
 
 :class:`~skae.DenoisingAE` takes rows with NaN, in ``fit`` and afterwards. With
-``noise="gaps"`` it hides more values in training, and learns to fill them in. Here a fifth
-of the measurements of tumours is missing.
+``noise="gaps"`` it hides more values in training, and learns to fill them in. Here a
+fifth of the measurements of tumours is missing.
 """
 
 import matplotlib.pyplot as plt
@@ -20,8 +20,8 @@ gaps = np.random.default_rng(0).random(X.shape) < 0.2
 seen = np.where(gaps, np.nan, X)
 
 # %%
-# ``reconstruct`` gives a value for each entry. Keep the known ones. The table has few rows:
-# ``early_stopping=False`` uses all of them for training.
+# ``reconstruct`` gives a value for each entry. Keep the known ones. The table has few
+# rows: ``early_stopping=False`` uses all of them for training.
 
 ae = DenoisingAE(
     10, noise="gaps", noise_level=0.2, max_iter=60, early_stopping=False, random_state=0

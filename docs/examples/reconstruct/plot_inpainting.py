@@ -2,8 +2,8 @@
 Fill gaps in images
 ===================
 
-:class:`~skae.ConvAE` with ``noise="block"`` hides a box in each training image, at random
-places, and learns to fill it. Missing pixels of new images are NaN.
+:class:`~skae.ConvAE` with ``noise="block"`` hides a box in each training image, at
+random places, and learns to fill it. Missing pixels of new images are NaN.
 """
 
 import matplotlib.pyplot as plt

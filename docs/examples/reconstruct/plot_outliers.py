@@ -3,12 +3,13 @@ Find outliers, and the feature to blame
 =======================================
 
 Rows that are unlike the training rows are reconstructed badly.
-:func:`skae.inspection.reconstruction_errors` gives the error of each feature. The sum over a
-row finds the outliers, and the largest error of a row says which feature makes it one.
+:func:`skae.inspection.reconstruction_errors` gives the error of each feature. The sum
+over a row finds the outliers, and the largest error of a row says which feature makes
+it one.
 
-The test rows hold some mistakes. In twenty of them, one measurement has a value that only
-every twentieth tumour exceeds. A check of each feature alone would not find this. But the
-value does not fit the other measurements of the tumour.
+The test rows hold some mistakes. In twenty of them, one measurement has a value that
+only every twentieth tumour exceeds. A check of each feature alone would not find this.
+But the value does not fit the other measurements of the tumour.
 """
 
 import matplotlib.pyplot as plt

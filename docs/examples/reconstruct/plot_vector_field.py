@@ -2,9 +2,10 @@
 Denoising as a vector field
 ===========================
 
-``reconstruct(X) - X`` of a :class:`~skae.DenoisingAE` is an arrow at each point. It leads to
-where there are more rows. With normal noise of variance ``s^2`` it comes near to ``s^2``
-times the gradient of the log density of the noisy rows (Alain and Bengio, 2014).
+``reconstruct(X) - X`` of a :class:`~skae.DenoisingAE` is an arrow at each point. It
+leads to where there are more rows. With normal noise of variance ``s^2`` it comes near
+to ``s^2`` times the gradient of the log density of the noisy rows (Alain and Bengio,
+2014).
 """
 
 import matplotlib.pyplot as plt
@@ -25,8 +26,8 @@ ae = DenoisingAE(
 )
 
 # %%
-# The code is wider than the two features. It cannot just copy them, because the noise has
-# to be removed.
+# The code is wider than the two features. It cannot just copy them, because the noise
+# has to be removed.
 
 VectorFieldDisplay.from_estimator(ae.fit(X), X, features=[0, 1])
 plt.show()

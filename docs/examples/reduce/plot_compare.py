@@ -2,9 +2,9 @@
 Compare PCA with autoencoders
 =============================
 
-:func:`skae.compare` fits transformers to the same folds, and measures them on the other rows:
-the reconstruction, how well neighbours are kept, how well a classifier does with few labels,
-and the time.
+:func:`skae.compare` fits transformers to the same folds, and measures them on the other
+rows: the reconstruction, how well neighbours are kept, how well a classifier does with
+few labels, and the time.
 """
 
 import matplotlib.pyplot as plt

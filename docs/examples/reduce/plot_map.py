@@ -2,9 +2,9 @@
 A picture of the data in two dimensions
 =======================================
 
-A code of two numbers is a point in the plane. PCA projects the data. A plain autoencoder
-reconstructs them better, but groups may touch. With ``neighbor_weight`` rows that are
-neighbours in the data are neighbours in the picture too.
+A code of two numbers is a point in the plane. PCA projects the data. A plain
+autoencoder reconstructs them better, but groups may touch. With ``neighbor_weight``
+rows that are neighbours in the data are neighbours in the picture too.
 """
 
 import matplotlib.pyplot as plt

@@ -2,9 +2,9 @@
 An autoencoder in the place of PCA
 ==================================
 
-A pipeline that reduces by PCA reduces by an autoencoder if you replace one step. Here both
-encode images of digits. A scorer of :mod:`skae.metrics` measures both in the same way, on
-images that were not used for training.
+A pipeline that reduces by PCA reduces by an autoencoder if you replace one step. Here
+both encode images of digits. A scorer of :mod:`skae.metrics` measures both in the same
+way, on images that were not used for training.
 """
 
 import matplotlib.pyplot as plt
