@@ -19,20 +19,11 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import OneToOneFeatureMixin
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils import check_array
 
-from ._rows.checks import (
-    check_answers,
-    check_finite,
-    check_reconstructs,
-    check_shape,
-    taken_dtypes,
-)
+from ._rows.checks import check_answers, check_finite, check_reconstructs
 from ._rows.chunks import chunks, dense
-from ._rows.containers import as_array, unmasked
+from ._rows.containers import unmasked
 from ._rows.statistics import (
     column_means,
     explained_share,
@@ -40,7 +31,7 @@ from ._rows.statistics import (
     root_mean_square,
     squared_errors,
 )
-from ._rows.text import named_text
+from ._rows.transformers import flat, flat_answer, is_scaler
 
 __all__ = ["explained_variance", "neg_mean_squared_error"]
 
@@ -164,7 +155,7 @@ def _read(estimator: Any, X: Any, raw_units: bool) -> tuple[Any, Any, Any]:
         estimator, X = _reducing_step(estimator, X)
     check_reconstructs(estimator)
     X = X.tocsr() if issparse(X) else X
-    rows = _flat(X)
+    rows = flat(X)
     check_finite(rows, allow_nan=True, owner=type(estimator).__name__)
     return estimator, X, rows
 
@@ -175,18 +166,12 @@ def _reducing_step(estimator: Any, X: Any) -> tuple[Any, Any]:
     if not isinstance(estimator, Pipeline):
         return estimator, X
     steps = [step for _, step in estimator.steps]
-    reduces = [i for i, step in enumerate(steps) if not _is_scaler(step)]
+    reduces = [i for i, step in enumerate(steps) if not is_scaler(step)]
     last = reduces[-1] if reduces else 0
     X = estimator[:last].transform(X) if last else X
     # Scalers behind it are undone by the rest of the pipeline.
     is_last = last == len(steps) - 1
     return _reducing_step(steps[last], X) if is_last else (estimator[last:], X)
-
-
-def _is_scaler(step: Any) -> bool:
-    """Whether a step changes features each by itself, and reduces nothing."""
-    kinds = OneToOneFeatureMixin, FunctionTransformer
-    return step in (None, "passthrough") or isinstance(step, kinds)
 
 
 def _squared_error(estimator: Any, X: Any, rows: Any, scale: float) -> float:
@@ -208,35 +193,12 @@ def _parts(X: Any, rows: Any) -> Iterator[tuple[Any, np.ndarray]]:
 def _errors(estimator: Any, X: Any, rows: np.ndarray, scale: float) -> np.ndarray:
     """Return the squared error of each row, infinite where an answer is not finite."""
     codes = estimator.transform(X)
-    numbers = _answer(estimator, "transform", codes, (len(rows), "n_components"))
+    numbers = flat_answer(estimator, "transform", codes, (len(rows), "n_components"))
     # Where nothing is missing there is no reason for a code to be NaN, which
     # inverse_transform may refuse before it is counted.
     lost = np.isfinite(rows).all(axis=1) & ~np.isfinite(numbers).all(axis=1)
     if lost.any():
         return np.where(lost, np.inf, 0.0)
     answer = estimator.inverse_transform(codes)
-    answers = _answer(estimator, "inverse_transform", answer, rows.shape)
+    answers = flat_answer(estimator, "inverse_transform", answer, rows.shape)
     return squared_errors(rows, answers, scale)
-
-
-def _answer(estimator: Any, verb: str, answer: Any, wanted: Any) -> np.ndarray:
-    """Return what an estimator answers as flat rows, or raise if they are others."""
-    answer = as_array(answer, allow_nan=True, owner="")
-    # numpy would stretch what has one row, or one column.
-    check_shape(estimator, verb, np.shape(answer), wanted)
-    return dense(_flat(answer))
-
-
-def _flat(X: Any) -> Any:
-    """Return two-dimensional rows: a CSR matrix, or an array."""
-    with named_text(X):
-        X = as_array(X, allow_nan=True, owner="")
-        X = check_array(
-            X,
-            accept_sparse="csr",
-            dtype=taken_dtypes(X),
-            ensure_all_finite=False,
-            allow_nd=True,
-            input_name="X",
-        )
-    return X if issparse(X) else X.reshape(len(X), -1)

@@ -26,6 +26,7 @@ from skae.inspection import (
     CodeDisplay,
     CodeGridDisplay,
     ExplainedVarianceDisplay,
+    FeatureInfluenceDisplay,
     FilterDisplay,
     LossCurveDisplay,
     ReconstructionDisplay,
@@ -45,6 +46,7 @@ DISPLAYS = {
     "ExplainedVarianceDisplay": lambda e, X, **kw: (
         ExplainedVarianceDisplay.from_estimator(e, **kw)
     ),
+    "FeatureInfluenceDisplay": FeatureInfluenceDisplay.from_estimator,
     "FilterDisplay": FilterDisplay.from_estimator,
     "LossCurveDisplay": lambda e, X, **kw: LossCurveDisplay.from_estimator(e, **kw),
     "ReconstructionDisplay": lambda e, X, **kw: ReconstructionDisplay.from_estimator(

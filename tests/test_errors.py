@@ -257,16 +257,6 @@ def test_choices_are_in_order(cls, name):
 # What others would say ------------------------------------------------------------
 
 
-def test_a_log_in_a_file_has_no_colours(capsys, monkeypatch):
-    UndercompleteAE(**FEW | {"verbose": 1}).fit(X)
-    plain = capsys.readouterr().out
-    assert "train_loss" in plain
-    assert "\x1b" not in plain
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    UndercompleteAE(**FEW | {"verbose": 1}).fit(X)
-    assert "\x1b" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize("cls", ESTIMATORS)
 @pytest.mark.parametrize("unit", [1e-322, 1e-310, 1e-160, 1e300])
 def test_no_warning_of_numpy_in_any_unit(cls, unit):

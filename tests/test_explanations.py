@@ -10,6 +10,7 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
 from sklearn.decomposition import NMF, PCA
 from sklearn.exceptions import NotFittedError
@@ -264,8 +265,6 @@ def test_influence_does_not_depend_on_units(iris):
 
 
 def test_pipeline_that_picks_columns_gets_frames(iris):
-    from sklearn.compose import ColumnTransformer
-
     pick = ColumnTransformer([("some", "passthrough", list(iris.columns))])
     pick.inverse_transform = lambda X: X
     found = feature_influence(make_pipeline(pick, PCA(2)).fit(iris), iris)

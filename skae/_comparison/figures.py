@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..inspection._axes import COLORS, axes_grid, pyplot
+from ..inspection._axes import COLORS, axes_grid, colormap
 from .measures import LABELS
 
 OWNER = "Comparison"
@@ -66,4 +66,4 @@ def _colors(n_classes: int) -> list[Any]:
     """Return a colour for each class; many are steps of one scale."""
     if n_classes <= len(COLORS):
         return list(COLORS[:n_classes])
-    return list(pyplot(OWNER).get_cmap("viridis")(np.linspace(0, 1, n_classes)))
+    return list(colormap()(np.linspace(0, 1, n_classes)))

@@ -15,7 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing
 
 from .._rows.chunks import dense, sample
-from ..metrics import _flat, explained_variance, neg_mean_squared_error
+from .._rows.transformers import flat
+from ..metrics import explained_variance, neg_mean_squared_error
 
 # Rows of which distances of all pairs are compared, at most.
 MOST_ROWS = 2000
@@ -56,7 +57,7 @@ class HeldOutMeasures:
 
 def _trust(estimator: Any, X: Any, n_neighbors: int) -> float:
     """Return the share of neighbours in the code that are neighbours in the rows."""
-    rows, codes = dense(_flat(X)), encode(estimator, X)
+    rows, codes = dense(flat(X)), encode(estimator, X)
     rows, codes = (sample(part, MOST_ROWS) for part in (rows, codes))
     # It is defined for fewer neighbours than half the rows.
     n_neighbors = min(n_neighbors, (len(rows) - 1) // 2)
@@ -80,7 +81,7 @@ def _reconstruction(estimator: Any, X: Any) -> dict[str, float]:
 
 def encode(estimator: Any, X: Any) -> np.ndarray:
     """Return codes as flat rows."""
-    return dense(_flat(estimator.transform(X)))
+    return dense(flat(estimator.transform(X)))
 
 
 def few_label_accuracy(

@@ -14,6 +14,7 @@ STYLE = """
 body { font-family: system-ui, sans-serif; margin: 2rem; max-width: 75rem; }
 table { border-collapse: collapse; }
 th, td { padding: .3rem .8rem; text-align: right; border-bottom: 1px solid #ccc; }
+td { white-space: nowrap; }
 img { max-width: 100%; background: white; margin-top: 1.5rem; }
 """
 TITLE = "Comparison of transformers"

@@ -121,9 +121,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         they are better than PCA. If ``on_fit_task_end`` returns True, training ends.
         """
         self._begin_task()
-        self._train(X, y, is_part=False)
-        self._end_task(X, y)
-        return self
+        return self._train(X, y, is_part=False)
 
     @available_unless(_why_not_in_parts)
     @_fit_context(prefer_skip_nested_validation=True)

@@ -88,6 +88,7 @@ class Trainable(Starting, Watched):
             engine.run(rows, data.split, state.engine, interrupts)
             with held_warnings() as held:
                 self._publish(engine, state, data)
+            self._end_task(*given)
         return held
 
     def _prepare(self, X: Any, is_part: bool) -> tuple[Engine, TrainingState, Data]:

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from .._machine.callers import warn_caller
+from .._machine.callers import is_called_by_scikit_learn, warn_caller
 from .._machine.threads import is_worker
 from .._training.divergence import has_grown
 from .._training.engine import Engine
@@ -276,7 +276,6 @@ def report_interrupt(estimator: Any) -> None:
     message = f"Interrupted: the weights are the best of {n_epochs} epochs."
     if estimator.is_pca_:
         message = f"Interrupted after {n_epochs} epochs: PCA is kept."
-    # scikit-learn's pipelines and searches hand their context to what they fit.
-    if hasattr(estimator, "_parent_callback_ctx") or is_worker():
+    if is_called_by_scikit_learn() or is_worker():
         raise KeyboardInterrupt(message)
     warn_caller(message, ConvergenceWarning)

@@ -26,6 +26,16 @@ def in_package(frame: FrameType, *packages: str) -> bool:
     return frame.f_globals.get("__name__", "").startswith(packages)
 
 
+def is_called_by_scikit_learn() -> bool:
+    """Whether a pipeline, a search or the like has called, not the user alone."""
+    # Wrappers of methods are in these.
+    wrappers = "sklearn.base", "sklearn.utils", "sklearn.callback"
+    return any(
+        in_package(frame, "sklearn.") and not in_package(frame, *wrappers)
+        for frame in callers()
+    )
+
+
 def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the line of the user's that led here, past scikit-learn's wrappers."""
     if (held := _held.get()) is not None:

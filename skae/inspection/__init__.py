@@ -1,12 +1,14 @@
-"""What a fitted autoencoder has learnt: walks, displays, explanations and a diagnosis.
+"""What an autoencoder has learnt: walks, explanations, displays.
 
 All of it works on any transformer with ``inverse_transform``: an autoencoder, ``PCA``,
 or a ``Pipeline`` of them.
 
 Walks return a :class:`sklearn.utils.Bunch` of ``codes``, shape (n_steps, n_components),
 and ``reconstructions``, shape (n_steps, n_features), or (n_steps, ...) where the
-transformer answers with images. Explanations return data frames with the names of
-features.
+transformer answers with images.
+
+Explanations return data frames with the names of features. They need pandas: ``pip
+install 'skae[frames]'``.
 
 Displays are used as those of scikit-learn: ``from_estimator`` computes and draws,
 ``plot`` draws again, and attributes hold the numbers drawn. They need matplotlib: ``pip

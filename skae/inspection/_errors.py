@@ -7,7 +7,7 @@ import numpy as np
 from .._rows.checks import check_reconstructs
 from .._rows.chunks import dense
 from .._rows.containers import unmasked
-from ..metrics import _answer, _flat
+from .._rows.transformers import flat, flat_answer
 from ._frames import feature_names, index_of, pandas
 
 
@@ -66,8 +66,8 @@ def reconstruction_errors(estimator: Any, X: Any, *, signed: bool = False) -> An
     pd = pandas("reconstruction_errors")
     check_reconstructs(estimator)
     X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
-    rows = dense(_flat(X)).astype(np.float64)
-    answers = _answer(
+    rows = dense(flat(X)).astype(np.float64)
+    answers = flat_answer(
         estimator, "inverse_transform", reconstruct(estimator, X), rows.shape
     )
     names = feature_names(estimator, X, np.shape(X)[1:] or rows.shape[1:])

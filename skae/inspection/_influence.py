@@ -11,10 +11,10 @@ from sklearn.utils import Bunch, check_random_state
 from .._rows.checks import check_reconstructs
 from .._rows.chunks import dense
 from .._rows.containers import column_names, unmasked
-from ..metrics import _answer, _flat
+from .._rows.transformers import flat, flat_answer
 from ._axes import axes
 from ._frames import component_names, feature_names, pandas
-from ._walks import _encode
+from ._walks import encode
 
 # Deviations that central differences step to each side: rounding of float32 is small
 # beside it, and so is the curvature along it.
@@ -99,7 +99,7 @@ def feature_influence(
     pd = pandas("feature_influence")
     check_reconstructs(estimator)
     rows = _read(estimator, X)
-    codes = _encode(estimator, X)
+    codes = encode(estimator, X)
     spread_x, spread_z = _deviations(rows.values), _deviations(codes)
     some = _drawn(len(codes), max_rows, random_state)
     points = replace(rows, values=rows.values[some])
@@ -134,7 +134,7 @@ class _Rows:
 
 def _read(estimator: Any, X: Any) -> _Rows:
     X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
-    values = dense(_flat(X)).astype(np.float64)
+    values = dense(flat(X)).astype(np.float64)
     if len(values) < 2:
         raise ValueError(
             "feature_influence needs two rows or more, which have a standard deviation,"
@@ -182,7 +182,7 @@ def _changes_of_codes(estimator: Any, points: _Rows, spread: np.ndarray) -> np.n
     if hasattr(estimator, "jacobian"):
         slopes = estimator.jacobian(points.moved(np.zeros_like(spread)))
         return slopes.reshape(*slopes.shape[:2], -1) * spread
-    return _differences(lambda step: _encode(estimator, points.moved(step)), spread)
+    return _differences(lambda step: encode(estimator, points.moved(step)), spread)
 
 
 def _changes_of_rows(estimator: Any, codes: np.ndarray, spread: np.ndarray) -> Any:
@@ -191,7 +191,7 @@ def _changes_of_rows(estimator: Any, codes: np.ndarray, spread: np.ndarray) -> A
     def decode(step: np.ndarray) -> np.ndarray:
         rows = estimator.inverse_transform(codes + step)
         wanted = len(codes), "n_features"
-        return _answer(estimator, "inverse_transform", rows, wanted).astype(float)
+        return flat_answer(estimator, "inverse_transform", rows, wanted).astype(float)
 
     return _differences(decode, spread).swapaxes(1, 2)
 
@@ -286,6 +286,11 @@ class FeatureInfluenceDisplay:
         -------
         display : FeatureInfluenceDisplay
             The display, drawn.
+
+        Raises
+        ------
+        TypeError, ValueError, ImportError
+            As in :func:`feature_influence` and :meth:`plot`.
         """
         options = {"max_rows": max_rows, "random_state": random_state}
         influence = feature_influence(estimator, X, average=average, **options)

@@ -43,7 +43,7 @@ def diagnose(estimator: Any, X: Any = None) -> Diagnosis:
       while it still gained;
     - "PCA kept": training did not improve on PCA, and why;
     - "over-fitted": of held-out rows, or of new rows ``X``, three times as much of the
-      variance is unexplained as in training;
+      variance is unexplained as in training, and 2 % more;
     - "held-out rows too few": fewer than 20;
     - "outside the output's range": values that the loss allows no reconstruction to
       have, or rows that deviate twice as much as training rows;

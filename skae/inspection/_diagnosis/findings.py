@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from html import escape
 
-#: What a check returns if there is nothing to tell.
+#: What an empty diagnosis shows.
 HEALTHY = "healthy: nothing found"
 
 

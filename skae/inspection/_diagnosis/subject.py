@@ -11,12 +11,13 @@ from ..._rows.checks import check_answers
 from ..._rows.chunks import dense
 from ..._rows.statistics import (
     column_means,
+    for_whole_rows,
     root_mean_square,
     squared_distances,
     squared_errors,
 )
-from ...metrics import _answer, _flat, _is_scaler
-from .._walks import _encode
+from ..._rows.transformers import flat, flat_answer, is_scaler
+from .._walks import encode
 
 # Share of a number by which means and scales of the same rows differ by rounding.
 ROUNDING = 1e-5
@@ -30,7 +31,7 @@ def reducing_step(estimator: Any, X: Any) -> tuple[Any, Any]:
     if not isinstance(estimator, Pipeline):
         return estimator, X
     steps = [step for _, step in estimator.steps]
-    reduces = [i for i, step in enumerate(steps) if not _is_scaler(step)]
+    reduces = [i for i, step in enumerate(steps) if not is_scaler(step)]
     last = reduces[-1] if reduces else len(steps) - 1
     X = estimator[:last].transform(X) if last and X is not None else X
     return reducing_step(steps[last], X)
@@ -57,12 +58,12 @@ class Subject:
     @cached_property
     def rows(self) -> np.ndarray:
         """Flat rows, in float64."""
-        return dense(_flat(self.X)).astype(np.float64)
+        return dense(flat(self.X)).astype(np.float64)
 
     @cached_property
     def codes(self) -> np.ndarray:
         """Their codes."""
-        codes = _encode(self.estimator, self.X)
+        codes = encode(self.estimator, self.X)
         if n_lost := int(np.sum(~np.isfinite(codes).all(axis=1))):
             raise ValueError(
                 f"{type(self.estimator).__name__} encodes {n_lost} of {len(codes)} rows"
@@ -73,13 +74,13 @@ class Subject:
 
     @cached_property
     def errors(self) -> np.ndarray:
-        """The squared error of each row, over what is known of it."""
+        """The squared error of each row; zero if it has no value."""
         answers = self.estimator.inverse_transform(self.codes)
         shape = self.rows.shape
-        answers = _answer(self.estimator, "inverse_transform", answers, shape)
+        answers = flat_answer(self.estimator, "inverse_transform", answers, shape)
         errors = squared_errors(self.rows, answers, self.spread)
         check_answers(errors, self.estimator)
-        return errors
+        return np.nan_to_num(for_whole_rows(errors, self.rows))
 
     @cached_property
     def distances(self) -> np.ndarray:
@@ -111,8 +112,9 @@ class Subject:
         variances, shares, n_features = map(self.fitted, names)
         if self.fitted("mean_") is None or variances is None or shares is None:
             return None
-        # PCA's variances are that share of all.
-        return float(np.sqrt(np.sum(variances) / np.sum(shares) / n_features))
+        # PCA's variances are that share of all; rows that were all equal had none.
+        total = np.sum(variances) / np.sum(shares) if np.any(variances) else 0.0
+        return float(np.sqrt(total / n_features)) or None
 
     @cached_property
     def is_of_training(self) -> bool:

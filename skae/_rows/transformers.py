@@ -1,0 +1,43 @@
+"""What any transformer is asked: rows and answers as flat arrays."""
+
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import OneToOneFeatureMixin
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import check_array
+
+from .checks import check_shape, taken_dtypes
+from .chunks import dense
+from .containers import as_array
+from .text import named_text
+
+
+def is_scaler(step: Any) -> bool:
+    """Whether a step changes features each by itself, and reduces nothing."""
+    kinds = OneToOneFeatureMixin, FunctionTransformer
+    return step in (None, "passthrough") or isinstance(step, kinds)
+
+
+def flat_answer(estimator: Any, verb: str, answer: Any, wanted: Any) -> np.ndarray:
+    """Return what an estimator answers as flat rows, or raise if they are others."""
+    answer = as_array(answer, allow_nan=True, owner="")
+    # numpy would stretch what has one row, or one column.
+    check_shape(estimator, verb, np.shape(answer), wanted)
+    return dense(flat(answer))
+
+
+def flat(X: Any) -> Any:
+    """Return two-dimensional rows: a CSR matrix, or an array."""
+    with named_text(X):
+        X = as_array(X, allow_nan=True, owner="")
+        X = check_array(
+            X,
+            accept_sparse="csr",
+            dtype=taken_dtypes(X),
+            ensure_all_finite=False,
+            allow_nd=True,
+            input_name="X",
+        )
+    return X if issparse(X) else X.reshape(len(X), -1)
