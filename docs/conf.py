@@ -43,7 +43,19 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "installation": [], "tour": [], "changelog": []}
+# Pages without a section: their tables need the width.
+html_sidebars = dict.fromkeys(
+    [
+        "index",
+        "installation",
+        "tour",
+        "migration",
+        "benchmarks",
+        "contributing",
+        "changelog",
+    ],
+    [],
+)
 
 autosummary_generate = True
 # Most literal blocks are formulas.
