@@ -16,8 +16,6 @@ from skorch.callbacks import Callback
 from test_custom import Convolutions, Residual
 
 import skae
-from skae._networks.sparse import SPARSITIES
-from skae._objectives.corruption import NOISES
 from skae.metrics import explained_variance, neg_mean_squared_error
 
 ESTIMATORS = [
@@ -43,48 +41,46 @@ class AddNoise:
 OWN = {
     skae.UndercompleteAE: [
         {},
-        {"hidden_layer_sizes": ()} | FEW,
-        {"tied_weights": True} | FEW,
-        {"solver": "lbfgs"} | FEW,
-        {"init": "random"} | FEW,
-        {"early_stopping": False} | FEW,
+        {"hidden_layer_sizes": (), "loss": "gaussian"} | FEW,
+        {"tied_weights": True, "learning_rate": "constant", "weight_decay": 0.1} | FEW,
+        {"init": "random", "solver": "lbfgs"} | FEW,
+        {"early_stopping": False, "loss": "poisson"} | FEW,
         {"ordered": True} | FEW,
         {"n_components": 0.9} | FEW,
-        {"n_components": None} | FEW,
-        {"learning_rate": "constant", "weight_decay": 0.1, "n_iter_no_change": 5} | FEW,
-        {"loss": "gaussian"} | FEW,
-        {"loss": "poisson"} | FEW,
+        {"n_components": None, "n_iter_no_change": 5} | FEW,
         {"neighbor_weight": 1.0} | FEW,
         {"encoder": Convolutions, "decoder": Residual} | FEW,
     ],
     skae.DenoisingAE: [
         {},
-        *({"noise": noise} | FEW for noise in (*NOISES, AddNoise())),
+        *({"noise": name} | FEW for name in ("gaps", "salt_and_pepper", "swap")),
+        {"noise": AddNoise(), "n_components": None, "init": "random"} | FEW,
         {"emphasis": 1.0, "noise": "masking"} | FEW,
         {"noise_level": 0.0, "solver": "lbfgs"} | FEW,
-        {"n_components": None, "init": "random"} | FEW,
     ],
     skae.ConvAE: [
         SOME,
         {"channels": 4, "kernel_size": 3, "stride": 1, "tied_weights": True} | FEW,
-        {"upsampling": "nearest", "normalization": "batch"} | FEW,
-        {"upsampling": "linear", "normalization": "layer"} | FEW,
-        {"noise": "block", "noise_level": 0.2} | FEW,
-        {"init": "random", "solver": "lbfgs"} | FEW,
+        {"upsampling": "nearest", "normalization": "batch", "noise": "block"}
+        | {"noise_level": 0.2}
+        | FEW,
+        {"upsampling": "linear", "normalization": "layer", "init": "random"}
+        | {"solver": "lbfgs"}
+        | FEW,
         {"neighbor_weight": 1.0, "channels": 4} | FEW,
     ],
     skae.SparseAE: [
         {},
-        *({"sparsity": name} | FEW for name in SPARSITIES),
-        {"target_sparsity": 0.5} | FEW,
-        {"sparsity": "top_k", "k": 1, "support": 2.0} | FEW,
+        {"sparsity": "l1", "target_sparsity": 0.5} | FEW,
         {"sparsity": "kl", "solver": "lbfgs"} | FEW,
+        {"sparsity": "top_k", "k": 1, "support": 2.0} | FEW,
+        *({"sparsity": name} | FEW for name in ("batch_top_k", "jump_relu")),
     ],
     skae.ContractiveAE: [
         SOME,
-        *({"jacobian_norm": how} | FEW for how in ("exact", "hutchinson")),
+        {"jacobian_norm": "exact"} | FEW,
+        {"jacobian_norm": "hutchinson", "n_components": None, "init": "random"} | FEW,
         {"init": "random", "solver": "lbfgs"} | FEW,
-        {"n_components": None, "init": "random"} | FEW,
     ],
 }
 VARIANTS = [cls(**options) for cls in ESTIMATORS for options in OWN[cls]]

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from .._machine.extras import imported
+
 #: Ten colours that readers with colour vision deficiency can tell apart, on light and
 #: dark backgrounds (Petroff, "Accessible color sequences for data visualization",
 #: arXiv:2107.02270, 2021).
@@ -23,14 +25,7 @@ COLORS = (
 
 def pyplot(owner: str) -> Any:
     """Return matplotlib's interface, or raise and name the extra that has it."""
-    try:
-        from matplotlib import pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            f"{owner} draws with matplotlib, which is not installed: pip install "
-            "'skae[plot]'."
-        ) from error
-    return plt
+    return imported("matplotlib.pyplot", owner)
 
 
 def colormap() -> Any:

@@ -4,19 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from .._machine.extras import imported
 from .._rows.containers import column_names
 
 
 def pandas(owner: str) -> Any:
     """Return pandas, or raise and name the extra that has it."""
-    try:
-        import pandas as pd  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise ImportError(
-            f"{owner} returns a data frame of pandas, which is not installed: pip "
-            "install 'skae[frames]'."
-        ) from error
-    return pd
+    return imported("pandas", owner)
 
 
 def index_of(X: Any) -> Any:
