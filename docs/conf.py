@@ -44,8 +44,9 @@ html_theme_options = {
     "footer_end": [],
 }
 # Pages without a section: their tables need the width.
-html_sidebars = dict.fromkeys(
-    [
+html_sidebars = {
+    page: []
+    for page in (
         "index",
         "installation",
         "tour",
@@ -53,9 +54,8 @@ html_sidebars = dict.fromkeys(
         "benchmarks",
         "contributing",
         "changelog",
-    ],
-    [],
-)
+    )
+}
 
 autosummary_generate = True
 # Most literal blocks are formulas.
