@@ -9,6 +9,7 @@ import re
 import runpy
 
 import joblib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -31,6 +32,7 @@ from skae._objectives.corruption import NOISES
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 RECORDS = ROOT / "docs" / "records"
 BENCHMARKS = (ROOT / "docs" / "benchmarks.rst").read_text()
 RECORDED = sorted(path.stem for path in RECORDS.glob("*.jsonl"))
@@ -48,22 +50,32 @@ def of_task(name, task):
     return [r for r in record(name) if r["task"] == task]
 
 
-def test_code_in_readme_runs(capsys):
-    namespace = {}
-    for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
-        # In turn: the search's workers would import torch longer than they fit.
-        with joblib.parallel_config("sequential"):
-            exec(block, namespace)
-    assert "(1797, 8)" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("block", "printed"),
+    list(zip(CODE, ["(1797, 8)", "", "{'reduce': Undercom"], strict=True)),
+    ids=["first", "picture", "search"],
+)
+def test_each_code_in_readme_runs_alone(block, printed, capsys, tmp_path, monkeypatch):
+    plt.switch_backend("agg")
+    monkeypatch.chdir(tmp_path)
+    exec(block, {})
+    assert printed in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["map.png"] * (not printed)
+    plt.close("all")
+
+
+def test_links_in_readme_lead_to_files():
+    links = re.findall(r"\]\((?!http)(.+?)\)", README)
+    assert len(links) > 5
+    assert all((ROOT / link).is_file() for link in links)
 
 
 def test_first_code_in_readme_is_five_lines():
-    block = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
-    assert len(list(filter(None, block.splitlines()))) == 5
+    assert len(list(filter(None, CODE[0].splitlines()))) == 5
 
 
 def test_readme_installs_before_its_first_code():
-    assert README.index("pip install -c constraints.txt .\n") < README.index("python\n")
+    assert README.index("pip install -c constraints.txt .\n") < README.index(CODE[0])
 
 
 def test_table_in_readme_is_the_record():
@@ -343,17 +355,16 @@ def test_codes_of_thirty_numbers_reach_their_aims_in_the_record():
         assert found[method, 30]["fit_seconds"] <= 20 * 60
 
 
-def test_heat_map_is_drawn_and_its_best_is_that_of_the_guide(
-    tmp_path, monkeypatch, capsys
-):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MPLBACKEND", "Agg")
+def test_heat_map_is_drawn_and_its_best_is_that_of_the_guide(capsys):
+    plt.switch_backend("agg")
     with joblib.parallel_config("sequential"):
-        runpy.run_path(str(ROOT / "docs" / "examples" / "heat_map.py"))
+        runpy.run_path(str(ROOT / "docs" / "examples" / "reduce" / "plot_search.py"))
     printed = capsys.readouterr().out
-    guide = (ROOT / "docs" / "user_guide.rst").read_text()
-    assert f"It prints ``{printed.strip()}``" in guide
-    assert (tmp_path / "heat_map.png").stat().st_size > 5000
+    guide = (ROOT / "docs" / "guide" / "sparse.rst").read_text()
+    assert f"It prints\n``{printed.strip()}``" in guide
+    (ax,) = plt.gcf().axes
+    assert f"{printed.split()[-1]}" in [text.get_text() for text in ax.texts]
+    plt.close("all")
 
 
 def test_changelog_knows_the_version():
