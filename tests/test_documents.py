@@ -6,9 +6,7 @@ import inspect
 import json
 import pathlib
 import re
-import runpy
 
-import joblib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -353,18 +351,6 @@ def test_codes_of_thirty_numbers_reach_their_aims_in_the_record():
     for method, aim in hinton.AIMS.items():
         assert found[method, 30]["refined_error"] <= aim
         assert found[method, 30]["fit_seconds"] <= 20 * 60
-
-
-def test_heat_map_is_drawn_and_its_best_is_that_of_the_guide(capsys):
-    plt.switch_backend("agg")
-    with joblib.parallel_config("sequential"):
-        runpy.run_path(str(ROOT / "docs" / "examples" / "reduce" / "plot_search.py"))
-    printed = capsys.readouterr().out
-    guide = (ROOT / "docs" / "guide" / "sparse.rst").read_text()
-    assert f"It prints\n``{printed.strip()}``" in guide
-    (ax,) = plt.gcf().axes
-    assert f"{printed.split()[-1]}" in [text.get_text() for text in ax.texts]
-    plt.close("all")
 
 
 def test_changelog_knows_the_version():
