@@ -357,7 +357,7 @@ def test_answers_that_are_not_finite(X):
         def inverse_transform(self, X):
             return np.full((len(X), 64), np.nan)
 
-    with pytest.raises(ValueError, match="Of 8 rows 8 are answered by NaN"):
+    with pytest.raises(ValueError, match="reconstructs 8 of 8 rows by NaN"):
         ReconstructionDisplay.from_estimator(Lost(2).fit(X), X)
 
 

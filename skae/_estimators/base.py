@@ -45,7 +45,7 @@ def _why_not_in_parts(estimator: Any) -> str | None:
         )
     if is_full_batch(estimator.solver):
         return (
-            f"it needs minibatches, and solver={estimator.solver!r} works on all rows "
+            f"it trains on minibatches, but solver={estimator.solver!r} needs all rows "
             "at once. Use solver='adam'."
         )
     return None

@@ -119,8 +119,9 @@ class ContractiveAE(CustomAutoencoder):
         super()._check_parameters()
         if is_full_batch(self.solver) and self.jacobian_norm == "hutchinson":
             raise ValueError(
-                f"solver={self.solver!r} needs an objective without chance, but "
-                "jacobian_norm='hutchinson' draws directions: use 'exact' or 'auto'."
+                f"solver={self.solver!r} needs a deterministic objective, but "
+                "jacobian_norm='hutchinson' draws random directions: use 'exact' or "
+                "'auto'."
             )
 
     def _objective(self, network: Network, data: Data) -> Objective:

@@ -110,8 +110,8 @@ class UndercompleteAE(CustomAutoencoder, EmbeddingAutoencoder, OrderedAutoencode
         is_chosen = isinstance(self.n_components, Integral)
         if is_chosen and width >= self.n_features_in_:
             warn_caller(
-                f"n_components={self.n_components} is not smaller than n_features="
-                f"{self.n_features_in_}: the code is not narrower than the input, "
-                "which the network may simply copy."
+                f"n_components={self.n_components} is not smaller than "
+                f"n_features={self.n_features_in_}: the code is not narrower than the "
+                "input, and the network may copy it. Use fewer components."
             )
         return width

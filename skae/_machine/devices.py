@@ -18,7 +18,7 @@ def resolve_device(device: str) -> torch.device:
     if (found := find_device(device)) is None:
         raise ValueError(
             f"device={device!r} is not available: this machine has {_available()}; "
-            "device='auto' takes the first."
+            "device='auto' uses the first."
         )
     return found
 
@@ -31,7 +31,7 @@ def find_device(device: str) -> torch.device | None:
     name = {"cuda": "cuda:0", "cpu:0": "cpu", "mps:0": "mps"}.get(device, device)
     if not re.fullmatch(r"cpu|mps|cuda:(0|[1-9]\d*)", name):
         raise ValueError(
-            f"device={device!r} is no device: use 'cpu', 'cuda', 'cuda:1', 'mps' or "
+            f"device={device!r} is not a device: use 'cpu', 'cuda', 'cuda:1', 'mps' or "
             f"'auto'; this machine has {available}."
         )
     return torch.device(name) if name in available else None

@@ -20,7 +20,7 @@ def check_memory(n_weights: int, what: str) -> None:
     needed, total = BYTES_OF_A_WEIGHT * n_weights, total_memory()
     if total is not None and needed > total:
         raise ValueError(
-            f"{what} make a network of {n_weights:.3g} weights, which take at least "
-            f"{needed:.3g} bytes to train: this machine has {total:.3g}. Use fewer or "
-            "narrower layers."
+            f"{what} make a network of {n_weights:.3g} weights, which needs at least "
+            f"{needed:.3g} bytes to train, but this machine has {total:.3g}. Use fewer "
+            "or narrower layers."
         )

@@ -206,8 +206,8 @@ def check_convolutions(
     strides = _per_layer("stride", stride, widths)
     if any(s > k for s, k in zip(strides, kernel_sizes, strict=True)):
         raise ValueError(
-            f"stride={stride} passes over places between kernels of kernel_size="
-            f"{kernel_size}: use a smaller stride or a larger kernel."
+            f"stride={stride} leaves gaps between kernels of "
+            f"kernel_size={kernel_size}: use a smaller stride or a larger kernel."
         )
     return {"channels": widths, "kernel_sizes": kernel_sizes, "strides": strides}
 

@@ -183,8 +183,8 @@ def _checked(x: Tensor, generator: torch.Generator, *, noise: Corruption) -> Ten
 
 def _what_noise_is(noise: Corruption, reason: str) -> str:
     return (
-        f"noise={noise!r} must make, of a tensor of rows and a torch.Generator, a "
-        f"tensor of finite rows of the same shape; {reason}. Use one of "
-        f"{sorted(NOISES)} or a function such as lambda x, generator: x + "
-        "torch.randn(x.shape, generator=generator)."
+        f"noise={noise!r} must map a tensor of rows and a torch.Generator to a tensor "
+        f"of finite rows of the same shape; {reason}. Use one of {sorted(NOISES)} or a "
+        "function such as lambda x, generator: x + torch.randn(x.shape, "
+        "generator=generator)."
     )

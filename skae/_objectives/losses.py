@@ -202,9 +202,9 @@ def check_resolved(name: Any, loss: Loss, x: Tensor) -> None:
     is_kept = bool(lost <= MOST_LOST * x.square().mean().clamp(min=1e-6))
     if not is_kept or scale < loss.least_scale:
         raise ValueError(
-            f"loss={name!r} cannot tell the rows of X apart: they spread by {scale:.3g}"
-            f" about means from {mean.min():.3g} to {mean.max():.3g}, which is too "
-            "little for float32. Rescale X (MinMaxScaler) or use loss='squared_error'."
+            f"loss={name!r} cannot tell the rows of X apart: their deviation "
+            f"{scale:.3g} from means of {mean.min():.3g} to {mean.max():.3g} is too "
+            "small for float32. Rescale X (MinMaxScaler) or use loss='squared_error'."
         )
 
 
@@ -225,7 +225,7 @@ def try_out(loss: str | Callable[[Tensor, Tensor], Tensor], n_features: int) -> 
         given = "a tensor without a gradient" if is_tensor else described(value)
         given = "a complex tensor" if is_complex else given
         raise TypeError(
-            f"loss={loss!r} must make a differentiable tensor of two tensors, "
-            f"reconstruction and rows; it gave {given}{reason}. Use a function such "
-            f"as torch.nn.functional.huber_loss or one of {sorted(LOSSES)}."
+            f"loss={loss!r} must map two tensors, reconstruction and rows, to a "
+            f"differentiable tensor; it gave {given}{reason}. Use a function such as "
+            f"torch.nn.functional.huber_loss or one of {sorted(LOSSES)}."
         )

@@ -49,8 +49,9 @@ class LinearCode:
         """Return the same code, but with room to learn what these rows do not show."""
         if self.deviation.max() < NO_SPREAD:
             raise ValueError(
-                "The first rows of partial_fit are all alike, and tell neither a scale "
-                "nor PCA's axes: start with rows that vary, or with init='random'."
+                "The first rows of partial_fit are all equal, so they have no scale "
+                "and no principal axes: start with rows that vary, or with "
+                "init='random'."
             )
         return replace(
             self,

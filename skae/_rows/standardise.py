@@ -55,6 +55,6 @@ def _finite_or_missing(
         largest = np.nanmax(abs(dense(X)))
         raise ValueError(
             f"X holds {largest:.3g}, which is farther from mean_ than 3e38 times "
-            f"scale_={scale:.3g}: bring it to the unit of the training rows."
+            f"scale_={scale:.3g}: convert X to the unit of the training rows."
         )
     return rows

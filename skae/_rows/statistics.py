@@ -140,8 +140,8 @@ def mean_squared(error: float, X: Any) -> float:
     """Return a sum of squares over the values of ``X``; NaN and a warning of none."""
     if not (n_values := int(n_known(X).sum())):
         warn_caller(
-            f"The mean squared error of {X.shape[0]} rows without a value is not "
-            "defined, and NaN: score rows that have values.",
+            f"The mean squared error of {X.shape[0]} rows without a value is undefined "
+            "and set to NaN: score rows that have values.",
             UndefinedMetricWarning,
         )
         return np.nan
@@ -155,8 +155,8 @@ def explained_share(
     total = squared_deviation(X, mean, scale)
     if reason := _why_constant(X, mean, total):
         warn_caller(
-            f"The explained variance of {reason} is not defined, and NaN: score two "
-            "rows or more that differ.",
+            f"The explained variance of {reason} is undefined and set to NaN: score "
+            "two or more rows that differ.",
             UndefinedMetricWarning,
         )
         return np.nan

@@ -20,8 +20,8 @@ def named_text(X: Any) -> Iterator[None]:
         first, *others = text
         more = f", and so do {', '.join(map(repr, others))}" if others else ""
         raise ValueError(
-            f"Column {first!r} of X holds {text[first]!r}, which is no number{more}: "
-            "make numbers of text first, by OneHotEncoder or OrdinalEncoder of "
+            f"Column {first!r} of X holds {text[first]!r}, which is not a "
+            f"number{more}: encode text first, with OneHotEncoder or OrdinalEncoder of "
             "sklearn.preprocessing."
         ) from error
 
