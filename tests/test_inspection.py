@@ -94,7 +94,7 @@ def test_pipelines_walk_in_the_unit_of_the_data(walk, digits):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_steps": 1}, "n_steps=1 must be 2 or more"),
+        ({"n_steps": 1}, "n_steps=1 must be an integer of 2 or more"),
         ({"percentiles": (0.9, 0.1)}, r"percentiles=\(0.9, 0.1\)"),
         ({"percentiles": (5, 95)}, r"percentiles=\(5, 95\)"),
         ({"percentiles": "ab"}, "percentiles='ab'"),
