@@ -24,7 +24,7 @@ class Baseline:
     is_beaten: bool = False
 
     def objective(self) -> dict[str, np.ndarray]:
-        """Return the weight of a "gaussian" objective: the variance of PCA's residual."""
+        """Return the weight of a "gaussian" loss: the variance of PCA's residual."""
         log_variance = np.float32(np.log(max(self.residual_variance, 1e-6)))
         return {"loss.log_variance": np.array(log_variance)}
 

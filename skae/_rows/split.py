@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-# So many rows at least are held out, if there are three times as many.
+# Minimum number of held-out rows, if there are three times as many rows.
 LEAST_HELD_OUT = 10
 
 
@@ -23,5 +23,5 @@ def hold_out(n_rows: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator("cpu").manual_seed(seed)
     order = torch.randperm(n_rows, generator=generator, device="cpu")
     n_validation = n_held_out(n_rows, fraction)
-    # In the order of the file that they may be read from.
+    # Sorted, because they may be read from a file.
     return order[n_validation:].sort().values, order[:n_validation].sort().values
