@@ -124,7 +124,7 @@ def test_answers_that_are_no_walk(digits):
         def inverse_transform(self, X):
             return super().inverse_transform(X)[0]
 
-    message = r"Still.inverse_transform .* shape \(64,\), .* \(9, n_features\)"
+    message = r"Still.inverse_transform .* shape \(64,\) instead of \(9, n_features\)"
     with pytest.raises(ValueError, match=message):
         traverse_component(Still(2).fit(digits), digits, 0)
 

@@ -233,7 +233,7 @@ def _report_no_gain(estimator: Any, engine: Engine, selection: Selection) -> Non
 def _compared(estimator: Any, engine: Engine, aims: tuple[Tensor, Tensor]) -> str:
     """Compare PCA and training on the held-out rows, in words."""
     pca, ours = (aim.mean(0) for aim in aims)
-    verdict = "not significant by a paired t test"
+    verdict = "no significant improvement (paired t test)"
     if bool((ours >= pca).any()):
         verdict = "no improvement"
     widths: Sequence[int] = engine.module_.widths
@@ -242,11 +242,12 @@ def _compared(estimator: Any, engine: Engine, aims: tuple[Tensor, Tensor]) -> st
     if engine.criterion_.loss.falls_with_squares:
         return (
             f"PCA explains {_shown(1 - pca)} of the variance of {n_rows} held-out "
-            f"rows{by}, and the best weights explain {_shown(1 - ours)}: {verdict}."
+            f"rows{by}, and the best weights explain {_shown(1 - ours)}, which is "
+            f"{verdict}."
         )
     return (
         f"loss={estimator.loss!r} on {n_rows} held-out rows{by} is {_shown(pca)} with "
-        f"PCA, and {_shown(ours)} with the best weights: {verdict}."
+        f"PCA, and {_shown(ours)} with the best weights, which is {verdict}."
     )
 
 
