@@ -35,8 +35,9 @@ class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
     ``spatial_dims=3`` volumes (n, depth, height, width). Without ``spatial_dims``, an
     array that may be either these or images raises an error. ``inverse_transform``,
     ``reconstruct``, ``jacobian`` and ``tangent_space`` return the layout of the
-    training data in place of ``n_features``. All methods accept either layout. Missing
-    values, NaN, are replaced by the mean for the network, and left out of the loss.
+    training data in place of ``n_features``. Methods accept rows in either layout.
+    Missing values, NaN, are replaced by the mean for the network, and left out of the
+    loss.
 
     Rows are standardised as ``(x - mean_) / scale_``, with one ``scale_`` for all
     features, so the result does not depend on the unit or the origin of the data.
@@ -179,7 +180,7 @@ class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
         }
 
     def _schedule(self, data: Data, width: int) -> Schedule:
-        # Without weight decay so many weights memorise a few rows.
+        # Without weight decay, the many weights overfit few rows.
         n_steps = 700 if self.neighbor_weight or self._needs_fewer_steps() else 1400
         return Schedule(n_steps=n_steps, largest_batch=128, decay=80.0, most_decay=0.5)
 

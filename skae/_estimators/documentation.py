@@ -22,9 +22,9 @@ DOCUMENTATION = {
 
     n_neighbors : int, default=15
         Number of neighbours of each row for the map, by Euclidean distance after that
-        PCA; all other rows if there are fewer. A larger number shows the whole better,
-        a smaller one small groups. ``fit`` takes about 50 bytes for each pair of
-        neighbours. Not used without ``neighbor_weight``.
+        PCA; all other rows if there are fewer. A larger number shows the global
+        structure better, a smaller one small groups. ``fit`` takes about 50 bytes for
+        each pair of neighbours. Not used without ``neighbor_weight``.
 
     transform_n_neighbors : int or "auto", default="auto"
         Number of rows of the map from which ``transform`` finds the place of a row. It
@@ -177,11 +177,11 @@ DOCUMENTATION = {
         - "averaged": it grows to ``learning_rate_init`` in 20 steps, and stays.
           Exponential averages of the weights over the steps are evaluated and kept
           (Polyak and Juditsky, "Acceleration of stochastic approximation by averaging",
-          1992). When they improve no more, training goes back to the best, and on in
-          three stages: with 3 times the weight decay; with 0.3 times the step size and
-          0.25 times the decay; with 0.1 and 0.06 times. If ``weight_decay`` is a
-          number, it stays fixed, and the first stage is left out. Each stage ends after
-          ``n_iter_no_change / 2`` epochs without improvement.
+          1992). When they improve no more, training goes back to the best, and
+          continues in three stages: with 3 times the weight decay; with 0.3 times the
+          step size and 0.25 times the decay; with 0.1 and 0.06 times. If
+          ``weight_decay`` is a number, it stays fixed, and the first stage is left out.
+          Each stage ends after ``n_iter_no_change / 2`` epochs without improvement.
         - "constant": it stays fixed. Callbacks that set the rate need this, and
           ``partial_fit`` always uses it.
         - "cosine": it falls along half a cosine, to zero after ``max_iter`` epochs.

@@ -88,7 +88,7 @@ class Convolutional(Network):
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
-        """Draw Glorot-uniform weights; biases are zero, save the last."""
+        """Draw Glorot-uniform weights; biases are zero, except the last."""
         draw_weights(self, generator)
         self.bias.copy_(output)
 

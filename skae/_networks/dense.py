@@ -115,7 +115,7 @@ class Dense(Network):
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
-        """Draw Glorot-uniform weights; biases are zero, save the last."""
+        """Draw Glorot-uniform weights; biases are zero, except the last."""
         draw_weights(self, generator)
         _draw_custom(self, generator)
         for decoder in self.decoders:

@@ -71,7 +71,7 @@ def _file_of(X: Any) -> np.memmap | None:
 
 
 def sample(X: Any, n_rows: int) -> Any:
-    """Return random rows in their order, the same in each call, so many at most.
+    """Return at most ``n_rows`` random rows in their order, the same in each call.
 
     Evenly spaced rows may all be of one kind if kinds alternate.
     """

@@ -16,7 +16,7 @@ def n_held_out(n_rows: int, fraction: float) -> int:
 def hold_out(n_rows: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Return indices of rows to train on and of rows to hold out, chosen by a seed.
 
-    The same seed holds the same rows out when training goes on.
+    The same seed holds out the same rows in further training.
     """
     if not fraction:
         return torch.arange(n_rows, device="cpu"), torch.arange(0, device="cpu")

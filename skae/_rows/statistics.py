@@ -11,7 +11,7 @@ from torch.utils.dlpack import from_dlpack
 from .._machine.callers import warn_caller
 from .chunks import chunks, dense
 
-# Equal rows that were computed in different ways differ by so many rounding errors.
+# Rounding errors by which equal rows, computed in different ways, may differ.
 N_ROUNDINGS = 4
 
 

@@ -31,7 +31,7 @@ def find_outside_domain(subject: Subject) -> Finding | None:
 
 
 def find_other_unit(subject: Subject) -> Finding | None:
-    """Find rows that lie far from where training rows were."""
+    """Find rows that are far from the training rows."""
     if not subject.has_rows or not subject.is_far:
         return None
     message = (

@@ -42,15 +42,15 @@ class Subject:
     """A fitted transformer and rows; each quantity is computed once."""
 
     estimator: Any
-    #: Rows as the estimator takes them; None where there are none.
+    #: Rows as given to the estimator; None if there are none.
     X: Any = None
 
     def fitted(self, name: str, default: Any = None) -> Any:
-        """Return a fitted attribute, or a default where there is none."""
+        """Return a fitted attribute, or a default if there is none."""
         return getattr(self.estimator, name, default)
 
     def parameter(self, name: str, default: Any = None) -> Any:
-        """Return a parameter, or a default where there is none."""
+        """Return a parameter, or a default if there is none."""
         if not hasattr(self.estimator, "get_params"):
             return default
         return self.estimator.get_params(deep=False).get(name, default)
