@@ -6,10 +6,10 @@ compare ``PCA``, a ``Pipeline`` and an autoencoder in the same step::
     GridSearchCV(pipeline, {"reduce": [PCA(), UndercompleteAE()]},
                  scoring=skae.metrics.explained_variance)
 
-Of a pipeline they score the last step, the one that reduces, in the units of the rows
-as they enter it: after a ``StandardScaler`` all features count alike, as they do for
-the step itself. What steps before it lose does not count, and another scaler is another
-ruler: to search over such steps too, count in the units of ``X``::
+In a pipeline they score the last step, the one that reduces, in the unit of the rows
+that enter it. After a ``StandardScaler`` all features count alike, as they do for the
+step itself. Losses in earlier steps do not count, and scores after different scalers
+cannot be compared. To search over such steps too, score in the unit of ``X``::
 
     scoring=functools.partial(explained_variance, raw_units=True)
 """
@@ -41,29 +41,29 @@ def explained_variance(
 ) -> float:
     """Share of the variance of ``X`` that the reconstruction explains.
 
-    ``1 - sum ||x - x^||^2 / sum ||x - mean(X)||^2`` with
-    ``x^ = inverse_transform(transform(x))``: 1.0 is perfect, 0.0 as good as the mean.
-    Of a pipeline ``x`` is a row as it enters the last step, that which reduces.
+    ``1 - sum ||x - x^||^2 / sum ||x - mean(X)||^2`` with ``x^ =
+    inverse_transform(transform(x))``: 1.0 is perfect, 0.0 is as good as the mean. In a
+    pipeline ``x`` is a row that enters the last step, the one that reduces.
     :func:`sklearn.metrics.r2_score` with ``multioutput="variance_weighted"`` is the
-    same where no feature is constant; it leaves out the errors in those that are.
+    same if no feature is constant; it leaves out errors in constant features.
 
     Parameters
     ----------
     estimator : object
-        Fitted estimator with ``transform`` and ``inverse_transform``; of a pipeline
-        its last step, scalers behind it left aside, and of a search its best estimator.
+        Fitted estimator with ``transform`` and ``inverse_transform``. For a pipeline it
+        is the last step that is not a scaler, for a search the best estimator.
     X : {array-like, sparse matrix} of shape (n_samples, ...)
         Rows in the unit that the estimator was fitted in.
     y : Ignored
         Not used, present for API consistency by convention.
     raw_units : bool, default=False
-        Whether to reconstruct by the whole pipeline, and to count in the units of
-        ``X``. Then the feature with the widest spread in ``X`` counts most.
+        Whether to reconstruct with the whole pipeline, and to score in the unit of
+        ``X``. The feature with the largest variance in ``X`` then counts most.
 
     Returns
     -------
     score : float
-        Without unit, at most 1.0. NaN of rows that do not vary.
+        At most 1.0, without a unit. NaN if the rows do not vary.
 
     Raises
     ------
@@ -75,8 +75,8 @@ def explained_variance(
     Warns
     -----
     UndefinedMetricWarning
-        If the rows do not vary: one row, rows that are equal up to rounding, or rows
-        without a value.
+        If the rows do not vary: a single row, rows equal up to rounding, or rows
+        without any value.
 
     Examples
     --------
@@ -98,27 +98,27 @@ def neg_mean_squared_error(
 ) -> float:
     """Minus the mean over all entries of the squared reconstruction error.
 
-    ``-mean (x - x^)^2`` with ``x^ = inverse_transform(transform(x))``. Of a pipeline
-    ``x`` is a row as it enters the last step, that which reduces.
+    ``-mean (x - x^)^2`` with ``x^ = inverse_transform(transform(x))``. In a pipeline
+    ``x`` is a row that enters the last step, the one that reduces.
 
     Parameters
     ----------
     estimator : object
-        Fitted estimator with ``transform`` and ``inverse_transform``; of a pipeline
-        its last step, scalers behind it left aside, and of a search its best estimator.
+        Fitted estimator with ``transform`` and ``inverse_transform``. For a pipeline it
+        is the last step that is not a scaler, for a search the best estimator.
     X : {array-like, sparse matrix} of shape (n_samples, ...)
         Rows in the unit that the estimator was fitted in.
     y : Ignored
         Not used, present for API consistency by convention.
     raw_units : bool, default=False
-        Whether to reconstruct by the whole pipeline, and to count in the units of
-        ``X``. Then the feature with the widest spread in ``X`` counts most.
+        Whether to reconstruct with the whole pipeline, and to score in the unit of
+        ``X``. The feature with the largest variance in ``X`` then counts most.
 
     Returns
     -------
     score : float
-        In the squared unit of the rows that are counted, at most 0.0. NaN of rows
-        without a value.
+        At most 0.0, in the squared unit of the scored rows. NaN for rows without any
+        value.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def neg_mean_squared_error(
     Warns
     -----
     UndefinedMetricWarning
-        If the rows have no value.
+        If the rows have no values.
 
     Examples
     --------
@@ -142,14 +142,14 @@ def neg_mean_squared_error(
     -0.025
     """
     estimator, X, rows = _read(estimator, X, raw_units)
-    # Squares of what is divided first do not overflow; only the answer may.
+    # Divided before squaring, values do not overflow; only the result may.
     scale = root_mean_square(rows, column_means(rows))
     mean = mean_squared(_squared_error(estimator, X, rows, scale), rows)
     return -(mean * scale * scale)
 
 
 def _read(estimator: Any, X: Any, raw_units: bool) -> tuple[Any, Any, Any]:
-    """Return what reconstructs, rows as it is to get them, and flat for the scorer."""
+    """Return what reconstructs, its rows, and the same rows flat for scoring."""
     X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
     if not raw_units:
         estimator, X = _reducing_step(estimator, X)
@@ -161,7 +161,7 @@ def _read(estimator: Any, X: Any, raw_units: bool) -> tuple[Any, Any, Any]:
 
 
 def _reducing_step(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """Return the step of a pipeline that reduces, and rows as they enter it."""
+    """Return the step of a pipeline that reduces, and the rows that enter it."""
     estimator = getattr(estimator, "best_estimator_", estimator)
     if not isinstance(estimator, Pipeline):
         return estimator, X
@@ -169,7 +169,7 @@ def _reducing_step(estimator: Any, X: Any) -> tuple[Any, Any]:
     reduces = [i for i, step in enumerate(steps) if not is_scaler(step)]
     last = reduces[-1] if reduces else 0
     X = estimator[:last].transform(X) if last else X
-    # Scalers behind it are undone by the rest of the pipeline.
+    # The rest of the pipeline undoes scalers after it.
     is_last = last == len(steps) - 1
     return _reducing_step(steps[last], X) if is_last else (estimator[last:], X)
 
@@ -194,8 +194,8 @@ def _errors(estimator: Any, X: Any, rows: np.ndarray, scale: float) -> np.ndarra
     """Return the squared error of each row, infinite where an answer is not finite."""
     codes = estimator.transform(X)
     numbers = flat_answer(estimator, "transform", codes, (len(rows), "n_components"))
-    # Where nothing is missing there is no reason for a code to be NaN, which
-    # inverse_transform may refuse before it is counted.
+    # Complete rows should have finite codes. inverse_transform may reject NaN before it
+    # can be counted.
     lost = np.isfinite(rows).all(axis=1) & ~np.isfinite(numbers).all(axis=1)
     if lost.any():
         return np.where(lost, np.inf, 0.0)

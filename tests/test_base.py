@@ -148,7 +148,7 @@ def test_the_range_is_that_of_all_training_rows(X, going_on):
 
 
 def test_score_of_rows_that_are_all_alike(fitted, X):
-    alike = "3 rows that are all equal is not defined"
+    alike = "3 rows that are all equal is undefined"
     assert undefined(fitted, np.repeat(X[:1], 3, axis=0), alike)
     fixed = small(hidden_layer_sizes=()).fit(X)
     with torch.no_grad():
@@ -178,8 +178,8 @@ def test_rows_that_are_equal_up_to_rounding_are_equal(fitted, rng, dtype):
 
 
 def test_score_of_one_row_is_not_defined(fitted, X):
-    assert undefined(fitted, X[:1], "1 row is not defined")
-    assert undefined(fitted, csr_matrix(X[:1]), "1 row is not defined")
+    assert undefined(fitted, X[:1], "1 row is undefined")
+    assert undefined(fitted, csr_matrix(X[:1]), "1 row is undefined")
 
 
 @pytest.mark.filterwarnings("ignore:After . epochs the reconstruction is worse")
@@ -585,9 +585,9 @@ def test_model_of_an_absent_device_computes_on_the_cpu(X, fitted):
 @pytest.mark.parametrize(
     ("parameter", "value", "message"),
     [
-        ("device", "nonsense", "device='nonsense' is no device: use 'cpu'"),
-        ("device", "cuda:-1", "device='cuda:-1' is no device"),
-        ("device", "meta", "device='meta' is no device"),
+        ("device", "nonsense", "device='nonsense' is not a device: use 'cpu'"),
+        ("device", "cuda:-1", "device='cuda:-1' is not a device"),
+        ("device", "meta", "device='meta' is not a device"),
         ("device", None, "'device' parameter .* Got None"),
         ("device", 3, "'device' parameter .* Got 3"),
         ("device", torch.device("cpu"), "'device' parameter .* Got device"),
@@ -1191,7 +1191,7 @@ def test_bad_parameters_are_quoted(X, parameters, message):
         ({"activation": torch.relu}, "built-in method relu"),
         ({"code_activation": torch.nn.ReLU()}, r"ReLU\(\)"),
         ({"loss": lambda a, b: 0.0}, "it gave 0.0"),
-        ({"callbacks": [1]}, "holds 1, which is no skorch callback"),
+        ({"callbacks": [1]}, "holds 1, which is not a skorch callback"),
     ],
 )
 def test_callables_of_the_wrong_kind_are_quoted(X, parameters, message):
@@ -1231,12 +1231,12 @@ def test_sparse_entries_given_in_parts_count_as_their_sums(rng):
 def test_rows_beyond_float32_are_refused(fitted, X):
     with pytest.raises(ValueError, match=r"1\.6e\+41, which is farther from mean_"):
         fitted.transform(X * 1e40)
-    with pytest.raises(ValueError, match=r"1e\+39, which is no code"):
+    with pytest.raises(ValueError, match=r"1e\+39, which is too large for a code"):
         fitted.inverse_transform(np.full((1, 3), 1e39))
 
 
 def test_codes_of_another_width_are_refused(fitted):
-    with pytest.raises(ValueError, match="2 columns, but codes here have 3"):
+    with pytest.raises(ValueError, match="2 columns, but the codes have 3"):
         fitted.inverse_transform(np.zeros((4, 2)))
 
 

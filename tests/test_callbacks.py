@@ -131,16 +131,16 @@ def test_what_needs_held_out_rows_is_refused_without(cls, callback, cure, X):
     ae = cls(2, **FEW, callbacks=[callback], learning_rate="constant")
     ae.set_params(early_stopping=False)
     for method in (ae.fit, ae.partial_fit):
-        with pytest.raises(ValueError, match=f"held out.*: give it {cure}, or use fit"):
+        with pytest.raises(ValueError, match=f"held-out.*: give it {cure}, or use fit"):
             method(X)
 
 
 @pytest.mark.parametrize(
     ("callback", "message"),
     [
-        (InputShapeSetter(), "anew: leave it out"),
-        (InputShapeSetter, "anew: leave it out"),
-        (EarlyStopping(monitor="accuracy"), "no history here has monitor='accuracy'"),
+        (InputShapeSetter(), "rebuild the network: leave it out"),
+        (InputShapeSetter, "rebuild the network: leave it out"),
+        (EarlyStopping(monitor="accuracy"), "the history has no monitor='accuracy'"),
         (PassthroughScoring("train_loss"), "give it on_train=True"),
     ],
 )

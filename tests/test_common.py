@@ -245,7 +245,7 @@ def test_answers_that_are_not_finite_have_the_worst_score_or_none(cls, digits, v
             weight.fill_(value)
     assert (estimator.score_samples(digits[:9]) == -np.inf).all()
     for score in (estimator.score, partial(explained_variance, estimator)):
-        with pytest.raises(ValueError, match="Of 9 rows 9 are answered by NaN"):
+        with pytest.raises(ValueError, match="reconstructs 9 of 9 rows by NaN"):
             score(digits[:9])
 
 
@@ -270,7 +270,7 @@ def test_a_search_takes_no_model_that_answers_nan(digits, scoring):
         scoring=scoring,
         cv=2,
     )
-    with pytest.warns(UserWarning, match="Of 30 rows 30 are answered by NaN"):
+    with pytest.warns(UserWarning, match="reconstructs 30 of 30 rows by NaN"):
         search.fit(digits[:60])
     assert np.isnan(search.cv_results_["mean_test_score"][0])
     assert search.best_index_ == 1

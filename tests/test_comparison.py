@@ -240,7 +240,12 @@ def test_few_rows_have_few_neighbours(iris):
     [
         ([], {}, ValueError, "estimators is empty"),
         ({"map": TSNE()}, {}, TypeError, r"'map', TSNE\(\), cannot encode held-out"),
-        ([PCA(1)], {"n_labels": 0}, ValueError, "n_labels=0 must be 1 or more"),
+        (
+            [PCA(1)],
+            {"n_labels": 0},
+            ValueError,
+            "n_labels=0 must be an integer of 1 or more",
+        ),
         ([PCA(1)], {"n_labels": 2.5}, ValueError, "n_labels=2.5 must be"),
         ([PCA(1)], {"n_neighbors": True}, ValueError, "n_neighbors=True must be"),
         ([PCA(1)], {"cv": 1}, ValueError, "n_splits=1"),

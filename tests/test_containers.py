@@ -91,7 +91,7 @@ def test_images_may_be_masked(X):
 @pytest.mark.parametrize("cls", REFUSE_GAPS)
 def test_masks_are_refused_where_nothing_may_be_missing(cls, X):
     masked, fitted = np.ma.masked_array(X, X == 3), cls(2, **SHORT).fit(X)
-    said = rf"masked in {(X == 3).sum()} of 480 .*{cls.__name__} takes no missing"
+    said = rf"masked in {(X == 3).sum()} of 480 .*{cls.__name__} accepts no missing"
     for method in (cls(2, **SHORT).fit, fitted.transform, fitted.score_samples):
         with pytest.raises(ValueError, match=said):
             method(masked)
@@ -112,7 +112,7 @@ def test_scorers_do_not_let_pca_see_what_is_masked(scorer, X):
 def test_codes_may_not_be_masked(X):
     fitted = DenoisingAE(2, **SHORT).fit(X)
     codes = fitted.transform(X)
-    with pytest.raises(ValueError, match="inverse_transform takes no missing values"):
+    with pytest.raises(ValueError, match="inverse_transform accepts no missing values"):
         fitted.inverse_transform(np.ma.masked_array(codes, codes > 0))
 
 

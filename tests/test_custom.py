@@ -167,8 +167,8 @@ def test_they_go_through_a_pipeline_and_a_search(digits):
     ("factory", "reason"),
     [
         (nn.Linear(64, 2), "raised TypeError"),
-        (lambda n_inputs, n_outputs: 3, "made 3"),
-        (lambda n_inputs, n_outputs: nn.Linear(n_inputs, 7), r"made \(2, 7\) of rows"),
+        (lambda n_inputs, n_outputs: 3, "returned 3"),
+        (lambda n_inputs, n_outputs: nn.Linear(n_inputs, 7), r"gave \(2, 7\) for rows"),
         (lambda n_inputs, n_outputs: nn.Linear(7, n_outputs), "raised RuntimeError"),
         (lambda n_inputs, n_outputs: nn.LSTM(n_inputs, n_outputs), "raised Attribute"),
         (lambda n_inputs: nn.Linear(n_inputs, 2), "raised TypeError"),
@@ -203,5 +203,5 @@ def test_tied_weights_have_no_layers_to_tie(digits):
 def test_going_on_with_another_factory_is_told(digits):
     estimator = skae.UndercompleteAE(2, encoder=layers, **FEW).fit(digits)
     estimator.set_params(encoder=Residual)
-    with pytest.raises(ValueError, match=r"Cannot go on training: .*encoder from"):
+    with pytest.raises(ValueError, match=r"Cannot continue training: .*encoder from"):
         estimator.partial_fit(digits)

@@ -193,13 +193,13 @@ def test_function_may_change_its_rows(digits):
 def test_function_that_is_no_noise(digits, wrong):
     ae = DenoisingAE(random_state=0).partial_fit(digits)
     before = ae.transform(digits)
-    with pytest.raises(TypeError, match=r"noise=.* must make"):
+    with pytest.raises(TypeError, match=r"noise=.* must map"):
         ae.set_params(noise=wrong).fit(digits)
     assert np.array_equal(ae.transform(digits), before)
 
 
 def test_emphasis_on_nothing(digits):
-    with pytest.raises(ValueError, match=r"emphasis=1.0 learns from corrupted"):
+    with pytest.raises(ValueError, match=r"emphasis=1.0 counts corrupted"):
         DenoisingAE(noise_level=0.0, emphasis=1.0).fit(digits)
 
 
@@ -298,7 +298,7 @@ def test_share_above_one(digits):
 
 @pytest.mark.parametrize("noise", ["swap", double])
 def test_line_search_refuses_noise(digits, noise):
-    with pytest.raises(ValueError, match="'lbfgs' needs an objective without chance"):
+    with pytest.raises(ValueError, match="'lbfgs' needs a deterministic objective"):
         DenoisingAE(solver="lbfgs", noise=noise).fit(digits)
 
 

@@ -347,7 +347,7 @@ def test_sparse_rows_are_drawn():
 
 
 def test_corrupted_rows_of_another_shape(pca, X):
-    message = r"corrupted has \(3, 64\) .* X has \(8, 64\)"
+    message = r"corrupted have shape \(3, 64\), but those of X have \(8, 64\)"
     with pytest.raises(ValueError, match=message):
         ReconstructionDisplay.from_estimator(pca, X, corrupted=X[:3])
 
@@ -357,7 +357,7 @@ def test_answers_that_are_not_finite(X):
         def inverse_transform(self, X):
             return np.full((len(X), 64), np.nan)
 
-    with pytest.raises(ValueError, match="Of 8 rows 8 are answered by NaN"):
+    with pytest.raises(ValueError, match="reconstructs 8 of 8 rows by NaN"):
         ReconstructionDisplay.from_estimator(Lost(2).fit(X), X)
 
 
@@ -496,7 +496,7 @@ def test_traversals_of_curves(X):
         ({"components": [2]}, "component=2 must be an index from 0 to 1"),
         ({"components": []}, r"components=\[\] must be indices"),
         ({"components": 1}, "components=1 must be indices"),
-        ({"n_steps": 1}, "n_steps=1 must be 2 or more"),
+        ({"n_steps": 1}, "n_steps=1 must be an integer of 2 or more"),
         ({"percentiles": (5, 95)}, r"percentiles=\(5, 95\)"),
     ],
 )
@@ -621,7 +621,7 @@ def test_codes_that_are_not_finite(X):
 
     model = Lost(2).fit(X)
     for display in (CodeDisplay, SparsityDisplay):
-        with pytest.raises(ValueError, match=r"Lost\.transform answers 1 of 200 rows"):
+        with pytest.raises(ValueError, match=r"Lost\.transform encodes 1 of 200 rows"):
             display.from_estimator(model, X)
 
 

@@ -437,7 +437,7 @@ def test_auto_prefers_cuda_then_mps(monkeypatch):
     monkeypatch.undo()
     assert resolve_device("cpu") == resolve_device("cpu:0") == torch.device("cpu")
     for name in ("cpu:1", "cpu:", "cuda:01", "CPU", ""):
-        with pytest.raises(ValueError, match=f"device='{name}' is no device"):
+        with pytest.raises(ValueError, match=f"device='{name}' is not a device"):
             resolve_device(name)
 
 

@@ -212,7 +212,7 @@ def test_several_images_are_no_single_one(shape):
 
 @pytest.mark.parametrize("sparsity", ["l1", "kl", "jump_relu"])
 def test_a_number_of_entries_that_nothing_counts_is_refused(sparsity):
-    said = rf"k=10 does nothing with sparsity='{sparsity}': .*'batch_top_k' or 'top_k'"
+    said = rf"k=10 has no effect with sparsity='{sparsity}': .*'batch_top_k' or 'top_k'"
     with pytest.raises(ValueError, match=said):
         SparseAE(8, sparsity=sparsity, k=10).fit(X)
 
@@ -338,7 +338,7 @@ def test_activations_that_do_not_suit_are_refused(cls, module):
     state = torch.get_rng_state()
     for name in ("activation", "code_activation"):
         ae = cls(**FEW | {"init": "random"}, **{name: module})
-        said = rf"{name}=<class .*same shape, differentiably; .*torch\.nn\.Mish"
+        said = rf"{name}=<class .*keep the shape of a tensor; .*torch\.nn\.Mish"
         with pytest.raises(TypeError, match=said):
             ae.fit(X)
     assert torch.equal(torch.get_rng_state(), state)
@@ -385,7 +385,7 @@ def test_lbfgs_in_any_guise_works_on_all_rows(solver):
     ae = UndercompleteAE(**FEW, solver=solver).fit(X)
     assert ae.batch_size_ == len(X)
     assert not hasattr(ae, "partial_fit")
-    with pytest.raises(ValueError, match="needs an objective without chance"):
+    with pytest.raises(ValueError, match="needs a deterministic objective"):
         DenoisingAE(**FEW, solver=solver).fit(X)
     one, five = (
         UndercompleteAE(**FEW, solver=s).fit(X).score(X)

@@ -308,8 +308,8 @@ def test_rows_are_drawn_by_random_state(autoencoder, curve):
     ("options", "message"),
     [
         ({"average": "median"}, "average='median' must be one of 'mean', 'rms'"),
-        ({"max_rows": 0}, "max_rows=0 must be 1 or more"),
-        ({"max_rows": 2.5}, "max_rows=2.5 must be 1 or more"),
+        ({"max_rows": 0}, "max_rows=0 must be an integer of 1 or more"),
+        ({"max_rows": 2.5}, "max_rows=2.5 must be an integer of 1 or more"),
     ],
 )
 def test_influence_that_makes_no_sense(options, message, iris):
@@ -319,7 +319,7 @@ def test_influence_that_makes_no_sense(options, message, iris):
 
 def test_rows_without_influence(iris):
     pca = PCA(2).fit(iris.to_numpy())
-    with pytest.raises(ValueError, match="two rows or more"):
+    with pytest.raises(ValueError, match="at least two rows"):
         feature_influence(pca, iris.to_numpy()[:1])
     ae = DenoisingAE(2, max_iter=1, random_state=0).fit(iris)
     with pytest.raises(ValueError, match="X has 1 missing or infinite value"):

@@ -415,7 +415,7 @@ def test_codes_of_any_size_need_no_activation():
     ae = UndercompleteAE(
         2, neighbor_weight=0.5, init="random", code_activation="logistic"
     )
-    with pytest.raises(ValueError, match=r"neighbor_weight=0.5 leads codes"):
+    with pytest.raises(ValueError, match=r"neighbor_weight=0.5 needs codes"):
         ae.fit(np.eye(5))
 
 

@@ -259,7 +259,7 @@ def test_line_search_minimises_what_is_deterministic(digits, sparsity):
     ],
 )
 def test_line_search_refuses_what_moves(digits, options):
-    with pytest.raises(ValueError, match="'lbfgs' needs an objective that stays"):
+    with pytest.raises(ValueError, match="'lbfgs' needs a fixed objective"):
         SparseAE(solver="lbfgs", **options).fit(digits)
 
 
@@ -268,12 +268,12 @@ def test_line_search_refuses_what_moves(digits, options):
     [
         (
             {"sparsity": "kl", "code_activation": "relu"},
-            r"'relu' does not go with .*kl",
+            r"'relu' does not work with .*kl",
         ),
         ({"sparsity": "top_k", "k": 3, "target_sparsity": 0.1}, "k=3 and target_spars"),
         ({"sparsity": "top_k", "k": 65}, r"k=65 must be an integer from 1 to 64"),
         ({"target_sparsity": 0.1, "alpha": 0.0}, "cannot grow from 0.0"),
-        ({"target_sparsity": 0.1, "code_activation": "tanh"}, "'tanh' does not go"),
+        ({"target_sparsity": 0.1, "code_activation": "tanh"}, "'tanh' does not work"),
         ({"init": "pca"}, "'init' parameter"),
         ({"support": 0.5}, "'support' parameter"),
     ],

@@ -1,4 +1,4 @@
-"""What a comparison found: a table, figures, a page."""
+"""Results of a comparison: a table, figures, a page."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,10 @@ class Comparison:
     ----------
     scores : pandas.DataFrame
         A row for each estimator and fold: ``estimator``, ``fold``, and the measures.
-        NaN where there is none, as the error of what cannot reconstruct.
+        NaN if there is none, such as the error of an estimator that cannot reconstruct.
     maps : dict of str to ndarray of shape (n_samples, 2)
-        The codes of the held-out rows of the first fold: the first two principal
-        components of codes that are wider.
+        Codes of the held-out rows of the first fold, or their first two principal
+        components if they are wider.
     labels : ndarray of shape (n_samples,) or None
         Classes of the rows on the maps.
 
@@ -74,12 +74,12 @@ class Comparison:
         return Bunch(scores=scores, maps=draw_maps(self.maps, self.labels))
 
     def to_html(self, path: Any) -> None:
-        """Write the table and the figures to one HTML file, which needs no other.
+        """Write the table and the figures to one self-contained HTML file.
 
         Parameters
         ----------
         path : str or path-like
-            Where to write; a file that is there is replaced.
+            Where to write; an existing file is replaced.
 
         Raises
         ------

@@ -31,13 +31,13 @@ def compare(
 ) -> Comparison:
     """Compare transformers by cross-validation.
 
-    Each is fitted to the training rows of each fold, and measured on the other rows:
+    Each is fitted to the training rows of each fold, and evaluated on the other rows:
 
     - ``explained_variance`` and ``mean_squared_error`` of the reconstruction, as in
       :mod:`skae.metrics` with ``raw_units=True``: in the unit of ``X``, so that
-      pipelines with different scalers are measured alike;
-    - ``trustworthiness``: by how much neighbours of a code are neighbours in ``X``
-      [1]_, over 2000 rows at most;
+      pipelines with different scalers can be compared;
+    - ``trustworthiness``: how far neighbours in the code are neighbours in ``X`` [1]_,
+      on at most 2000 rows;
     - ``accuracy`` of a logistic regression on standardised codes, trained with few
       labels of the training rows;
     - ``fit_seconds`` and ``transform_seconds``.
@@ -45,25 +45,26 @@ def compare(
     Parameters
     ----------
     estimators : dict of str to transformer, or list of transformers
-        Such as ``{"PCA": PCA(8), "autoencoder": UndercompleteAE(8)}``. Those of a list
-        have the name of their class, or of that of a pipeline's last step. They are
-        cloned, and stay as they are.
+        Such as ``{"PCA": PCA(8), "autoencoder": UndercompleteAE(8)}``. In a list they
+        are named after their class, or that of a pipeline's last step. They are cloned,
+        and do not change.
     X : {array-like, sparse matrix} of shape (n_samples, ...)
-        Rows. If features differ in unit, scale them before, or those with the widest
-        spread count most.
+        Rows. If features have different units, scale them first: else features with the
+        largest variance count most.
     y : array-like of shape (n_samples,), default=None
-        Class of each row. It is used for the accuracy, stratified folds and the
-        colours of the maps. No transformer sees it. Without it there is no accuracy.
+        Class of each row. It is used for the accuracy, stratified folds and the colours
+        of the maps; transformers do not see it. Without it there is no accuracy.
     cv : int, cross-validation generator or iterable, default=5
         Number of random folds, or how rows are split; see
         :func:`sklearn.model_selection.check_cv`.
     n_labels : int, default=10
         Number of training rows of each class whose labels are known.
     n_neighbors : int, default=5
-        Number of neighbours in the trustworthiness, fewer than half the held-out rows.
+        Number of neighbours for the trustworthiness, reduced below half the held-out
+        rows.
     random_state : int, RandomState instance or None, default=None
-        Determines the folds, and which labels are known. Estimators have a
-        ``random_state`` of their own.
+        Determines the folds, and which labels are known. Estimators have their own
+        ``random_state``.
     n_jobs : int or None, default=None
         Number of folds that run at once, as in scikit-learn.
 
@@ -78,7 +79,7 @@ def compare(
     TypeError
         If an estimator cannot encode new rows.
     ValueError
-        If there is no estimator, or ``y`` or a number makes no sense.
+        If there is no estimator, or ``y`` or a number is invalid.
     ImportError
         If pandas is not installed.
 
@@ -170,19 +171,19 @@ def _named(estimators: Any) -> dict[str, Any]:
         if not (hasattr(estimator, "fit") and hasattr(estimator, "transform")):
             raise TypeError(
                 f"{name!r}, {estimator!r}, cannot encode held-out rows: it needs fit "
-                "and transform, as PCA has."
+                "and transform, as in PCA."
             )
     return {str(name): estimator for name, estimator in estimators.items()}
 
 
 def _class_name(estimator: Any) -> str:
-    """Return the name of a class; of a pipeline that of its last step's."""
+    """Return the name of a class; for a pipeline, of its last step's."""
     steps = getattr(estimator, "steps", None)
     return _class_name(steps[-1][1]) if steps else type(estimator).__name__
 
 
 def _numbered(names: list[str]) -> list[str]:
-    """Number those names that are there more than once."""
+    """Number the names that occur more than once."""
     counts: Counter[str] = Counter()
     numbered = []
     for name in names:
@@ -193,15 +194,15 @@ def _numbered(names: list[str]) -> list[str]:
 
 
 def _classes(X: Any, y: Any) -> np.ndarray | None:
-    """Return classes as an array, or raise if they are none."""
+    """Return classes as an array, or raise if ``y`` has none."""
     if y is None:
         return None
     check_consistent_length(X, y)
     y = np.asarray(y)
     if (kind := type_of_target(y, input_name="y")) not in ("binary", "multiclass"):
         raise ValueError(
-            f"y must be classes, which a few labels can tell apart, but it is {kind}: "
-            "pass y=None to measure no accuracy, or bin it (KBinsDiscretizer)."
+            f"y must have classes, for the accuracy with few labels, but it is {kind}: "
+            "pass y=None, or bin it (KBinsDiscretizer)."
         )
     if len(classes := np.unique(y)) < 2:
         raise ValueError(f"y has only one class, {classes[0]!r}: pass y=None.")
@@ -210,11 +211,11 @@ def _classes(X: Any, y: Any) -> np.ndarray | None:
 
 def _check_count(name: str, value: Any) -> None:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name}={value!r} must be 1 or more, an integer.")
+        raise ValueError(f"{name}={value!r} must be an integer of 1 or more.")
 
 
 def _folds(cv: Any, X: Any, y: np.ndarray | None, random_state: Any) -> list[Fold]:
-    """Return the same folds for all; those of a number are random."""
+    """Return the folds, the same for all estimators; with a number they are random."""
     if isinstance(cv, Integral):
         kind = KFold if y is None else StratifiedKFold
         cv = kind(int(cv), shuffle=True, random_state=random_state)

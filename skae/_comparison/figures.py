@@ -13,7 +13,7 @@ N_COLUMNS = 3
 
 
 def _panels(n_panels: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
-    """Return a figure with so many axes, three in a row."""
+    """Return a figure with ``n_panels`` axes, three in a row."""
     n_columns = min(n_panels, N_COLUMNS)
     n_rows = -(-n_panels // n_columns)
     table = axes_grid(None, n_rows, n_columns, size, OWNER)

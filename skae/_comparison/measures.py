@@ -1,4 +1,4 @@
-"""What is measured of a fitted transformer, on rows that did not train it."""
+"""Measures of a fitted transformer, on held-out rows."""
 
 import time
 from contextlib import suppress
@@ -18,7 +18,7 @@ from .._rows.chunks import dense, sample
 from .._rows.transformers import flat
 from ..metrics import explained_variance, neg_mean_squared_error
 
-# Rows of which distances of all pairs are compared, at most.
+# Maximum number of rows whose pairwise distances are compared.
 MOST_ROWS = 2000
 #: Columns, and what they are called in figures.
 LABELS = {
@@ -32,7 +32,7 @@ LABELS = {
 
 
 class Fold(NamedTuple):
-    """Indices of the rows that train, and of those that judge."""
+    """Indices of training rows and of held-out rows."""
 
     train: np.ndarray
     test: np.ndarray
@@ -40,7 +40,7 @@ class Fold(NamedTuple):
 
 @dataclass(frozen=True)
 class HeldOutMeasures:
-    """Scorer of a transformer by held-out rows, of the form that scikit-learn takes."""
+    """Scorer of a transformer on held-out rows, for scikit-learn."""
 
     n_neighbors: int
 
@@ -59,7 +59,7 @@ def _trust(estimator: Any, X: Any, n_neighbors: int) -> float:
     """Return the share of neighbours in the code that are neighbours in the rows."""
     rows, codes = dense(flat(X)), encode(estimator, X)
     rows, codes = (sample(part, MOST_ROWS) for part in (rows, codes))
-    # It is defined for fewer neighbours than half the rows.
+    # It is defined only for fewer neighbours than half the rows.
     n_neighbors = min(n_neighbors, (len(rows) - 1) // 2)
     if n_neighbors < 1 or np.isnan(rows).any():
         return np.nan
@@ -67,9 +67,9 @@ def _trust(estimator: Any, X: Any, n_neighbors: int) -> float:
 
 
 def _reconstruction(estimator: Any, X: Any) -> dict[str, float]:
-    """Return what reconstruction explains and misses, in the unit of the rows."""
+    """Return explained variance and squared error, in the unit of the rows."""
     scores = np.nan, np.nan
-    # KernelPCA has learnt its inverse only if it was asked to.
+    # KernelPCA has an inverse only with fit_inverse_transform=True.
     with suppress(NotFittedError):
         if hasattr(estimator, "inverse_transform"):
             scores = (
@@ -98,7 +98,7 @@ def few_label_accuracy(
 def _some_of_each(
     y: np.ndarray, among: np.ndarray, n_labels: int, seed: int
 ) -> np.ndarray:
-    """Return indices of so many random rows of each class, among those given."""
+    """Return indices of ``n_labels`` random rows of each class, among those given."""
     order = np.random.default_rng(seed).permutation(among)
     chosen = [order[y[order] == label][:n_labels] for label in np.unique(y[among])]
     return np.sort(np.concatenate(chosen))

@@ -30,10 +30,10 @@ def written(table: Any) -> Any:
 
 
 def _written(mean: float, deviation: float) -> str:
-    """Return a mean and its deviation; nothing of what was not measured."""
+    """Return a mean and its deviation; a dash if it was not measured."""
     if mean != mean:
         return "-"
-    # Of one fold there is no deviation.
+    # A single fold has no deviation.
     return f"{mean:.3g}" + (f" ± {deviation:.1g}" if deviation == deviation else "")
 
 
@@ -48,7 +48,7 @@ def html_table(table: Any) -> str:
 
 
 def html_page(table: Any, figures: Bunch) -> str:
-    """Return a page that holds its figures itself, and close them."""
+    """Return a page with embedded figures, and close them."""
     images = "\n".join(_image(name, figure) for name, figure in figures.items())
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -1,4 +1,4 @@
-"""Methods that only some parameters allow: the error says which."""
+"""Methods that exist only with some parameters: the error says which."""
 
 from collections.abc import Callable
 from functools import update_wrapper, wraps
@@ -7,9 +7,9 @@ from typing import Any, cast
 
 
 class Available:
-    """A method that is there unless a reason is found why not.
+    """A method that exists unless ``why_not`` gives a reason.
 
-    As scikit-learn's ``available_if``, whose own error hides the reason.
+    Like scikit-learn's ``available_if``, whose error does not show the reason.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Available:
         return MethodType(self.method, estimator)
 
     def _of_class(self) -> Callable[..., Any]:
-        """Return a function, for documentation and for calls by the class."""
+        """Return a function, for documentation and for calls on the class."""
 
         @wraps(self.method)
         def method(estimator: Any, *args: Any, **kwargs: Any) -> Any:
@@ -39,5 +39,5 @@ class Available:
 
 
 def available_unless(why_not: Callable[[Any], str | None]) -> Any:
-    """Decorate a method that is not there if ``why_not`` returns a reason."""
+    """Decorate a method that does not exist if ``why_not`` returns a reason."""
     return lambda method: Available(method, why_not)

@@ -45,7 +45,7 @@ def _why_not_in_parts(estimator: Any) -> str | None:
         )
     if is_full_batch(estimator.solver):
         return (
-            f"it needs minibatches, and solver={estimator.solver!r} works on all rows "
+            f"it trains on minibatches, but solver={estimator.solver!r} needs all rows "
             "at once. Use solver='adam'."
         )
     return None
@@ -66,15 +66,15 @@ def _of_model(name: str, doc: str) -> Any:
 
 
 class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainable):
-    """The public contract of all autoencoders; a subclass adds parameters.
+    """The public methods of all autoencoders; a subclass adds parameters.
 
     Think twice before adding to this class: every estimator pays for it.
     """
 
     n_components_ = _of_model("n_components", "Width of the code.")
     network_ = _of_model("network", "The trained network.")
-    mean_ = _of_model("mean", "What is subtracted from rows.")
-    scale_ = _of_model("scale", "What they are divided by then.")
+    mean_ = _of_model("mean", "Mean that is subtracted from rows.")
+    scale_ = _of_model("scale", "Number that they are then divided by.")
 
     @_fit_context(prefer_skip_nested_validation=True)
     @with_callbacks
@@ -84,7 +84,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows, two at least, in any unit.
+            Training rows, at least two, in any unit.
         y : Ignored
             Not used, present for API consistency by convention. Callbacks see it.
 
@@ -96,29 +96,29 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         Raises
         ------
         ValueError
-            If a parameter or ``X`` makes no sense, the loss is infinite or NaN from
-            the start, or a callback ended the first epoch where there is no PCA to
-            keep. The estimator is then as it was before.
+            If a parameter or ``X`` is invalid, if the loss is infinite or NaN from the
+            start, or if a callback ended training in the first epoch and there is no
+            PCA to keep. The estimator is then unchanged.
         TypeError
-            If a callable parameter does not make what it should.
+            If a callable parameter does not return what it should.
         KeyboardInterrupt
-            If interrupted, by Ctrl-C or otherwise, inside a meta-estimator, or before
+            If interrupted, by Ctrl-C or otherwise, inside a meta-estimator or before
             the first epoch ended.
 
         Warns
         -----
         ConvergenceWarning
-            If the loss grew without bound, or training was interrupted: the weights
-            are then the best of all epochs. If training did not improve on PCA, which
-            is then kept, does not reach ``n_components`` as a share, or ended at
-            ``max_iter`` while it still gained. Where a filter turns warnings into
-            errors, the estimator is fitted all the same.
+            If the loss grew without bound or training was interrupted: the weights are
+            then the best of all epochs. If training did not improve on PCA, which is
+            then kept. If the code does not reach the share of variance in
+            ``n_components``. If training ended at ``max_iter`` while it still improved.
+            The estimator is fitted even if a filter turns warnings into errors.
 
         Notes
         -----
-        Callbacks of scikit-learn that are set by ``set_callbacks`` see each epoch as a
-        task. Their ``fitted_estimator`` has the weights of that epoch, whether or not
-        they are better than PCA. If ``on_fit_task_end`` returns True, training ends.
+        For scikit-learn's callbacks, set by ``set_callbacks``, each epoch is a task.
+        Their ``fitted_estimator`` has the weights of that epoch, whether or not they
+        are better than PCA. If ``on_fit_task_end`` returns True, training ends.
         """
         self._begin_task()
         return self._train(X, y, is_part=False)
@@ -126,36 +126,36 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
     @available_unless(_why_not_in_parts)
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Train for one epoch on the rows of ``X``, going on from where it stands.
+        """Train for one more epoch on the rows of ``X``.
 
         ``mean_``, ``scale_``, the PCA of ``init="pca"`` and the map of
-        ``neighbor_weight`` stay those of the first call. No rows are held out:
-        ``early_stopping`` is for ``fit``.
+        ``neighbor_weight`` stay those of the first call. No rows are held out; only
+        ``fit`` uses ``early_stopping``.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training rows; two at least in the first call.
+            Training rows; at least two in the first call.
         y : Ignored
             Not used, present for API consistency by convention.
 
         Returns
         -------
         self : object
-            The estimator, one epoch further.
+            The estimator, trained for one more epoch.
 
         Raises
         ------
         ValueError, TypeError, KeyboardInterrupt
             As in ``fit``.
         AttributeError
-            If ``solver="lbfgs"``, which works on all rows at once, or if
-            ``n_components`` is a share of the variance.
+            If ``solver="lbfgs"``, which needs all rows at once, or if ``n_components``
+            is a share of the variance.
         """
         return self._train(X, is_part=True)
 
     def transform(self, X: Any) -> np.ndarray:
-        """Encode rows, and improve or place the codes as the parameters say.
+        """Encode rows, and improve the codes as set by the parameters.
 
         Parameters
         ----------
@@ -165,7 +165,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         Returns
         -------
         codes : ndarray of shape (n_samples, n_components), float32
-            Codes, without unit.
+            Codes, without a unit.
 
         Raises
         ------
@@ -173,7 +173,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If called before ``fit``.
         ValueError
             If ``X`` has infinite values, other features than in ``fit``, or NaN that
-            the estimator does not take.
+            the estimator does not accept.
         """
         X, model, coding = self._checked(X), self._here(), self._coding()
         return model.map(lambda x: model.encode(x, coding).cpu().numpy(), X)
@@ -197,7 +197,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         NotFittedError
             If called before ``fit``.
         ValueError
-            If ``X`` has another number of columns than the codes.
+            If the number of columns of ``X`` is not ``n_components_``.
         """
         check_is_fitted(self)
         codes, model = check_codes(X, self.n_components_), self._here()
@@ -216,7 +216,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         Returns
         -------
         X_reconstructed : ndarray of shape (n_samples, n_features)
-            Their reconstruction, in the same unit and of the dtype of
+            Reconstructed rows in the same unit, with the dtype of
             ``inverse_transform``.
 
         Raises
@@ -225,7 +225,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If called before ``fit``.
         ValueError
             If ``X`` has infinite values, other features than in ``fit``, or NaN that
-            the estimator does not take.
+            the estimator does not accept.
         """
         X, model, coding = self._checked(X), self._here(), self._coding()
         clip = self._parameter("clip")
@@ -235,8 +235,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the squared reconstruction error of each row.
 
-        ``-n_features / n_known sum_known (x - reconstruct(x))^2``: rows with gaps count
-        as if their missing values were reconstructed as well as those that are known.
+        ``-n_features / n_known sum_known (x - reconstruct(x))^2``: the missing values
+        of a row count as if they were reconstructed as well as the known ones.
 
         Parameters
         ----------
@@ -246,10 +246,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         Returns
         -------
         scores : ndarray of shape (n_samples,), float32
-            ``-||x - reconstruct(x)||^2`` of complete rows, in the squared unit of the
-            data, of which float32 holds 1e-45 to 3e38: the higher, the more like the
-            training data. ``-inf``, the worst, where the reconstruction is not finite;
-            NaN of rows without a value, which are like no rows and unlike none.
+            ``-||x - reconstruct(x)||^2`` for complete rows, in the squared unit of the
+            data, in the range of float32, 1e-45 to 3e38. Higher is more like the
+            training data. ``-inf``, the worst score, if the reconstruction is not
+            finite; NaN for rows without any value.
 
         Raises
         ------
@@ -257,7 +257,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If called before ``fit``.
         ValueError
             If ``X`` has infinite values, other features than in ``fit``, or NaN that
-            the estimator does not take.
+            the estimator does not accept.
         """
         errors = self._squared_errors(self._checked(X), fills_gaps=True)
         with np.errstate(over="ignore", under="ignore"):
@@ -266,7 +266,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
     def score(self, X: Any, y: Any = None) -> float:
         """Return the share of the variance that the reconstruction explains.
 
-        ``PCA.score`` is a log-likelihood: compare by :mod:`skae.metrics`.
+        ``PCA.score`` is a log-likelihood: use :mod:`skae.metrics` to compare.
 
         Parameters
         ----------
@@ -279,7 +279,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         -------
         score : float
             ``1 - sum ||x - reconstruct(x)||^2 / sum ||x - mean(X)||^2``: 1.0 is
-            perfect, 0.0 as good as the mean. NaN of rows that do not vary.
+            perfect, 0.0 is as good as the mean. NaN if the rows do not vary.
 
         Raises
         ------
@@ -287,13 +287,13 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If called before ``fit``.
         ValueError
             If ``X`` has infinite values, other features than in ``fit``, or NaN that
-            the estimator does not take. If a reconstruction is not finite.
+            the estimator does not accept. If a reconstruction is not finite.
 
         Warns
         -----
         UndefinedMetricWarning
-            If the rows do not vary: one row, rows that are equal up to rounding, or
-            rows without a value.
+            If the rows do not vary: a single row, rows equal up to rounding, or rows
+            without any value.
         """
         X = self._checked(X)
         errors = self._squared_errors(X)
@@ -311,9 +311,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         Returns
         -------
         derivatives : ndarray of shape (n_samples, n_components, n_features), float32
-            ``d z[j] / d x[i]`` at ``[:, j, i]``, per unit of the data, of the encoder's
-            code ``z``. Where the activation has a kink it is the derivative torch takes
-            there.
+            ``d z[j] / d x[i]`` at ``[:, j, i]``, per unit of the data, where ``z`` is
+            the encoder's code. At a kink of the activation it is the derivative that
+            torch uses.
 
         Raises
         ------
@@ -321,7 +321,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If called before ``fit``.
         ValueError
             If ``X`` has infinite values, other features than in ``fit``, or NaN that
-            the estimator does not take.
+            the estimator does not accept.
         """
         X, model = self._checked(X), self._here()
         return model.in_layout(model.map(model.jacobian, X, model.n_rows_of_slopes))
@@ -329,7 +329,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
     def tangent_space(self, X: Any, n_directions: int) -> np.ndarray:
         """Find the directions in which the code changes fastest at each row.
 
-        They span the tangent of the manifold that the data lie about (Rifai, Dauphin,
+        They span the tangent space of the manifold near the data (Rifai, Dauphin,
         Vincent, Bengio and Muller, "The manifold tangent classifier", 2011).
 
         Parameters
@@ -342,9 +342,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         Returns
         -------
         directions : ndarray of shape (n_samples, n_directions, n_features), float32
-            The leading right singular vectors of the encoder's Jacobian at each row,
-            orthonormal, without unit; the largest entry of each is positive. Beyond
-            the Jacobian's rank they are any directions orthogonal to the others.
+            The leading right singular vectors of the encoder's Jacobian at each row.
+            They are orthonormal and have no unit; the entry of each with the largest
+            magnitude is positive. Beyond the Jacobian's rank they are arbitrary
+            directions orthogonal to the others.
 
         Raises
         ------
@@ -352,7 +353,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             If called before ``fit``.
         ValueError
             If ``X`` has infinite values, other features than in ``fit``, or NaN that
-            the estimator does not take, or if ``n_directions`` is not such a number.
+            the estimator does not accept, or if ``n_directions`` is out of range.
         """
         X = self._checked(X)
         most = min(self.n_components_, self.n_features_in_)
@@ -368,13 +369,13 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         return self._check_rows(X, reset=False)[0]
 
     def _here(self) -> FittedModel:
-        """Return the model on ``device`` if that is here."""
+        """Return the model on ``device`` if it is available."""
         device = find_device(self._parameter("device"))
-        # A model fitted on a GPU must open on a machine without one.
+        # A model fitted on a GPU must load on a machine without one.
         return self._model.on(device or torch.device("cpu"))
 
     def _parameter(self, name: str) -> Any:
-        """Return a parameter that may be set after ``fit``, which checks all others."""
+        """Return a parameter that may be set after ``fit``, checked."""
         value, constraint = getattr(self, name), self._parameter_constraints[name]
         owner = type(self).__name__
         validate_parameter_constraints({name: constraint}, {name: value}, owner)
@@ -388,7 +389,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
     def _squared_errors(self, X: Any, fills_gaps: bool = False) -> np.ndarray:
         """Return each row's squared error, on data divided by ``scale_``.
 
-        Gaps count for nothing, or as the rest of their row does.
+        Missing values count as 0, or with ``fills_gaps`` as the mean of their row's
+        known ones.
         """
         model, coding, clip = self._here(), self._coding(), self._parameter("clip")
 
@@ -411,8 +413,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        # Plain values: the file knows neither torch's storages, nor a device, nor
-        # where private classes are.
+        # Plain values: a file must not depend on torch's storages, a device, or the
+        # paths of private classes.
         state = dict(super().__getstate__())
         if (model := state.pop("_model", None)) is not None:
             state["_state"] = self._state.to_dict()

@@ -1,4 +1,4 @@
-"""What made a loss grow without bound, or NaN: settings, rows, or the user's own."""
+"""Why a loss grew without bound or is NaN: settings, rows, or the user's callables."""
 
 import math
 from typing import Any
@@ -7,12 +7,12 @@ from .._rows.statistics import root_mean_square
 from .._training.engine import Engine
 from .data import Data
 
-# Times the scale: rows of the first fit are at one, in the mean.
+# In units of scale_: rows of the first fit are at distance 1 on average.
 FAR_OFF = 10.0
 
 
 def why_far(data: Data) -> str:
-    """Say how far rows are from those that were measured; empty if they are near."""
+    """Say how far rows are from those of the first fit; empty if they are near."""
     distance = root_mean_square(data.X, data.mean) / data.scale
     if distance <= FAR_OFF:
         return ""
@@ -21,17 +21,17 @@ def why_far(data: Data) -> str:
     )
     return (
         f"The rows of X lie {distance:.3g} times scale_={data.scale:.3g} from mean_, "
-        "which are those of the first fit: bring X to the unit of its rows, or use "
-        f"{anew} to start anew"
+        "both from the first fit: convert X to the unit of the first fit, or use "
+        f"{anew} to start again"
     )
 
 
 def why_nan(estimator: Any, engine: Engine) -> str:
-    """Say what can have made the loss NaN before the first step."""
+    """Say what may have made the loss NaN before the first step."""
     of_mean, _ = engine.losses_before
     names = ["loss"]
     if not math.isnan(of_mean):
-        # The mean is what the network cannot spoil.
+        # The loss of the mean does not depend on the network.
         names += ["activation", "code_activation", "noise"]
     own = [n for n in names if callable(getattr(estimator, n, None))]
     if estimator.callbacks and not math.isnan(of_mean):
@@ -43,9 +43,9 @@ def why_nan(estimator: Any, engine: Engine) -> str:
         )
     told = "The loss is NaN before the first step"
     if not own:
-        return f"{told}: network_ has weights that are not finite. Fit a clone anew."
+        return f"{told}: network_ has weights that are not finite. Fit a clone."
     shown = " or ".join(f"{name}={getattr(estimator, name)!r}" for name in own)
-    return f"{told} by {shown}, which must leave weights and codes finite."
+    return f"{told}: {shown} must keep weights and codes finite."
 
 
 def why_diverged(estimator: Any, engine: Engine, data: Data) -> str:
@@ -54,8 +54,8 @@ def why_diverged(estimator: Any, engine: Engine, data: Data) -> str:
         return f"The loss grew without bound. {reason}"
     return (
         f"The loss grew without bound in {len(engine.history)} epochs with "
-        f"{_what_may_grow(estimator, engine)}, on data divided by scale_="
-        f"{data.scale:.3g}. Lower learning_rate_init, or what else is large"
+        f"{_what_may_grow(estimator, engine)}, on data divided by "
+        f"scale_={data.scale:.3g}. Lower learning_rate_init, or another large value"
     )
 
 

@@ -1,4 +1,4 @@
-"""The contractive autoencoder: its code changes little with the row."""
+"""The contractive autoencoder: its code changes little with the input."""
 
 from typing import Any, ClassVar
 
@@ -25,44 +25,43 @@ from .custom import CustomAutoencoder
 from .data import Data
 from .parameters import autoencoder
 
-# Rows that tell the mean norm well enough, and where it takes long.
+# Number of rows that estimate the mean norm, and where that is slow.
 N_SAMPLE, N_COSTLY = 1000, 200
 
 
 @autoencoder
 class ContractiveAE(CustomAutoencoder):
-    """Autoencoder whose code changes little with the row.
+    """Autoencoder whose code changes little with its input.
 
     Minimises ``mean_i loss(x_i, decode(encode(x_i))) + alpha ||d encode(x_i) / d
-    x_i||_F^2`` [1]_, where rows are less ``mean_`` and divided by ``scale_``. The code
-    then follows the directions in which the data vary, and forgets the others.
+    x_i||_F^2`` [1]_, where ``x_i`` are standardised, ``(x - mean_) / scale_``. The code
+    then follows the directions in which the data vary, and ignores the others.
 
-    Decoder and encoder share their weights by default: else the penalty could be
-    escaped by a small code, which a large decoder blows up again.
+    The decoder and the encoder share their weights by default. Otherwise a small code,
+    scaled up again by a large decoder, would avoid the penalty.
 
-    Where the activation has kinks, as "relu" has, the derivative is that of the piece
-    that a row lies in: the penalty shrinks the slopes of the pieces, and does not see
-    where one ends.
+    With piecewise linear activations such as "relu" the derivative is that of the piece
+    that contains the row. The penalty shrinks these slopes, but does not see where a
+    piece ends.
 
     Parameters
     ----------
     n_components : int or None, default=2
-        Width of the code, which may be wider than the rows. None is as wide as them.
+        Width of the code; it may exceed ``n_features``. None is ``n_features``.
 
     alpha : float, default=0.001
         Weight of the penalty. With 0.0 it is ``UndercompleteAE`` with the same
         parameters and width.
 
     jacobian_norm : {"auto", "exact", "hutchinson"}, default="auto"
-        How the norm is found:
+        How the norm is computed:
 
-        - "exact": in closed form, layer by layer, for networks without a PCA beside
-          them (``init="random"``) and with activations by name; else row by row, which
-          is slow;
+        - "exact": in closed form, layer by layer, with ``init="random"`` and
+          activations given by name; else row by row, which is slow;
         - "hutchinson": by the derivative along one random direction of the code for
-          each row, which is right in the mean [2]_;
-        - "auto": "exact" where that is cheap, with one layer or with a hidden and a
-          linear one, and for "lbfgs", which needs it; else "hutchinson".
+          each row, an unbiased estimate [2]_;
+        - "auto": "exact" where that is cheap, with one layer or with one hidden and one
+          linear layer, and for "lbfgs", which needs it; else "hutchinson".
 
     <network parameters>
 
@@ -73,21 +72,20 @@ class ContractiveAE(CustomAutoencoder):
     Attributes
     ----------
     contraction_ : float
-        Mean of ``||d encode(x) / d x||_F`` over the training rows, which are less
-        ``mean_`` and divided by ``scale_``: over 1000 of them at most, or 200 where
-        there is no closed form.
+        Mean of ``||d encode(x) / d x||_F`` over at most 1000 standardised training
+        rows, or 200 without a closed form.
 
     <shared attributes>
 
     See Also
     --------
-    UndercompleteAE : The same without penalty.
+    UndercompleteAE : The same without a penalty.
 
     Notes
     -----
-    With a penalty, held-out rows decide by the unexplained share of their variance plus
-    the penalty in that unit: so training is kept where that is less than PCA's, whose
-    ``||J||_F^2`` is the number of its components.
+    With a penalty, training is kept if the unexplained share of the variance of the
+    held-out rows plus the penalty, in the same unit, is lower than PCA's. PCA's
+    ``||J||_F^2`` is its number of components.
 
     References
     ----------
@@ -121,8 +119,9 @@ class ContractiveAE(CustomAutoencoder):
         super()._check_parameters()
         if is_full_batch(self.solver) and self.jacobian_norm == "hutchinson":
             raise ValueError(
-                f"solver={self.solver!r} needs an objective without chance, but "
-                "jacobian_norm='hutchinson' draws directions: use 'exact' or 'auto'."
+                f"solver={self.solver!r} needs a deterministic objective, but "
+                "jacobian_norm='hutchinson' draws random directions: use 'exact' or "
+                "'auto'."
             )
 
     def _objective(self, network: Network, data: Data) -> Objective:

@@ -22,65 +22,66 @@ from .parameters import autoencoder
 class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
     """Convolutional autoencoder of signals, images and volumes.
 
-    Minimises ``mean_i loss(x_i, decode(encode(corrupt(x_i))))`` where ``encode`` is
-    convolutions in 1, 2 or 3 dimensions and dense layers, and ``decode`` their mirror:
-    neighbours are treated alike wherever they are, so that few weights serve [1]_. The
-    code is a vector. Nothing is corrupted by default; with ``noise_level`` it is a
-    denoising autoencoder [2]_. Training starts from PCA, and rows held out decide
-    whether it has improved on it: if not, the answer is PCA.
+    Minimises ``mean_i loss(x_i, decode(encode(corrupt(x_i))))`` where ``encode`` has
+    convolutions in 1, 2 or 3 dimensions followed by dense layers, and ``decode``
+    mirrors it. All positions share the same kernels, so few weights are needed [1]_.
+    The code is a vector. By default nothing is corrupted; with ``noise_level`` it is a
+    denoising autoencoder [2]_. Training starts from PCA. If it does not improve on PCA
+    on held-out rows, PCA is kept.
 
-    ``X`` holds flat rows, of ``image_shape``, or is an array of images (n, height,
-    width) or (n, channels, height, width), or of volumes (n, channels, depth, height,
-    width). With ``spatial_dims=1`` it may be one of signals (n, channels, length), and
-    with ``spatial_dims=3`` of volumes (n, depth, height, width): an array that looks
-    like these, and might be of images, is an error without. ``inverse_transform``,
-    ``reconstruct``, ``jacobian`` and ``tangent_space`` answer in the layout that was
-    fitted, in place of ``n_features``; other methods take either. Missing values, NaN,
-    are seen as the mean and left out of the loss.
+    ``X`` has flat rows, of ``image_shape``, or is an array of images (n, height, width)
+    or (n, channels, height, width), or of volumes (n, channels, depth, height, width).
+    With ``spatial_dims=1`` it may hold signals (n, channels, length), and with
+    ``spatial_dims=3`` volumes (n, depth, height, width). Without ``spatial_dims``, an
+    array that may be either these or images raises an error. ``inverse_transform``,
+    ``reconstruct``, ``jacobian`` and ``tangent_space`` return the layout of the
+    training data in place of ``n_features``. Methods accept rows in either layout.
+    Missing values, NaN, are replaced by the mean for the network, and left out of the
+    loss.
 
-    Rows are centred and divided by one number, so that neither the unit of the data
-    nor its origin matters. Computation is in float32.
+    Rows are standardised as ``(x - mean_) / scale_``, with one ``scale_`` for all
+    features, so the result does not depend on the unit or the origin of the data.
+    Computation is in float32.
 
     Parameters
     ----------
     n_components : int or None, default=2
-        Width of the code. None is as wide as the rows.
+        Width of the code. None is ``n_features``.
 
     image_shape : int or tuple of int, default=None
-        Shape of what a row holds, channels first if there are any: 140 or (3, 140)
-        (with ``spatial_dims=1``) for signals, (28, 28) or (3, 32, 32) for images, (1,
-        16, 16, 16) for volumes. None takes the array's; flat rows then are signals of
+        Shape of one row, channels first if there are any: 140 or (3, 140) (with
+        ``spatial_dims=1``) for signals, (28, 28) or (3, 32, 32) for images, (1, 16, 16,
+        16) for volumes. None uses the shape of the array; flat rows are then signals of
         one channel.
 
     spatial_dims : {1, 2, 3} or "auto", default="auto"
-        Number of dimensions that are convolved over. "auto" takes a shape of one number
-        for a signal, of two or three for an image, of four for a volume. It raises an
-        error where one side of an image is at least eight times the other, such as (2,
-        64), which may be a signal of two channels; and where an image has eight
-        channels or more, and none of its three sizes is more than twice another, such
-        as (16, 16, 16), which may be a volume.
+        Number of dimensions of the convolutions. With "auto" a shape of one number is a
+        signal, of two or three an image, of four a volume. "auto" raises an error if
+        the shape is ambiguous: if one side of an image is at least eight times the
+        other, such as (2, 64), it may be a signal of two channels; if an image has
+        eight channels or more and none of its three sizes is more than twice another,
+        such as (16, 16, 16), it may be a volume.
 
     channels : int or sequence of int, default=(32, 64)
-        Channels of the encoder's convolutions, outermost first; the decoder mirrors
-        them.
+        Channels of the encoder's convolutions, from the input to the code. The decoder
+        mirrors them.
 
     kernel_size : int or sequence of int, default=3
-        Width of the kernels, the same along all axes: one number, or one for each
-        convolution.
+        Width of the kernels along each axis: one number, or one for each convolution.
 
     stride : int or sequence of int, default=2
-        Step of the kernels, at most their width: how much smaller a convolution makes
-        an image. One number, or one for each convolution. Axes shorter than the kernel
-        are convolved by a shorter one.
+        Step of the kernels, at most their width: the factor by which a convolution
+        makes an image smaller. One number, or one for each convolution. Axes shorter
+        than the kernel use a shorter kernel.
 
     upsampling : {"transpose", "nearest", "linear"}, default="transpose"
         How the decoder makes images larger: by transposed convolutions, or by
-        interpolation and a convolution, which costs more and leaves no checkerboard
+        interpolation and a convolution, which costs more but leaves no checkerboard
         [3]_. ``tied_weights`` needs "transpose".
 
     normalization : {"batch", "layer"}, default=None
-        What follows convolutions, save the decoder's last: batch normalization,
-        normalization over all channels and places of a row, or nothing.
+        What follows each convolution except the decoder's last: batch normalization,
+        normalization over all channels and positions of a row, or nothing.
 
     <embedding parameters>
 
@@ -93,7 +94,7 @@ class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
     Attributes
     ----------
     image_shape_ : tuple of int
-        Shape of what a row holds: channels, and the sizes.
+        Shape of one row: the channels, then the sizes.
 
     <embedding attributes>
 
@@ -106,9 +107,9 @@ class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
 
     Notes
     -----
-    A callable ``noise`` sees images, shape (n, channels, ...), a callable ``loss`` flat
-    rows. ``solver="lbfgs"`` needs ``noise_level=0.0``, for chance would spoil its line
-    search.
+    A callable ``noise`` gets images of shape (n, channels, ...), a callable ``loss``
+    flat rows. ``solver="lbfgs"`` needs ``noise_level=0.0``, because its line search
+    fails on a random objective.
 
     References
     ----------
@@ -179,7 +180,7 @@ class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
         }
 
     def _schedule(self, data: Data, width: int) -> Schedule:
-        # So many weights learn a few rows by heart unless they decay.
+        # Without weight decay, the many weights overfit few rows.
         n_steps = 700 if self.neighbor_weight or self._needs_fewer_steps() else 1400
         return Schedule(n_steps=n_steps, largest_batch=128, decay=80.0, most_decay=0.5)
 

@@ -1,4 +1,4 @@
-"""What autoencoders share that see corrupted rows, or rows with gaps."""
+"""Base of autoencoders that see corrupted rows, or rows with missing values."""
 
 from typing import Any, ClassVar
 
@@ -20,13 +20,13 @@ from .base import BaseAutoencoder
 from .data import Data
 from .parameters import SharedParameters, autoencoder
 
-# In scale_; squares of more noise may be more than float32 holds.
+# In units of scale_; squares of larger noise may overflow float32.
 MOST_NOISE = 1e15
 
 
 @autoencoder
 class CorruptingAutoencoder(BaseAutoencoder):
-    """Fills the slot ``corrupt``; NaN are gaps, which the loss leaves out."""
+    """Adds ``corrupt`` to the objective; the loss leaves NaN out."""
 
     noise: str | Corruption = "gaussian"
     noise_level: float = 0.0
@@ -45,14 +45,14 @@ class CorruptingAutoencoder(BaseAutoencoder):
             self._check_level(self.noise)
         if self.emphasis == 1 and not self._corrupts():
             raise ValueError(
-                f"emphasis={self.emphasis} learns from corrupted entries alone, and "
-                f"noise_level={self.noise_level} makes none: raise it, or lower "
-                "emphasis."
+                f"emphasis={self.emphasis} counts corrupted entries only, but "
+                f"noise_level={self.noise_level} corrupts none: raise noise_level, or "
+                "lower emphasis."
             )
         if is_full_batch(self.solver) and self._corrupts():
             raise ValueError(
-                f"solver={self.solver!r} needs an objective without chance, but noise="
-                f"{self.noise!r} is drawn anew at each step: use solver='adamw', or "
+                f"solver={self.solver!r} needs a deterministic objective, but "
+                f"noise={self.noise!r} is random in each step: use solver='adamw', or "
                 "noise_level=0.0."
             )
 
@@ -64,9 +64,9 @@ class CorruptingAutoencoder(BaseAutoencoder):
             )
         if self.noise_level > MOST_NOISE:
             raise ValueError(
-                f"noise_level={self.noise_level} leaves nothing of the rows with noise="
-                f"{noise!r}: it counts in units of scale_, of which rows have one. "
-                "Lower it to 1.0 or less."
+                f"noise_level={self.noise_level} with noise={noise!r} hides the rows: "
+                "it is in units of scale_, the deviation of the rows. Lower it to 1.0 "
+                "or less."
             )
 
     def _corrupts(self) -> bool:

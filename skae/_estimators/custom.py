@@ -1,4 +1,4 @@
-"""What autoencoders share that take networks of a user's."""
+"""Base of autoencoders that accept the user's own networks."""
 
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ from .parameters import SharedParameters, autoencoder
 
 @autoencoder
 class CustomAutoencoder(BaseAutoencoder):
-    """Fills the slots ``encode`` and ``decode`` by modules that factories make."""
+    """Takes ``encode`` and ``decode`` from modules that factories make."""
 
     encoder: Factory | None = None
     decoder: Factory | None = None

@@ -1,4 +1,4 @@
-"""The rows of one run, and what was measured of them."""
+"""The rows of one run, and their statistics."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,9 +13,9 @@ from .._rows.split import LEAST_HELD_OUT, hold_out
 from .._rows.standardise import standardise
 from .._rows.statistics import column_means, root_mean_square, squared_distances
 
-# So many held-out rows at least should lie as far out as a gain is believed.
+# Minimum number of held-out rows as far out as a gain is trusted.
 N_FARTHEST = 3
-# Rows that are so much farther out than those are still like them.
+# Factor of that distance up to which rows are still similar.
 FARTHER = 2.0
 
 
@@ -24,7 +24,7 @@ class Data:
     """Checked, flat rows: how they are standardised, and which are held out."""
 
     X: Any
-    #: Shape of a row as it is given and answered.
+    #: Shape of a row in the input and the output.
     layout: tuple[int, ...]
     mean: np.ndarray
     scale: float
@@ -32,11 +32,11 @@ class Data:
     seen: tuple[np.ndarray, np.ndarray]
     #: Share of the rows to hold out; 0 for none.
     validation_fraction: float
-    #: Of the rows to hold out, of the first weights and of the order of batches.
+    #: Seed of the held-out rows, the initial weights and the order of batches.
     seed: int
-    #: Whether more rows may come in other calls.
+    #: Whether more rows may follow in other calls.
     is_part: bool
-    #: Rows at most that train, and that judge; None for all.
+    #: Maximum number of training and of held-out rows; None for all.
     n_most: int | None = None
 
     @property
@@ -51,41 +51,41 @@ class Data:
 
     @property
     def n_far(self) -> int:
-        """Return how many are too far out to train a network, or to judge it."""
+        """Return how many rows are too far out to train or to evaluate a network."""
         return int(np.count_nonzero(~self._is_near))
 
     @property
     def pca_rows(self) -> Rows:
-        """Return what picks the rows of PCA: all that do not judge."""
+        """Return the index of the rows for PCA: all that are not held out."""
         held_out = self.split[1]
         if held_out is None:
             return slice(None)
         others = np.delete(np.arange(self.n_rows), held_out)
-        # Two rows at least have a principal axis.
+        # A principal axis needs at least two rows.
         return others if len(others) > 1 else slice(None)
 
     @property
     def validation(self) -> Rows:
-        """Return what picks the rows to validate by: held-out ones, or all."""
+        """Return the index of the validation rows: held-out ones, or all."""
         held_out = self.split[1]
         return slice(None) if held_out is None else held_out
 
     def explained(self, pca: LinearCode) -> np.ndarray:
-        """Return the share of the rows to validate by that each width explains."""
+        """Return the explained variance of the validation rows for each width."""
         chosen = parts(self.X, self.validation)
         rows = (standardise(part, self.mean, self.scale) for part in chosen)
         return pca.explained(part.nan_to_num().numpy() for part in rows)
 
     @cached_property
     def split(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return indices of rows that train a network, and of those that judge it."""
+        """Return indices of the rows that train a network, and of held-out rows."""
         training, held_out = self._parts
         if not len(held_out):
             return self._some(training), None
         return self._some(self.near(training)), self._some(self.near(held_out))
 
     def _some(self, index: np.ndarray) -> np.ndarray:
-        """Return a sample of rows, in their order, where there are too many."""
+        """Return a sample of rows, in their order, if there are too many."""
         if self.n_most is None or len(index) <= self.n_most:
             return index
         rng = np.random.default_rng(self.seed)
@@ -93,10 +93,10 @@ class Data:
 
     @cached_property
     def reach(self) -> float:
-        """Distance from the mean up to which rows that are held out tell gains.
+        """Distance from the mean up to which held-out rows can show a gain.
 
-        A few rows far out may outweigh all others. Where next to none of them are held
-        out, nobody knows what a network answers there: they are left to PCA.
+        A few rows far out may outweigh all others. If almost none of them are held out,
+        the network is untested there, and PCA reconstructs them.
         """
         n_held_out = len(self._parts[1])
         if n_held_out < LEAST_HELD_OUT:
@@ -118,7 +118,7 @@ class Data:
         if not self.validation_fraction:
             return np.zeros(self.n_rows)
         squares = squared_distances(self.X, self.mean, self.scale)
-        # Rows without a value lie anywhere.
+        # Rows without any value count as near.
         return np.sqrt(np.nan_to_num(squares, posinf=np.inf))
 
     @cached_property
@@ -132,12 +132,12 @@ class Data:
 def widened(
     seen: tuple[np.ndarray, np.ndarray], before: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the extremes of what was seen and of what was seen before."""
+    """Return the common extremes of two ranges."""
     return np.fmin(seen[0], before[0]), np.fmax(seen[1], before[1])
 
 
 def measure(X: Any) -> tuple[np.ndarray, float]:
-    """Return the mean of each feature, and the scale of all."""
+    """Return the mean of each feature, and the common scale."""
     means = column_means(X)
     if (empty := np.flatnonzero(np.isnan(means))).size:
         raise ValueError(

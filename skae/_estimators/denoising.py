@@ -1,4 +1,4 @@
-"""The denoising autoencoder: it sees corrupted rows, and answers with clean ones."""
+"""The denoising autoencoder: it reconstructs clean rows from corrupted ones."""
 
 from typing import Any, ClassVar
 
@@ -12,21 +12,22 @@ class DenoisingAE(CustomAutoencoder, CorruptingAutoencoder):
     """Autoencoder trained to undo a corruption of its input.
 
     Minimises ``mean_i loss(x_i, decode(encode(corrupt(x_i))))`` with a new corruption
-    in every batch [1]_. ``transform`` and ``reconstruct`` corrupt nothing:
-    ``reconstruct(X)`` is ``X`` denoised, and ``reconstruct(X) - X`` points to where
-    rows are dense [3]_. Training starts from PCA, and held-out rows, corrupted too,
-    decide whether it has improved on it.
+    in every batch [1]_. ``transform`` and ``reconstruct`` corrupt nothing.
+    ``reconstruct(X)`` is ``X`` denoised, and ``reconstruct(X) - X`` points to regions
+    where rows are dense [3]_. Training starts from PCA. If it does not improve on PCA
+    on held-out rows, which are corrupted too, PCA is kept.
 
-    Missing values, NaN in ``X``, are masked: the network sees the mean of the feature
-    there, and the loss leaves them out. ``reconstruct`` has a value for them.
+    Missing values, NaN in ``X``, are masked: the network sees the mean of the feature,
+    and the loss leaves them out. ``reconstruct`` fills them in.
 
-    Rows are centred and divided by one number, so that neither the unit of the data
-    nor its origin matters. Computation is in float32.
+    Rows are standardised as ``(x - mean_) / scale_``, with one ``scale_`` for all
+    features, so the result does not depend on the unit or the origin of the data.
+    Computation is in float32.
 
     Parameters
     ----------
     n_components : int or None, default=2
-        Width of the code, which may be wider than the rows. None is as wide as them.
+        Width of the code; it may exceed ``n_features``. None is ``n_features``.
 
     <corruption parameters>
 
@@ -47,10 +48,10 @@ class DenoisingAE(CustomAutoencoder, CorruptingAutoencoder):
 
     Notes
     -----
-    ``score`` and ``score_samples`` leave missing values out; the latter counts what is
-    known for the whole row, so that gaps make no row look normal. ``solver="lbfgs"``
-    needs ``noise_level=0.0``, for chance would spoil its line search. Sparse matrices
-    cannot have missing values.
+    ``score`` and ``score_samples`` leave missing values out. ``score_samples`` scales
+    the error of the known values up to the whole row, so that gaps do not make a row
+    look normal. ``solver="lbfgs"`` needs ``noise_level=0.0``, because its line search
+    fails on a random objective. Sparse matrices cannot have missing values.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""What autoencoders share whose codes may keep neighbours, and may be refined."""
+"""Base of autoencoders whose codes may keep neighbours, and may be refined."""
 
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -14,13 +14,13 @@ from .data import Data
 from .model import Coding
 from .parameters import SharedParameters, autoencoder
 
-# Gradient steps that find most of what is to be found.
+# Gradient steps after which further ones gain little.
 N_REFINEMENTS = 3
 
 
 @autoencoder
 class EmbeddingAutoencoder(BaseAutoencoder):
-    """Adds a map of neighbours that codes follow, and steps that improve codes."""
+    """Adds a map of neighbours for the codes, and steps that improve codes."""
 
     neighbor_weight: float = 0.0
     n_neighbors: int = 15
@@ -39,9 +39,9 @@ class EmbeddingAutoencoder(BaseAutoencoder):
         super()._check_parameters()
         if self.neighbor_weight and self.code_activation != "identity":
             raise ValueError(
-                f"neighbor_weight={self.neighbor_weight} leads codes to places of any "
-                f"size and sign, which code_activation={self.code_activation!r} may "
-                "not reach: use code_activation='identity', or neighbor_weight=0.0."
+                f"neighbor_weight={self.neighbor_weight} needs codes of any size and "
+                f"sign, which code_activation={self.code_activation!r} may not give: "
+                "use code_activation='identity', or neighbor_weight=0.0."
             )
 
     def _map_so_far(self, data: Data, goes_on: bool) -> NeighborMap | None:
@@ -50,17 +50,17 @@ class EmbeddingAutoencoder(BaseAutoencoder):
         drawn = self._model.neighbor_map if goes_on else None
         if drawn and drawn.n_neighbors != self.n_neighbors:
             raise ValueError(
-                f"Cannot go on training: n_neighbors={self.n_neighbors}, but the map "
-                f"was drawn with {drawn.n_neighbors}. Fit a clone to draw another."
+                f"Cannot continue training: n_neighbors={self.n_neighbors}, but the "
+                f"map was drawn with {drawn.n_neighbors}. Fit a clone to draw another."
             )
         if not drawn and data.n_training < 2:
             cure = "pass more rows"
             if data.validation_fraction:
                 cure += ", or use early_stopping=False, which holds none out"
             raise ValueError(
-                f"neighbor_weight={self.neighbor_weight} draws a map of two training "
-                f"rows or more, but n_samples={data.n_rows} leaves {data.n_training}: "
-                f"{cure}."
+                f"neighbor_weight={self.neighbor_weight} needs at least two training "
+                f"rows for its map, but n_samples={data.n_rows} leaves "
+                f"{data.n_training}: {cure}."
             )
         return drawn
 
@@ -88,22 +88,23 @@ class EmbeddingAutoencoder(BaseAutoencoder):
         return Coding(n_steps, self._count("transform_n_neighbors"), weight)
 
     def _count(self, name: str) -> int:
-        """Return a parameter, or what its "auto" stands for."""
+        """Return a parameter, with "auto" replaced by its value."""
         asked = self._parameter(name)
         return int(getattr(self, f"{name}_") if asked == "auto" else asked)
 
     def _refines(self) -> bool:
-        """Whether the best code is the one whose answer is nearest to the row."""
+        """Whether the best code is the one with the smallest squared error."""
         return self.loss == "squared_error" and self.code_activation == "identity"
 
     def _needs_fewer_steps(self) -> bool:
-        """Whether codes that are refined gain what more steps of training would."""
+        """Whether refined codes make up for fewer training steps."""
         return self.transform_max_iter != 0 and self._refines()
 
     def _schedule(self, data: Data, width: int) -> Schedule:
         schedule = super()._schedule(data, width)
         if self.neighbor_weight:
-            # Codes are given: to invert them is easier than to find them.
+            # The map gives the codes: learning to invert them is easier than finding
+            # them.
             n_steps = schedule.n_steps // 4
             return replace(schedule, n_steps=n_steps, least_epochs=10, widest=256)
         if self.n_features_in_ < WIDE or not self._needs_fewer_steps():

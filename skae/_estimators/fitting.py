@@ -1,4 +1,4 @@
-"""Fitting: from parameters and rows to a model, and what is told of training."""
+"""Fitting: from parameters and rows to a model and its attributes."""
 
 import math
 from contextlib import AbstractContextManager, nullcontext
@@ -43,14 +43,14 @@ def _go_back(attributes: dict[str, Any], before: dict[str, Any]) -> None:
 
 
 def _nan_allowed() -> AbstractContextManager[Any]:
-    """Let torch's search for anomalies pass over NaN, which fits tell of themselves."""
+    """Let torch's anomaly detection ignore NaN, which fits report themselves."""
     if not torch.is_anomaly_enabled():
         return nullcontext()
     return torch.autograd.set_detect_anomaly(True, check_nan=False)
 
 
 class Trainable(Starting, Watched):
-    """What ``fit`` does: read rows, start or go on, train, select, publish."""
+    """What ``fit`` does: read rows, start or continue, train, select, publish."""
 
     def _train(self, X: Any, y: Any = None, *, is_part: bool) -> Self:
         self._check_parameters()
@@ -62,7 +62,7 @@ class Trainable(Starting, Watched):
             try:
                 told = self._run((X, y), is_part, interrupts)
             except BaseException as error:
-                # Before any call, which another interrupt might end.
+                # Before any call, since another interrupt might end it.
                 interrupts.n_held = math.inf
                 _go_back(self.__dict__, before)
                 if interrupts.count and isinstance(error, Exception):
@@ -79,7 +79,7 @@ class Trainable(Starting, Watched):
     def _run(
         self, given: tuple[Any, Any], is_part: bool, interrupts: Interrupts
     ) -> Held:
-        """Train and publish; return what to warn of when nothing can be lost."""
+        """Train and publish; return the warnings to give afterwards."""
         device = resolve_device(self.device)
         with own_settings(device, grad=True), _nan_allowed():
             engine, state, data = self._prepare(given[0], is_part)
@@ -92,7 +92,7 @@ class Trainable(Starting, Watched):
         return held
 
     def _prepare(self, X: Any, is_part: bool) -> tuple[Engine, TrainingState, Data]:
-        """Return what trains, the state to train from, and the rows."""
+        """Return the engine, the state to start from, and the rows."""
         goes_on = (is_part or self.warm_start) and hasattr(self, "_model")
         data = self._read(X, is_part, goes_on)
         network, state = self._go_on(data) if goes_on else self._start(data)
@@ -101,7 +101,7 @@ class Trainable(Starting, Watched):
         return engine, state, data
 
     def _read(self, X: Any, is_part: bool, goes_on: bool) -> Data:
-        """Check rows and measure them, or take what was measured before."""
+        """Check rows and compute their statistics, or use those of the first fit."""
         validates = self.early_stopping and not is_part
         fraction = self.validation_fraction if validates else 0.0
         min_samples = 1 if goes_on and not validates else 2
@@ -120,18 +120,18 @@ class Trainable(Starting, Watched):
         return Data(X, *unit, fraction, seed, is_part, self._most_rows())
 
     def _engine(self, network: Network, state: TrainingState, data: Data) -> Engine:
-        """Return what minimises the objective."""
+        """Return the engine that minimises the objective."""
         settings = Settings(
             solver=self.solver,
             learning_rate_init=self.learning_rate_init,
-            # An epoch at a time there is no last one to slow down to.
+            # partial_fit has no last epoch for a schedule.
             learning_rate="constant" if data.is_part else self.learning_rate,
             tol=self.tol,
             validation_fraction=data.validation_fraction,
-            # The start knows nothing of neighbours.
+            # The initial weights do not keep neighbours.
             keeps_start=state.baseline is not None and not self._n_neighbors(),
             n_neighbors=self._n_neighbors(),
-            # A user's activation may draw from the only generator that it knows.
+            # A user's activation may draw from the global generator.
             draws_globally=callable(self.activation) or callable(self.code_activation),
             **state.schedule.fill_in(self, data.n_training, data.is_part),
         )
@@ -145,7 +145,7 @@ class Trainable(Starting, Watched):
         )
 
     def _publish(self, engine: Engine, state: TrainingState, data: Data) -> None:
-        """Keep the trained weights or PCA's, and say what was learnt."""
+        """Keep the trained weights or PCA's, and set the fitted attributes."""
         check_learnt(self, engine, state.kept_pca, data)
         pcas = self._pcas_of_most(engine.module_, data, state.baseline)
         selection = select(engine, state.baseline, pcas)
@@ -156,8 +156,8 @@ class Trainable(Starting, Watched):
         prefixes = self._score_prefixes(engine, selection)
         pca = self._kept_baseline(engine.module_, state.baseline, selection, data)
         state = replace(state, baseline=pca, prefixes=prefixes, is_worse=is_worse)
-        # Moments that saw the loss explode would make it explode again, and those of
-        # weights that are gone mean nothing.
+        # Moments from a diverging loss would make it diverge again, and those of
+        # discarded weights are not valid.
         may_go_on = data.is_part or self.warm_start
         is_sound = not (engine.diverged or state.kept_pca)
         state = replace(state, engine=state_of(engine, may_go_on and is_sound))
@@ -166,7 +166,7 @@ class Trainable(Starting, Watched):
         network = engine.module_.to("cpu").eval()
         network.zero_grad()
         unit = data.mean, data.scale, data.layout, data.seen
-        # PCA's codes lie elsewhere.
+        # The map is not valid for PCA's codes.
         neighbor_map = None if kept else engine.neighbor_map
         self._set_model(network, state, *unit, neighbor_map)
         self._tell(engine, selection, data)
@@ -175,18 +175,18 @@ class Trainable(Starting, Watched):
     def _kept_baseline(
         self, network: Any, pca: Baseline | None, selection: Selection, data: Data
     ) -> Baseline | None:
-        """Go back to the PCA of these rows, or of more before, if it is better."""
+        """Go back to PCA of these rows, or of more rows before, if it is better."""
         if pca is None or selection.keeps_training:
             beaten = {"is_kept": False, "is_beaten": selection.beats_pca}
             return pca and replace(pca, **beaten)
-        # The PCA of parts stays that of the first.
+        # In partial_fit PCA stays that of the first call.
         if data.n_rows >= pca.n_rows and not data.is_part:
             return self._become_pca(network, data, slice(None))
         network.zero_last_layers()
         return replace(pca, is_kept=True)
 
     def _tell(self, engine: Engine, selection: Selection, data: Data) -> None:
-        """Publish how training went."""
+        """Set the attributes that describe training."""
         settings = engine.settings
         self.batch_size_, self.max_iter_ = settings.batch_size, settings.max_epochs
         self.n_iter_no_change_ = settings.n_iter_no_change
@@ -209,5 +209,5 @@ class Trainable(Starting, Watched):
         if isinstance(loss := engine.criterion_.loss, Gaussian):
             pca = self._state.kept_pca
             variance = pca.residual_variance if pca else loss.variance().item()
-            # A power of the scale would raise where a product is infinite.
+            # A power of the scale would raise an error if it overflows.
             self.noise_variance_ = variance * data.scale * data.scale

@@ -1,4 +1,4 @@
-"""What autoencoders share whose rows are signals, images or volumes."""
+"""Base of autoencoders of signals, images or volumes."""
 
 from collections.abc import Sequence
 from numbers import Integral
@@ -23,7 +23,7 @@ from .parameters import SharedParameters, autoencoder
 
 @autoencoder
 class ImageAutoencoder(BaseAutoencoder):
-    """Takes flat rows or arrays of images, and answers in the layout of ``fit``."""
+    """Accepts flat rows or arrays of images, and returns the layout of ``fit``."""
 
     image_shape: int | Sequence[int] | None = None
     spatial_dims: int | str = "auto"
@@ -53,7 +53,7 @@ class ImageAutoencoder(BaseAutoencoder):
         return X, given or flat
 
     def _extremes(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        # A pixel may be dark in all training images, and light in others.
+        # A pixel may be dark in all training images, but light in new ones.
         low, high = (e.reshape(self.image_shape_) for e in super()._extremes(X))
         axes = tuple(range(1, low.ndim))
         lows, highs = low.min(axes, keepdims=True), high.max(axes, keepdims=True)

@@ -20,20 +20,20 @@ from .._rows.chunks import in_blocks, map_rows, n_at_once
 from .._rows.standardise import scale_and_shift, standardise
 from .refinement import refine
 
-# Networks of narrow layers are slower where more rows pass at once.
+# Networks of narrow layers are slower with more rows at once.
 MANY_ROWS = 2048
-# Times the weight of the distance from the map, so that 1 keeps groups apart.
+# Factor of neighbor_weight, chosen so that a weight of 1 keeps groups apart.
 PULL = 10.0
 
 
 @dataclass(frozen=True)
 class Coding:
-    """How codes are found: where, and by how many steps from there."""
+    """How codes are computed: where they start, and how many steps refine them."""
 
     n_steps: int = 0
-    #: Rows of the map among which a row lies; 0 for the encoder's code.
+    #: Number of neighbours on the map; 0 for the encoder's code.
     n_neighbors: int = 0
-    #: Of the squared distance from the place on the map, in deviations of codes.
+    #: Weight of the squared distance from the place on the map.
     weight: float = 0.0
 
 
@@ -47,17 +47,17 @@ class FittedModel:
     network: Network
     mean: np.ndarray
     scale: float
-    #: Shape of a row as it is given and answered.
+    #: Shape of a row in the input and the output.
     layout: tuple[int, ...]
     #: Smallest and largest values of each feature in training, in its unit.
     seen: tuple[np.ndarray, np.ndarray]
-    #: Least and largest value that is decoded.
+    #: Smallest and largest value of reconstructions.
     domain: tuple[float, float] | None
     #: Whether values may be missing.
     allows_nan: bool
     #: Name of the estimator, for errors.
     owner: str
-    #: Where training rows lie among their neighbours.
+    #: Map of the training rows and their neighbours.
     neighbor_map: NeighborMap | None = None
     _copies: dict[torch.device, tuple[list[Any], Self]] = field(
         default_factory=dict, init=False, repr=False
@@ -65,7 +65,7 @@ class FittedModel:
 
     @property
     def whole(self) -> Network:
-        """The network that was trained, of whose code all may not be used."""
+        """The network that was trained, perhaps with more components than are used."""
         network = self.network
         return network.network if isinstance(network, Prefix) else network
 
@@ -76,11 +76,11 @@ class FittedModel:
 
     @property
     def is_cut(self) -> bool:
-        """Whether the code is narrower than what was trained."""
+        """Whether the code is narrower than the trained one."""
         return self.n_components < self.whole.widths[-1]
 
     def first(self, n_components: int) -> Self:
-        """Return the model of the first components alone."""
+        """Return the model of the first components only."""
         is_all = n_components == self.whole.widths[-1]
         network = self.whole if is_all else Prefix(self.whole, n_components)
         return replace(self, network=network)
@@ -91,7 +91,7 @@ class FittedModel:
         return next(self.network.parameters()).device
 
     def on(self, device: torch.device) -> Self:
-        """Return the model on a device; a copy there serves until weights change."""
+        """Return the model on a device; a copy there is reused until weights change."""
         if device == self.device:
             return self
         weights = self.network.state_dict(keep_vars=True).values()
@@ -107,7 +107,7 @@ class FittedModel:
         X: Any,
         n_rows: int | None = None,
     ) -> np.ndarray:
-        """Apply a function to rows or codes, so many at once as the network takes."""
+        """Apply a function to rows or codes in chunks that fit the network."""
         n_threads = threads_of_step(X.shape[0], self.network.n_products)
         with own_settings(self.device, grad=False), limited_threads(n_threads):
             return map_rows(function, X, n_rows or self._n_rows)
@@ -119,12 +119,12 @@ class FittedModel:
 
     @property
     def _block(self) -> int:
-        # The weights of wide layers, which do not fit the cache, are read less often.
+        # With larger blocks, wide layers that exceed the cache are read less often.
         return min(MANY_ROWS, 2 * n_at_once(self.network.n_values))
 
     @property
     def n_rows_of_slopes(self) -> int:
-        """Return of how many rows the slopes of all codes fit in bounded memory."""
+        """Return the number of rows whose Jacobians fit in bounded memory."""
         return n_at_once(self.n_components * self.network.n_values)
 
     def encode(self, x: np.ndarray, coding: Coding = ENCODER) -> Tensor:
@@ -143,7 +143,7 @@ class FittedModel:
         pull = 0.0
         if self.neighbor_map is not None and coding.n_neighbors:
             code = self._place(seen, self.neighbor_map, coding.n_neighbors)
-            # The weight is that of the mean over features, the error that of all.
+            # The weight is for the mean over features, but the error is a sum.
             weight = PULL * coding.weight * rows.shape[1]
             pull = weight / self.neighbor_map.spread**2
         else:
@@ -155,7 +155,7 @@ class FittedModel:
     def _place(
         self, rows: Tensor, neighbor_map: NeighborMap, n_neighbors: int
     ) -> Tensor:
-        """Return where rows lie on the map; those beyond it have the encoder's code."""
+        """Return places of rows on the map; rows beyond it have the encoder's code."""
         found = neighbor_map.find(rows.cpu().numpy(), n_neighbors)
         place, nearness = (torch.from_numpy(part).to(rows.device) for part in found)
         place = place[:, : self.n_components]
@@ -172,12 +172,12 @@ class FittedModel:
             code = torch.tensor(code, dtype=torch.float32, device=self.device)
         rows = self._map(self.network.answer, code).cpu().numpy()
         rows = np.add(rows.astype(self.mean.dtype) * self.scale, self.mean)
-        # Adding the mean again may leave the domain by a rounding error.
+        # Adding the mean may exceed the domain by a rounding error.
         rows = rows if self.domain is None else np.clip(rows, *self.domain)
         return np.clip(rows, *self.seen, dtype=rows.dtype) if clip else rows
 
     def in_layout(self, rows: np.ndarray) -> np.ndarray:
-        """Give answers, shape (..., n_features), the layout of the training rows."""
+        """Reshape outputs (..., n_features) to the layout of the training rows."""
         return rows.reshape(*rows.shape[:-1], *self.layout)
 
     def jacobian(self, x: np.ndarray) -> np.ndarray:
@@ -190,7 +190,7 @@ class FittedModel:
         """Return the directions in which the code of each row changes fastest."""
         directions = torch.linalg.svd(self._slopes(x), full_matrices=False).Vh
         directions = directions[:, :n_directions]
-        # Of the two signs take the one whose largest entry is positive.
+        # The sign is arbitrary: make the entry with the largest magnitude positive.
         largest = directions.abs().argmax(dim=2, keepdim=True)
         signs = directions.gather(2, largest).sign()
         return (signs * directions).cpu().numpy()
@@ -198,7 +198,7 @@ class FittedModel:
     def _slopes(self, x: np.ndarray) -> Tensor:
         with own_settings(self.device, grad=True):
             rows = self._send(x).nan_to_num().requires_grad_()
-            # Rows do not meet, so that one pass serves an entry of all codes.
+            # Rows are independent, so one pass differentiates an entry of all codes.
             slopes = [
                 torch.autograd.grad(entry.sum(), rows, retain_graph=True)[0]
                 for entry in self.network.encode(rows).unbind(1)

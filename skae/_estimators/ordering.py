@@ -1,4 +1,4 @@
-"""What autoencoders share of whose code every prefix may be a code."""
+"""Base of autoencoders whose code may be ordered: every prefix is a code."""
 
 import copy
 from typing import Any, ClassVar, Self, cast
@@ -27,14 +27,14 @@ def _why_not_shorter(estimator: Any) -> str | None:
     if estimator._is_ordered():
         return None
     return (
-        f"it needs an ordered code, which ordered={estimator.ordered} and "
-        f"n_components={estimator.n_components} do not make. Use ordered=True."
+        f"it needs an ordered code, but ordered={estimator.ordered} and "
+        f"n_components={estimator.n_components} do not give one. Use ordered=True."
     )
 
 
 @autoencoder
 class OrderedAutoencoder(BaseAutoencoder):
-    """Adds a decoder for each of some prefixes, and keeps as many as are asked for."""
+    """Adds a decoder for each of some prefixes, and keeps the components asked for."""
 
     ordered: bool = False
 
@@ -51,7 +51,7 @@ class OrderedAutoencoder(BaseAutoencoder):
         return self.ordered or is_share(self.n_components)
 
     def _is_ordered(self) -> bool:
-        """Whether the fitted code is ordered, or else that of a fit would be."""
+        """Whether the fitted code is ordered; before a fit, whether it would be."""
         if hasattr(self, "_model"):
             return bool(self._state.network["ordered"])
         return self._wants_order()
@@ -59,8 +59,8 @@ class OrderedAutoencoder(BaseAutoencoder):
     def _choose_width(self, data: Data) -> int:
         if not is_share(self.n_components):
             return super()._choose_width(data)
-        # What PCA needs is enough: the code of the same width is no worse. A PCA of all
-        # axes leaves nothing to chance.
+        # The number that PCA needs is enough: a code of that width is no worse. A PCA
+        # of all axes is not randomized.
         pca = fit_pca(data.X, data.mean, data.scale, None, 0, data.pca_rows)
         explained = data.explained(pca)
         return n_enough(explained, self.n_components) or len(explained)
@@ -68,8 +68,8 @@ class OrderedAutoencoder(BaseAutoencoder):
     def _schedule(self, data: Data, width: int) -> Schedule:
         if not self._wants_order():
             return super()._schedule(data, width)
-        # Where widths pull at one encoder, it needs more layers and steps, and a step
-        # more rows, to find a way; and several decoders learn noise sooner than one.
+        # An encoder shared by several widths needs more layers, more steps and larger
+        # batches; and several decoders overfit sooner than one.
         widest = self._widest_of_two()
         return Schedule(n_steps=6000, n_batches=5, decay=8.0, n_layers=2, widest=widest)
 
@@ -105,13 +105,13 @@ class OrderedAutoencoder(BaseAutoencoder):
             warn_caller(
                 f"n_components={self.n_components} is not reached: all {width} "
                 f"components explain {prefixes.explained[-1]:.4g} of the variance of "
-                "the rows that judge, and all are kept. More rows may help.",
+                "the validation rows, and all are kept. More rows may help.",
                 ConvergenceWarning,
             )
         self._keep(n_kept or width)
 
     def _keep(self, n_components: int) -> None:
-        """Use the first components only, and publish their scores."""
+        """Keep the first components only, and publish their scores."""
         self._model = self._model.first(n_components)
         prefixes = cast(PrefixScores, self._state.prefixes)
         ratio = prefixes.ratio(n_components)
@@ -136,11 +136,11 @@ class OrderedAutoencoder(BaseAutoencoder):
         Returns
         -------
         truncated : UndercompleteAE
-            Its ``transform`` gives the first columns of this one's, bit by bit, with
-            ``transform_max_iter=0`` in both; steps refine codes for its width alone.
-            Its ``inverse_transform`` is what training made of so many. It holds the
-            whole network, but cannot go on training once narrower; its
-            ``n_components`` is that given, so that a clone is of this width.
+            With ``transform_max_iter=0`` in both, its ``transform`` gives exactly the
+            first columns of this one's; refinement steps use its width only. Its
+            ``inverse_transform`` was trained for this width, or combines trained ones.
+            It keeps the whole network, but a narrower copy cannot be trained further.
+            Its ``n_components`` is the given one, so a clone has this width.
 
         Raises
         ------
@@ -149,7 +149,7 @@ class OrderedAutoencoder(BaseAutoencoder):
         ValueError
             If ``n_components`` is not an integer from 1 to ``n_components_``.
         AttributeError
-            If the codes have no order: without ``ordered=True``, and with an integer
+            If the codes are not ordered: without ``ordered=True`` and with an integer
             ``n_components``.
         """
         check_is_fitted(self)

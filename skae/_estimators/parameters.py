@@ -77,7 +77,7 @@ class SharedParameters(BaseEstimator):
 
 @dataclass_transform(kw_only_default=True)
 def autoencoder(cls: T) -> T:
-    """Make fields parameters, and put the shared documentation where it is marked."""
+    """Make fields parameters, and insert the shared documentation at its markers."""
     make: Callable[[T], Any] = dataclass(eq=False, repr=False, kw_only=True)
     cls, doc = make(cls), cls.__doc__ or ""
     for marker, text in DOCUMENTATION.items():
@@ -88,6 +88,6 @@ def autoencoder(cls: T) -> T:
         )
         doc = re.sub(rf"(\n    {field.name} : .*, default=).*", rf"\g<1>{shown}", doc)
     cls.__doc__ = doc
-    # Pickles and reprs name the public path, which stays when files move.
+    # Pickles and reprs use the public path, which stays when files move.
     cls.__module__ = __name__.partition(".")[0]
     return cls

@@ -12,10 +12,10 @@ from .._training.engine import Engine
 
 @dataclass(frozen=True, eq=False)
 class PrefixScores:
-    """Explained variance by each prefix, of the rows that validated."""
+    """Explained variance of the validation rows by each prefix."""
 
     explained: np.ndarray
-    #: By PCA; None where it was not scored.
+    #: The same by PCA; None if it was not scored.
     pca: np.ndarray | None
     #: Mean variance of a standardised feature.
     variance: float
@@ -37,7 +37,7 @@ def score_prefixes(engine: Engine, scores_pca: bool, keeps_pca: bool) -> PrefixS
 
 
 def _explained_by_prefixes(engine: Engine, network: Any) -> np.ndarray:
-    """Return what each explains, decoded in the way that explains more."""
+    """Return the explained variance of each prefix, decoded in the better way."""
     if not isinstance(network, LinearSkip):
         return _explained(engine, engine.encoder, network.decode_prefix)
     network.is_linear.fill_(False)
@@ -55,6 +55,6 @@ def _explained(engine: Engine, encode: Any, decode: Any) -> np.ndarray:
 
 
 def n_enough(explained: np.ndarray, share: Any) -> int:
-    """Return how many components reach a share of the variance; 0 if all do not."""
+    """Return how many components reach a share of the variance; 0 if none do."""
     enough = np.flatnonzero(explained >= share)
     return int(enough[0]) + 1 if len(enough) else 0

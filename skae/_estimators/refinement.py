@@ -1,4 +1,4 @@
-"""Codes that are nearer to their rows than the encoder's."""
+"""Refinement of codes: smaller reconstruction errors than the encoder's."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,10 @@ from torch.nn import functional
 from .._networks.network import Network
 from .._objectives.ordered import prefix_weights
 
-# How far the curvature along the first slope is felt for, where codes are about one: a
-# shorter way is lost in rounding.
+# Length of the first probe along the gradient, for codes of size one: a shorter one is
+# lost in rounding.
 PROBE = 0.1
-# Share of an error by which a code is better: rounding decides nothing.
+# Relative decrease of the error that counts as better, above rounding.
 MARGIN = 1e-4
 
 Map = Callable[[Tensor], Tensor]
@@ -21,29 +21,29 @@ Map = Callable[[Tensor], Tensor]
 def refine(
     network: Network, code: Tensor, x: Tensor, n_steps: int, pull: float = 0.0
 ) -> Tensor:
-    """Lower ``||x - decode(z)||^2 + pull ||z - code||^2`` by so many gradient steps.
+    """Lower ``||x - decode(z)||^2 + pull ||z - code||^2`` by gradient steps.
 
-    Of an ordered code it is the mean over prefixes that training lowers too. Steps are
-    spectral ones (Barzilai and Borwein, 1988), with a length for each row, so that no
-    row depends on its company. The best code of each row on the way is the answer. A
-    row with NaN, of which no error is known, keeps its code.
+    For an ordered code it is the weighted mean over prefixes that training minimises.
+    Step lengths are spectral (Barzilai and Borwein, 1988), one for each row, so that a
+    row does not depend on the others. The best code of each row on the way is returned.
+    A row with NaN keeps its code.
     """
     roots = prefix_weights(network) ** 0.5
     shares = dict(zip(network.widths, roots.tolist(), strict=True))
 
     def decode(code: Tensor) -> Tensor:
-        """Return the answers to all prefixes, side by side."""
+        """Return the reconstructions of all prefixes, side by side."""
         answers = [s * network.answer(code[:, :n]) for n, s in shares.items()]
         return torch.cat([*answers, *pulled(code)], dim=1)
 
     def pulled(code: Tensor) -> list[Tensor]:
-        """Return what differs by as much as codes do that are pulled to the first."""
+        """Return codes scaled by the root of ``pull``: further entries of the rows."""
         return [pull**0.5 * code] if pull else []
 
     rows = torch.cat([*(s * x for s in shares.values()), *pulled(code)], dim=1)
     if network.constant is None:
         return _descend(decode, code, rows, n_steps)
-    # What never varied tells nothing of the code when it does, but it is an error too.
+    # A constant feature must not change the code, but its error counts.
     first = decode(code)
     constant = network.constant.repeat(len(shares))
     constant = functional.pad(constant, (0, rows.shape[1] - len(constant)))
@@ -69,8 +69,8 @@ def _descend(decode: Map, code: Tensor, rows: Tensor, n_steps: int) -> Tensor:
 
 
 def _slope(decode: Map, code: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Return answers, and the derivative of their squared errors by the codes."""
-    # Rows that are not finite have slopes that are not, and keep their codes.
+    """Return reconstructions, and the gradient of their squared errors."""
+    # Rows that are not finite have NaN gradients, and keep their codes.
     with torch.enable_grad(), torch.autograd.set_detect_anomaly(False):
         code = code.detach().requires_grad_()
         answer = decode(code)
@@ -87,14 +87,14 @@ def _better(
 
 
 def _first_rate(decode: Map, code: Tensor, answer: Tensor, slope: Tensor) -> Tensor:
-    """Return the best length where the decoder is straight along the slope."""
+    """Return the best step length for a decoder that is linear along the gradient."""
     length = PROBE / _positive(_squares(slope)).sqrt()
     change = (decode(code - length * slope) - answer) / length
     return 0.5 * _squares(slope) / _positive(_squares(change))
 
 
 def _spectral(moved: Tensor, bent: Tensor, rate: Tensor) -> Tensor:
-    """Return lengths that fit how the slope changed, or those before."""
+    """Return spectral step lengths from the change of the gradient, or those before."""
     along = (moved * bent).sum(1, keepdim=True)
     return torch.where(along > 0, along / _positive(_squares(bent)), rate)
 

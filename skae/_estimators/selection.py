@@ -1,4 +1,4 @@
-"""Model selection: trained weights or PCA's, by held-out rows; what users are told."""
+"""Model selection: keeps trained weights or PCA, by held-out rows, and warns users."""
 
 import copy
 import math
@@ -19,29 +19,29 @@ from .blame import why_diverged, why_far, why_nan
 from .data import Data
 from .state import Baseline
 
-# Of the variance: by so much a part is worse than the mean where it is told.
+# Excess over the mean's loss, in shares of the variance, above which partial_fit warns.
 MUCH_WORSE = 0.1
-# Times the deviation of the rows that answers of a network gone wrong may have.
+# Factor by which reconstructions may exceed the deviation of the rows.
 LARGE = 10.0
-# Share of PCA's error above which a row is named.
+# Share of PCA's error above which a single row is named.
 HEAVY = 0.2
 
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Scores of the held-out rows, and whether training may keep its weights.
+    """Scores of the held-out rows, and whether the trained weights are kept.
 
-    Scores are explained variances, None where they were not judged.
+    Scores are explained variances; None if they were not computed.
     """
 
     keeps_training: bool = True
-    #: Whether held-out rows, now or before, have found training better than PCA.
+    #: Whether training, now or before, was better than PCA on held-out rows.
     beats_pca: bool = False
     validation_scores: list[float] | None = None
     best_score: float | None = None
     pca_score: float | None = None
-    #: What judged, of each row by each width: PCA's, and ours. Unexplained shares, and
-    #: penalties; or another loss.
+    #: What was compared, for each row and width, of PCA and of ours: unexplained shares
+    #: plus penalties, or another loss.
     aims: tuple[Tensor, Tensor] | None = None
 
 
@@ -50,7 +50,7 @@ PCAs = Iterable[tuple[Any, np.ndarray]]
 
 
 def select(engine: Engine, baseline: Baseline | None, pcas: PCAs) -> Selection:
-    """Score training by the rows held out, beside PCA if it started there."""
+    """Score training on the held-out rows, and PCA if training started there."""
     if not engine.settings.validation_fraction:
         return Selection(keeps_training=not engine.ended_at_once)
     network, scores = engine.module_, [1 - e["unexplained"] for e in engine.epochs()]
@@ -64,13 +64,12 @@ def select(engine: Engine, baseline: Baseline | None, pcas: PCAs) -> Selection:
     pca = engine.ask(lambda rows: rows.all_unexplained(*linear))
     pca_score = 1 - geometric_mean(pca).item()
     if engine.neighbor_map and not engine.ended_at_once:
-        # The reconstruction is not what was asked for.
+        # The aim is a map, not the reconstruction.
         return Selection(True, False, scores, best, pca_score)
     if engine.ended_at_once:
         return Selection(False, False, scores, pca_score, pca_score)
     ours, start, pca = _aims(engine, pcas, penalty)
-    # A model that was better before is good enough to go back to, whatever the new
-    # rows are.
+    # A model that was better than PCA before may be kept, whatever the new rows are.
     wins = baseline.is_beaten or (is_better(ours, start) and is_better(ours, pca))
     kept_score = best if wins else pca_score
     return Selection(wins, wins, scores, kept_score, pca_score, (pca, ours))
@@ -83,10 +82,9 @@ def _penalty_of_pca(engine: Engine) -> float:
 
 
 def _aims(engine: Engine, pcas: PCAs, penalty: float) -> tuple[Tensor, ...]:
-    """Return what each row has of the aim: squares, or another loss.
+    """Return the aim for each row: squared errors, or another loss.
 
-    It is that of training, that of PCA as training started, and that of PCA of most
-    rows.
+    First of training, then of PCA as training started, then of PCA of most rows.
     """
     network, is_squared = engine.module_, engine.criterion_.loss.falls_with_squares
 
@@ -111,15 +109,15 @@ def _aims(engine: Engine, pcas: PCAs, penalty: float) -> tuple[Tensor, ...]:
 def check_learnt(
     estimator: Any, engine: Engine, pca: Baseline | None, data: Data
 ) -> None:
-    """Raise if training has left no good weights."""
+    """Raise if training left no usable weights."""
     if engine.interrupted and not engine.epochs():
         raise KeyboardInterrupt
     if any(map(math.isnan, engine.losses_before)):
         raise ValueError(why_far(data) or why_nan(estimator, engine))
     if engine.ended_at_once and pca is None:
         raise ValueError(
-            f"{_who_ended(estimator)}, and there is no PCA to keep: let it stop when "
-            "an epoch has ended, by on_epoch_end."
+            f"{_who_ended(estimator)}, and there is no PCA to keep: stop training "
+            "after an epoch, in on_epoch_end."
         )
     is_lost = engine.diverged and engine.stopping.weights is None
     if is_lost or _overflows(engine, data):
@@ -127,7 +125,7 @@ def check_learnt(
 
 
 def _overflows(engine: Engine, data: Data) -> bool:
-    """Whether answers may be infinite in the unit of the data, as no row is."""
+    """Whether reconstructions may be infinite in the unit of the data."""
     if engine.ended_at_once:
         return False
     of_mean, ours = engine.losses_after
@@ -140,7 +138,7 @@ def _overflows(engine: Engine, data: Data) -> bool:
 def report(
     estimator: Any, engine: Engine, selection: Selection, data: Data, is_worse: bool
 ) -> None:
-    """Warn of what has gone wrong in training, if anything."""
+    """Warn if something went wrong in training."""
     if engine.ended_at_once:
         message = f"{_who_ended(estimator)}: PCA is kept."
         warn_caller(message, ConvergenceWarning)
@@ -151,19 +149,19 @@ def report(
     elif is_worse:
         _report_worse_than_mean(estimator, engine, data)
     elif engine.is_cut_short and not data.is_part and not is_worker():
-        # A search in workers would repeat it for each candidate and fold.
+        # In a parallel search each candidate and fold would repeat the warning.
         warn_caller(
             f"Training ended at max_iter={engine.max_epochs} epochs while it still "
-            "gained: a larger max_iter makes a better code.",
+            "improved: a larger max_iter gives a better code.",
             ConvergenceWarning,
         )
 
 
 def is_worse_than_mean(engine: Engine, is_part: bool, was_worse: bool) -> bool:
-    """Whether the mean of the rows would reconstruct better than what training left.
+    """Whether the mean of the rows would reconstruct better than the trained network.
 
-    In parts training may have just begun, and rows may be few: so only if it is much
-    worse, and either the loss has not fallen, or this was told before.
+    In ``partial_fit`` training may have just begun, and rows may be few: then it must
+    be much worse, and either the loss has not fallen, or the last call warned too.
     """
     if engine.ended_at_once:
         return False
@@ -184,12 +182,12 @@ def _who_ended(estimator: Any) -> str:
 def _report_divergence(
     estimator: Any, engine: Engine, selection: Selection, data: Data
 ) -> None:
-    """Warn that there were better weights to go back to."""
+    """Warn that training diverged, and say which weights are kept."""
     left = "the best weights are kept"
     if not selection.keeps_training:
         left = "PCA is kept"
     elif has_grown(engine, engine.losses_after[1]):
-        left = "what is left reconstructs worse than the mean of the rows"
+        left = "the weights that are kept reconstruct worse than the mean of the rows"
     message = f"{why_diverged(estimator, engine, data)}; {left}."
     warn_caller(message, ConvergenceWarning)
 
@@ -213,8 +211,8 @@ def _report_worse_than_mean(estimator: Any, engine: Engine, data: Data) -> None:
 
 
 def _report_no_gain(estimator: Any, engine: Engine, selection: Selection) -> None:
-    """Warn that PCA stays, if nothing else says why."""
-    # Else nothing was left to gain, or another warning says why nothing was gained.
+    """Warn that PCA is kept, unless there is another reason."""
+    # PCA may be exact, or another warning may give the reason.
     is_exact = selection.pca_score is not None and 1 - selection.pca_score <= NEGLIGIBLE
     if selection.aims is None or is_exact or engine.interrupted:
         return
@@ -222,44 +220,45 @@ def _report_no_gain(estimator: Any, engine: Engine, selection: Selection) -> Non
     if engine.stop_reason == "max_iter":
         more = f"A larger max_iter than {engine.max_epochs}, more rows"
     warn_caller(
-        "Training did not improve on PCA, which is kept: "
+        "Training did not improve on PCA, which is kept. "
         f"{_compared(estimator, engine, selection.aims)}"
-        f"{_heaviest(engine, selection.aims[0])} {more}, a larger "
-        f"validation_fraction than {estimator.validation_fraction}, or another "
-        f"n_components than {estimator.n_components} may help; "
-        "early_stopping=False trains on all rows and keeps what comes of it.",
+        f"{_heaviest(engine, selection.aims[0])} "
+        f"{more}, a larger validation_fraction than {estimator.validation_fraction}, "
+        f"or another n_components than {estimator.n_components} may help. "
+        "early_stopping=False trains on all rows and keeps the result in any case.",
         ConvergenceWarning,
     )
 
 
 def _compared(estimator: Any, engine: Engine, aims: tuple[Tensor, Tensor]) -> str:
-    """Say what PCA and training make of the held-out rows."""
+    """Compare PCA and training on the held-out rows, in words."""
     pca, ours = (aim.mean(0) for aim in aims)
-    verdict = "is no better" if bool((ours >= pca).any()) else "may be luck"
+    verdict = "no significant improvement (paired t test)"
+    if bool((ours >= pca).any()):
+        verdict = "no improvement"
     widths: Sequence[int] = engine.module_.widths
-    by = f" by {_listed(widths)} components" if len(widths) > 1 else ""
+    by = f" with {_listed(widths)} components" if len(widths) > 1 else ""
     n_rows = len(aims[0])
     if engine.criterion_.loss.falls_with_squares:
         return (
-            f"of the variance of {n_rows} held-out rows PCA explains {_shown(1 - pca)}"
-            f"{by}, the best weights {_shown(1 - ours)}, which {verdict} by a paired "
-            "t test."
+            f"PCA explains {_shown(1 - pca)} of the variance of {n_rows} held-out "
+            f"rows{by}, and the best weights explain {_shown(1 - ours)}, which is "
+            f"{verdict}."
         )
     return (
-        f"on {n_rows} held-out rows loss={estimator.loss!r} is {_shown(pca)} with PCA"
-        f"{by}, {_shown(ours)} with the best weights, which {verdict} by a paired t "
-        "test."
+        f"loss={estimator.loss!r} on {n_rows} held-out rows{by} is {_shown(pca)} with "
+        f"PCA, and {_shown(ours)} with the best weights, which is {verdict}."
     )
 
 
 def _heaviest(engine: Engine, errors: Tensor) -> str:
-    """Name the row that outweighs others, if there is one."""
+    """Name the row that outweighs the others, if there is one."""
     each = errors.sum(1)
     share = float(each.max() / each.sum().clamp(min=NEGLIGIBLE))
     if share < max(HEAVY, 3 / len(each)):
         return ""
     row = cast(np.ndarray, engine.split[1])[int(each.argmax())]
-    return f" Row {row} of X alone makes {share:.0%} of what PCA misses."
+    return f" Row {row} of X alone makes {share:.0%} of PCA's error."
 
 
 def _shown(shares: Tensor) -> str:
@@ -271,7 +270,7 @@ def _listed(items: Iterable[Any]) -> str:
 
 
 def report_interrupt(estimator: Any) -> None:
-    """Warn that training was cut short, or stop what it is a part of too."""
+    """Warn that training was interrupted, or interrupt the caller as well."""
     n_epochs = estimator.n_iter_
     message = f"Interrupted: the weights are the best of {n_epochs} epochs."
     if estimator.is_pca_:

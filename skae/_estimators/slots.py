@@ -1,4 +1,4 @@
-"""What an estimator fills in: the terms of what is minimised, and their sizes."""
+"""What subclasses override: terms of the objective, and sizes of the network."""
 
 from typing import Any, ClassVar
 
@@ -19,40 +19,41 @@ from .parameters import SharedParameters
 from .prefixes import PrefixScores
 from .selection import Selection
 
-# Of fewer a second layer learns by heart.
+# With fewer rows a second layer overfits.
 FEW_ROWS = 300
-# A second layer narrower than wide rows holds back a code of so many components.
+# With so many components a narrow second layer limits the code of wide rows.
 MANY_COMPONENTS = 16
 
 
 class Slots(SharedParameters):
-    """What a subclass overrides: slots, never the fit."""
+    """Methods that a subclass overrides; it never overrides the fit."""
 
     _network_class: ClassVar[type[Network]] = Dense
 
     def _check_parameters(self) -> None:
-        """Raise where parameters contradict each other, or are no numbers for us."""
+        """Raise if parameters contradict each other, or are too large for a float."""
         for name, value in self.get_params(deep=False).items():
             check_float(name, value)
         if self.init == "pca" and self.code_activation != "identity":
             raise ValueError(
-                f"init='pca' starts with a linear code, which code_activation="
-                f"{self.code_activation!r} would bend: use init='random'."
+                "init='pca' needs a linear code, which "
+                f"code_activation={self.code_activation!r} does not give: use "
+                "init='random'."
             )
 
     def _check_rows(
         self, X: Any, *, reset: bool, min_samples: int = 1
     ) -> tuple[Any, tuple[int, ...]]:
-        """Return flat rows that the network can take, and their layout, or raise."""
+        """Return flat rows for the network, and their layout, or raise."""
         X = check_rows(self, X, reset=reset, min_samples=min_samples)
         return X, X.shape[1:]
 
     def _extremes(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return between which values of each feature answers are clipped."""
+        """Return the smallest and largest value of each feature, for ``clip``."""
         return column_extremes(X)
 
     def _fixed_parameters(self) -> dict[str, Any]:
-        """Return parameters that cannot change when training goes on."""
+        """Return parameters that must stay the same in further training."""
         return {name: getattr(self, name) for name in ("n_components", "loss", "init")}
 
     def _choose_width(self, data: Data) -> int:
@@ -62,9 +63,9 @@ class Slots(SharedParameters):
         return int(self.n_components)
 
     def _schedule(self, data: Data, width: int) -> Schedule:
-        """Return what the user may leave open."""
-        # Two layers unfold more than one, but learn few rows by heart. To partial_fit
-        # more rows may come.
+        """Return the values of "auto" parameters."""
+        # Two layers unfold more than one, but overfit few rows. More rows may follow in
+        # partial_fit.
         is_small = data.n_rows < FEW_ROWS and not data.is_part
         is_held_back = self.n_features_in_ >= WIDE and width >= MANY_COMPONENTS
         if is_small or is_held_back:
@@ -72,11 +73,11 @@ class Slots(SharedParameters):
         return Schedule(n_layers=2, widest=self._widest_of_two())
 
     def _widest_of_two(self) -> int:
-        """Return how wide the first of two layers is at most."""
+        """Return the maximum width of the first of two layers."""
         return 512 if self.n_features_in_ >= WIDE else 256
 
     def _network_options(self, schedule: Schedule, width: int) -> dict[str, Any]:
-        """Return arguments of the network class, by the parameters and the rows."""
+        """Return the arguments of the network class."""
         if isinstance(self.hidden_layer_sizes, str):
             hidden = schedule.hidden_layer_sizes(self.n_features_in_)
         else:
@@ -93,19 +94,19 @@ class Slots(SharedParameters):
         return Objective(make_loss(self.loss, data.mean, data.scale))
 
     def _n_neighbors(self) -> int:
-        """Return with how many neighbours a map of rows is drawn; 0 for no map."""
+        """Return the number of neighbours for the map; 0 for no map."""
         return 0
 
     def _map_so_far(self, data: Data, goes_on: bool) -> NeighborMap | None:
-        """Return the map to go on with; None where there is none yet, or shall be."""
+        """Return the map to continue with; None if there is none, or will be none."""
         return None
 
     def _most_rows(self) -> int | None:
-        """Return how many rows may train, and as many may judge; None for all."""
+        """Return the maximum number of training and of held-out rows; None for all."""
         return None
 
     def _least_unexplained(self, pca: LinearCode, rows: Any, data: Data) -> float:
-        """Return what PCA leaves of the objective, though it may explain all rows."""
+        """Return a lower bound of PCA's objective, which may be above zero."""
         return 0.0
 
     def _score_prefixes(
@@ -115,4 +116,4 @@ class Slots(SharedParameters):
         return None
 
     def _finish(self, engine: Engine, data: Data) -> None:
-        """Do what is due when there is a model."""
+        """Set attributes that need the fitted model."""

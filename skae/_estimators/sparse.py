@@ -1,4 +1,4 @@
-"""The sparse autoencoder: few entries of its code are active in each row."""
+"""The sparse autoencoder: few entries of its code are active for each row."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import field
@@ -23,57 +23,57 @@ from .sparsity import Sparsity, check_sparsity, count_active, report_activity
 
 @autoencoder
 class SparseAE(BaseAutoencoder):
-    """Autoencoder of whose code few entries are active in each row.
+    """Autoencoder with few active entries in the code of each row.
 
     Minimises ``mean_i loss(x_i, decode(z_i)) + alpha penalty(z_i)`` with ``z_i =
-    encode(x_i)``, or leaves the penalty out where a layer keeps the largest entries
-    only. The code may be wider than the rows: each unit then stands for a part that
-    some rows have.
+    encode(x_i)``, or without the penalty where a layer keeps only the largest entries.
+    The code may be wider than the rows: each unit then stands for a part that some rows
+    have.
 
-    Rows are centred and divided by one number, so that neither the unit of the data
-    nor its origin matters. Computation is in float32.
+    Rows are standardised as ``(x - mean_) / scale_``, with one ``scale_`` for all
+    features, so the result does not depend on the unit or the origin of the data.
+    Computation is in float32.
 
     Parameters
     ----------
     n_components : int or None, default=None
-        Width of the code. None is as wide as the rows.
+        Width of the code. None is ``n_features``.
 
     sparsity : {"l1", "kl", "top_k", "batch_top_k", "jump_relu"}, default="l1"
         What makes the code sparse, and its activation if ``code_activation="auto"``:
 
         - "l1" ("relu"): the penalty ``sum_j |z_j| ||d_j|| / sqrt(n_features)``, where
-          ``d_j`` is the column of the decoder that an entry is multiplied by; it is the
-          most probable code under a Laplace prior [1]_. After ``fit`` the columns have
-          unit norm, unless weights are tied, or the activation is another than "relu",
-          "leaky_relu" or "identity";
-        - "kl" ("logistic"): the mean over units of the divergence ``t log(t / r_j) +
-          (1 - t) log((1 - t) / (1 - r_j))`` of the unit's mean activation ``r_j`` from
-          ``t = target_sparsity`` [2]_;
-        - "top_k" ("identity"): of each row the ``k`` largest entries are kept [3]_;
-        - "batch_top_k" ("relu"): of each batch the ``k`` times as many largest entries
-          as rows; ``transform`` keeps entries above a threshold that follows from
-          them [4]_;
+          ``d_j`` is the decoder's column for entry ``j``. The code is the most probable
+          one under a Laplace prior [1]_. After ``fit`` the columns have unit norm if
+          weights are not tied and the activation is "relu", "leaky_relu" or "identity";
+        - "kl" ("logistic"): the mean over units of the divergence ``t log(t / r_j) + (1
+          - t) log((1 - t) / (1 - r_j))`` between ``t = target_sparsity`` and the unit's
+          mean activation ``r_j`` [2]_;
+        - "top_k" ("identity"): the ``k`` largest entries of each row are kept [3]_;
+        - "batch_top_k" ("relu"): the ``k n_rows`` largest entries of each batch are
+          kept; ``transform`` keeps entries above a threshold that is learnt from them
+          [4]_;
         - "jump_relu" ("identity"): entries above a learnt threshold of their unit are
           kept; the penalty is the share of entries kept [5]_.
 
     alpha : float, default=0.1
-        Weight of the penalty; "kl" takes a larger one than "l1" to come near its
+        Weight of the penalty; "kl" needs a larger one than "l1" to come near its
         target. Not used by "top_k" and "batch_top_k".
 
     target_sparsity : float or None, default=None
-        Wanted share of active entries, in (0, 1). "l1" and "jump_relu" then adapt the
-        weight of the penalty, from ``alpha`` on, in each step: give them the epochs; a
-        warning tells if they end more than a fifth off. "top_k" and "batch_top_k" round
-        ``k`` from it. "kl" takes it as the wanted mean activation. None is 0.05, save
-        for "l1" and "jump_relu", which keep to ``alpha``.
+        Target for the share of active entries, in (0, 1). "l1" and "jump_relu" adapt
+        the weight of the penalty in each step, starting at ``alpha``; this takes many
+        epochs. A warning is given if the result is off by more than a fifth. "top_k"
+        and "batch_top_k" round ``k`` from it. "kl" uses it as the target mean
+        activation. None is 0.05, but for "l1" and "jump_relu" it keeps ``alpha`` fixed.
 
     k : int or None, default=None
-        Number of entries to keep, for "top_k" and "batch_top_k". None takes
+        Number of entries to keep, for "top_k" and "batch_top_k". None uses
         ``target_sparsity``. With any other ``sparsity`` a number is an error.
 
     support : float, default=1.0
-        How many times ``k`` entries "top_k" keeps in ``transform``: a wider code than
-        was trained often tells classes apart better [3]_. It is read in ``fit``.
+        "top_k" keeps ``support * k`` entries in ``transform``: more than in training
+        often separate classes better [3]_. It is read in ``fit``.
 
     <network parameters>
 
@@ -82,15 +82,15 @@ class SparseAE(BaseAutoencoder):
     Attributes
     ----------
     dead_units_ : ndarray of int
-        Units that are active in no training row: zero in all, or with "kl" never above
-        ``target_sparsity``. A warning is given if they are more than half.
+        Units that are active in no training row: zero in all rows, or with "kl" never
+        above ``target_sparsity``. A warning is given if more than half are dead.
 
     mean_active_ : float
-        Mean number of entries of a training row that are not zero; with "kl", whose
-        entries are rates, their mean sum.
+        Mean number of nonzero entries in the code of a training row; with "kl", whose
+        entries are rates, the mean of their sum.
 
     alpha_ : float
-        Weight of the penalty at the end; 0.0 where there is none.
+        Weight of the penalty at the end of training; 0.0 if there is none.
 
     <shared attributes>
 
@@ -100,14 +100,15 @@ class SparseAE(BaseAutoencoder):
 
     Notes
     -----
-    Units that stay silent for 100 steps are revived: beside the loss counts, by 1/32,
-    the loss with the silent units switched on that say most [6]_. Units of "kl" are
-    never silent.
+    Units that are silent for 100 steps are revived: a second loss, in which the silent
+    units with the largest activations are switched on, is added with weight 1/32 [6]_.
+    Units of "kl" are never silent.
 
-    There is no PCA to start from: ``init`` can be nothing but "random".
+    There is no PCA to start from: ``init`` must be "random".
 
-    ``solver="lbfgs"`` works with "l1", "kl" and "top_k", without revival; the slopes of
-    "jump_relu" are estimates, and the threshold of "batch_top_k" moves.
+    ``solver="lbfgs"`` works with "l1", "kl" and "top_k", without revival. It does not
+    work with "jump_relu", whose gradients are estimates, nor with "batch_top_k", whose
+    threshold moves.
 
     References
     ----------
@@ -196,5 +197,5 @@ class SparseAE(BaseAutoencoder):
             network.normalise()
         activity = count_active(self._here(), data.X, sparsity)
         self.mean_active_, self.dead_units_ = activity
-        # In parts it takes many to reach the target.
+        # With partial_fit it takes many calls to reach the target.
         report_activity(self, sparsity, is_whole=engine.max_epochs > 1)

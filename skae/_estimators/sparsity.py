@@ -1,4 +1,4 @@
-"""What the parameters of ``SparseAE`` say together, and what became of the code."""
+"""The parameters of ``SparseAE`` taken together, and how sparse the code became."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from .._objectives.sparsity import KL, KL_WINDOW, SparseObjective, active_share,
 from .._rows.checks import check_count
 from .model import FittedModel
 
-# Share of the entries that are active where nothing else is said.
+# Default share of active entries.
 TARGET = 0.05
 
 
@@ -24,19 +24,19 @@ class Sparsity:
 
     kind: str
     alpha: float
-    #: Share of active entries, or mean activation; None where it is left open.
+    #: Share of active entries, or mean activation; None if it is not given.
     wanted: float | None
     k: int | None
     is_full_batch: bool
 
     @property
     def target(self) -> float:
-        """Return the share of active entries that is wanted."""
+        """Return the target share of active entries."""
         return TARGET if self.wanted is None else self.wanted
 
     @property
     def is_counted(self) -> bool:
-        """Whether so many entries are kept, without a penalty."""
+        """Whether a fixed number of entries is kept, without a penalty."""
         return self.kind in COUNTED
 
     @property
@@ -45,7 +45,7 @@ class Sparsity:
         return self.kind in ("l1", "jump_relu") and self.wanted is not None
 
     def n_kept(self, width: int) -> int:
-        """Return how many entries a counted code keeps; 0 where none are counted."""
+        """Return how many entries are kept; 0 if there is no fixed number."""
         if not self.is_counted:
             return 0
         k = max(1, round(self.target * width)) if self.k is None else self.k
@@ -76,43 +76,42 @@ class Sparsity:
 
 
 def check_sparsity(sparsity: Sparsity, code_activation: Any, solver: Any) -> None:
-    """Raise where parameters contradict each other."""
+    """Raise if parameters contradict each other."""
     kind, wanted, suits = sparsity.kind, sparsity.wanted, SPARSITIES[sparsity.kind]
-    # Top-k takes any, and so does L1 unless zeros are counted.
+    # Top-k accepts any activation, and so does L1 unless zeros are counted.
     is_free = kind == "top_k" or (kind == "l1" and not sparsity.adapts)
     if not is_free and code_activation not in ("auto", suits):
         raise ValueError(
-            f"code_activation={code_activation!r} does not go with sparsity={kind!r} "
+            f"code_activation={code_activation!r} does not work with sparsity={kind!r} "
             f"and target_sparsity={wanted}: use 'auto' or {suits!r}."
         )
     _check_target(sparsity)
     moves = sparsity.adapts or kind in ("batch_top_k", "jump_relu")
     if sparsity.is_full_batch and moves:
         raise ValueError(
-            f"solver={solver!r} needs an objective that stays as it is, with exact "
-            f"slopes, unlike sparsity={kind!r} with target_sparsity={wanted}: use "
-            "solver='adamw'."
+            f"solver={solver!r} needs a fixed objective with exact gradients, unlike "
+            f"sparsity={kind!r} with target_sparsity={wanted}: use solver='adamw'."
         )
 
 
 def _check_target(sparsity: Sparsity) -> None:
-    """Raise unless one parameter at most says how sparse codes shall be."""
+    """Raise unless at most one parameter sets the sparsity."""
     kind, wanted = sparsity.kind, sparsity.wanted
     if sparsity.k is not None and not sparsity.is_counted:
         counted = " or ".join(map(repr, sorted(COUNTED)))
         raise ValueError(
-            f"k={sparsity.k} does nothing with sparsity={kind!r}: use sparsity="
-            f"{counted} to keep so many entries, or leave k None."
+            f"k={sparsity.k} has no effect with sparsity={kind!r}: use "
+            f"sparsity={counted} to keep k entries, or k=None."
         )
     if sparsity.is_counted and None not in (sparsity.k, wanted):
         raise ValueError(
-            f"k={sparsity.k} and target_sparsity={wanted} both say how many entries to "
-            "keep: leave one of them None."
+            f"k={sparsity.k} and target_sparsity={wanted} both set the number of "
+            "entries to keep: set one of them to None."
         )
     if sparsity.adapts and not sparsity.alpha:
         raise ValueError(
             f"target_sparsity={wanted} is reached by adapting alpha, which cannot grow "
-            "from 0.0: start with 0.1."
+            "from 0.0: use alpha=0.1."
         )
 
 
@@ -121,7 +120,7 @@ def count_active(
 ) -> tuple[float, np.ndarray]:
     """Return the mean number of active entries of a row, and the dead units.
 
-    Entries of "kl" are rates: their sum counts, and a unit lives above the target.
+    Entries of "kl" are rates: their sum counts, and a unit is active above the target.
     """
     is_rate = sparsity.kind == "kl"
     is_dead = np.ones(model.n_components, dtype=bool)
@@ -151,7 +150,7 @@ def report_activity(estimator: Any, sparsity: Sparsity, is_whole: bool) -> None:
         warn_caller(
             f"target_sparsity={sparsity.wanted} is not reached: {share:.3g} of the "
             f"entries are active after {estimator.n_iter_} epochs. Raise max_iter, or "
-            f"start nearer than alpha={sparsity.alpha:g}; it ended at "
+            f"move alpha={sparsity.alpha:g} towards its last value, "
             f"{estimator.alpha_:.3g}.",
             ConvergenceWarning,
         )

@@ -1,4 +1,4 @@
-"""Starting: the first weights of a network, or those to go on from."""
+"""Starting: the initial weights of a network, or those to continue from."""
 
 import copy
 from collections.abc import Iterator
@@ -25,20 +25,21 @@ from .model import FittedModel
 from .slots import Slots
 from .state import Baseline, TrainingState
 
-# Rows that show well enough what PCA misses.
+# Number of rows that estimate PCA's error.
 N_SAMPLE = 4096
-# Rows for each feature from which on those that judge do not turn axes by themselves,
-# and times as much as PCA of all that PCA of the others misses of them where they do.
+# With at least ENOUGH rows for each feature, held-out rows do not turn PCA's axes by
+# chance. They do turn them if PCA of the other rows has TURNED times the error of PCA
+# of all.
 ENOUGH, TURNED = 10, 1.5
-# Of more rows a tenth tells PCA nothing new.
+# With more rows a tenth of them does not change PCA.
 MOST_CROSSED, N_FOLDS = 1000, 5
 
 
 class Starting(Slots):
-    """Builds networks, and sets weights before training."""
+    """Builds networks, and sets their weights before training."""
 
     def _start(self, data: Data) -> tuple[Network, TrainingState]:
-        """Set the first weights."""
+        """Return a network with its initial weights, and the state of training."""
         width = self._choose_width(data)
         schedule = self._schedule(data, width)
         options = self._network_options(schedule, width)
@@ -62,7 +63,7 @@ class Starting(Slots):
     def _build_network(
         self, fixed: dict[str, Any], options: dict[str, Any], mean: Any, scale: float
     ) -> Network:
-        """Build a network, its weights not yet set."""
+        """Build a network without setting its weights."""
         self._check_size(options)
         network = self._network_class(**options)
         network.link = make_loss(fixed["loss"], mean, scale).link
@@ -87,8 +88,8 @@ class Starting(Slots):
     def _become_first_pca(self, network: Any, data: Data) -> Baseline:
         """Turn the network into the PCA that training starts from.
 
-        It is that of the rows that do not judge. But where those that do turn an axis,
-        PCA of all rows knows what no gain makes up for.
+        It is fitted to the rows that are not held out. But if held-out rows turn an
+        axis, it is PCA of all rows, whose advantage training could not make up for.
         """
         chosen, width = data.pca_rows, network.widths[-1]
         pca = self._fit_pca(data, width, chosen)
@@ -129,10 +130,10 @@ class Starting(Slots):
     def _pcas_of_most(
         self, network: Any, data: Data, baseline: Baseline | None
     ) -> Iterator[tuple[Any, np.ndarray]]:
-        """Yield PCAs of few rows, each with places of held-out rows not among them.
+        """Yield PCAs of most rows, each with the places of the held-out rows left out.
 
-        PCA would be kept of all rows. Of few, those held out tell it much, so that a
-        fold of them at a time is left out.
+        If PCA is kept, it is fitted to all rows. With few rows the held-out ones
+        improve it much, so they are left out one fold at a time.
         """
         held_out = data.split[1]
         if held_out is None or baseline is None:
@@ -147,7 +148,7 @@ class Starting(Slots):
             yield pca, fold
 
     def _go_on(self, data: Data) -> tuple[Network, TrainingState]:
-        """Take the last weights, but forget what PCA knows of the rows that judge."""
+        """Take the last weights, but fit PCA again without the held-out rows."""
         network, state = copy.deepcopy(self._model.network), self._state
         pca, judges = state.kept_pca, data.validation_fraction > 0
         if pca and judges and data.n_rows >= pca.n_rows:
@@ -158,14 +159,14 @@ class Starting(Slots):
     def _check_unchanged(self) -> None:
         """Raise if the parameters now describe another network or loss."""
         model, state = self._model, self._state
-        # Without warm_start it is partial_fit that goes on.
+        # Without warm_start it is partial_fit that continues.
         how = "Fit with warm_start=False", "Call fit in place of partial_fit"
         anew = how[0] if self.warm_start else how[1]
         if model.is_cut:
             raise ValueError(
-                f"Cannot go on training: of {model.whole.widths[-1]} components only "
-                f"{model.n_components} are kept. {anew} to start anew, or fit a clone "
-                f"with n_components={model.n_components}."
+                f"Cannot continue training: of {model.whole.widths[-1]} components "
+                f"only {model.n_components} are kept. {anew} to start again, or fit a "
+                f"clone with n_components={model.n_components}."
             )
         now = self._network_options(state.schedule, model.n_components)
         now, fitted = now | self._fixed_parameters(), state.network | state.parameters
@@ -176,8 +177,8 @@ class Starting(Slots):
                 f"{labels.get(k, k)} from {a} to {b}" for k, (a, b) in changed.items()
             )
             raise ValueError(
-                f"Cannot go on training: the parameters change {', '.join(changes)}. "
-                f"{anew} to start anew."
+                "Cannot continue training: the parameters change "
+                f"{', '.join(changes)}. {anew} to start again."
             )
 
     def _set_model(
@@ -190,7 +191,7 @@ class Starting(Slots):
         seen: tuple[np.ndarray, np.ndarray],
         neighbor_map: NeighborMap | None,
     ) -> None:
-        """Keep what lies between rows and codes, and what a later run needs."""
+        """Keep the fitted model, and the state that later training needs."""
         domain, name = DOMAINS.get(state.parameters["loss"]), type(self).__name__
         self._state: TrainingState = state
         unit = mean, scale, layout, seen, domain

@@ -1,4 +1,4 @@
-"""What a fitted estimator needs to go on training, beside its model."""
+"""State of a fitted estimator that further training needs, besides its model."""
 
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any, Self
@@ -12,42 +12,42 @@ from .prefixes import PrefixScores
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """PCA, which training starts from, and has to beat."""
+    """PCA, which training starts from and has to improve on."""
 
-    #: Rows that it was fitted to.
+    #: Number of rows that it was fitted to.
     n_rows: int
-    #: Variance that its code leaves, a mean over features of standardised rows.
+    #: Unexplained variance, a mean over features of standardised rows.
     residual_variance: float
     #: Whether the weights are PCA's.
     is_kept: bool = True
-    #: Whether held-out rows have found trained weights better.
+    #: Whether trained weights were better on held-out rows.
     is_beaten: bool = False
 
     def objective(self) -> dict[str, np.ndarray]:
-        """Return the one weight of an objective, the variance of what PCA misses."""
+        """Return the weight of a "gaussian" loss: the variance of PCA's residual."""
         log_variance = np.float32(np.log(max(self.residual_variance, 1e-6)))
         return {"loss.log_variance": np.array(log_variance)}
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingState:
-    """What the next run needs: nothing of it changes when parameters do."""
+    """What the next run needs; it does not change with the parameters."""
 
-    #: Parameters that cannot change when training goes on.
+    #: Parameters that cannot change in further training.
     parameters: dict[str, Any]
     #: Arguments of the network class.
     network: dict[str, Any]
     schedule: Schedule
     engine: EngineState
-    #: None where training started from random weights.
+    #: None if training started from random weights.
     baseline: Baseline | None = None
     #: None unless the code is ordered.
     prefixes: PrefixScores | None = None
-    #: Whether the last rows were reconstructed worse than by their mean.
+    #: Whether the last rows were reconstructed worse than their mean does.
     is_worse: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values alone, for pickles."""
+        """Return plain values only, for pickles."""
         return {
             name: dict(vars(value)) if is_dataclass(value) else value
             for name, value in vars(self).items()

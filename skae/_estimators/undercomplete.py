@@ -1,4 +1,4 @@
-"""The plain autoencoder: nothing but a code narrower than the data."""
+"""The undercomplete autoencoder: its code is narrower than the data."""
 
 from numbers import Integral
 from typing import Any, ClassVar
@@ -15,35 +15,35 @@ from .parameters import autoencoder
 class UndercompleteAE(CustomAutoencoder, EmbeddingAutoencoder, OrderedAutoencoder):
     """Autoencoder whose code is narrower than its input.
 
-    Minimises ``mean_i loss(x_i, decode(encode(x_i)))`` over the weights of two
-    mirrored networks. With ``hidden_layer_sizes=()`` and the squared error the
-    solution is PCA's subspace [2]_; with hidden layers the code follows curved
-    surfaces too [1]_. Training starts from PCA, and rows held out decide whether it
-    has improved on it: if not, the answer is PCA.
+    Minimises ``mean_i loss(x_i, decode(encode(x_i)))`` over the weights of two mirrored
+    networks. With ``hidden_layer_sizes=()`` and the squared error the solution is PCA's
+    subspace [2]_. With hidden layers the code can follow curved surfaces [1]_. Training
+    starts from PCA. If it does not improve on PCA on held-out rows, PCA is kept.
 
-    With ``ordered=True`` it minimises ``sum_k w_k mean_i loss(x_i, decode_k(the first
-    k components of encode(x_i)))`` over ``k`` = 1, 2, 4, ... and the whole width, with
-    a decoder for each: every prefix of the code is then a code, as in PCA. It is nested
-    dropout [3]_ without chance. The weight ``w_k`` grows as what PCA misses at ``k``
-    falls. Between two of these widths the narrower decoder guesses what the wider needs
-    more, or is corrected along PCA's axes: whichever explains more of the held-out
+    With ``ordered=True`` it minimises ``sum_k w_k mean_i loss(x_i, decode_k(the first k
+    components of encode(x_i)))`` over ``k`` = 1, 2, 4, ... and the whole width, with a
+    decoder for each. The first components are then a code themselves, as in PCA. This
+    is nested dropout [3]_ with fixed weights ``w_k`` in place of random widths. ``w_k``
+    is larger where PCA misses less at ``k``. A width between two of these has no
+    decoder. The narrower decoder then either estimates the missing components for the
+    wider one, or is corrected along PCA's axes, whichever explains more of the held-out
     rows.
 
-    Rows are centred and divided by one number, so that neither the unit of the data
-    nor its origin matters. Computation is in float32.
+    Rows are standardised as ``(x - mean_) / scale_``, with one ``scale_`` for all
+    features, so the result does not depend on the unit or the origin of the data.
+    Computation is in float32.
 
     Parameters
     ----------
     n_components : int, float or None, default=2
         Width of the code. A warning is given if it is not smaller than the number of
-        features. A number between 0 and 1 orders the code, and keeps as many components
+        features. A float between 0 and 1 orders the code, and keeps as many components
         as explain that share of the variance of the held-out rows; such a code cannot
-        go on training. None keeps as many as there are rows or features, whichever are
-        fewer.
+        be trained further. None is ``min(n_samples, n_features)``.
 
     ordered : bool, default=False
-        Whether every prefix of the code shall be a good code. Takes four to six
-        times as long.
+        Whether the first ``k`` components are a good code for every ``k``. Training
+        takes four to six times as long.
 
     <embedding parameters>
 
@@ -58,9 +58,9 @@ class UndercompleteAE(CustomAutoencoder, EmbeddingAutoencoder, OrderedAutoencode
     explained_variance_ratio_ : ndarray of shape (`n_components_`,)
         What each component adds to the explained variance of the held-out rows, or of
         the training rows without ``early_stopping`` and after ``partial_fit``. It may
-        be less than zero between the widths that are trained. Only of ordered codes,
-        whose ``validation_scores_`` are one less the geometric mean, over the widths
-        that are trained, of what they leave unexplained.
+        be negative between the trained widths. Only for ordered codes. Their
+        ``validation_scores_`` are 1 minus the geometric mean of the unexplained
+        variance over the trained widths.
 
     <embedding attributes>
 
@@ -110,8 +110,8 @@ class UndercompleteAE(CustomAutoencoder, EmbeddingAutoencoder, OrderedAutoencode
         is_chosen = isinstance(self.n_components, Integral)
         if is_chosen and width >= self.n_features_in_:
             warn_caller(
-                f"n_components={self.n_components} is not smaller than n_features="
-                f"{self.n_features_in_}: the code is not narrower than the input, "
-                "which the network may simply copy."
+                f"n_components={self.n_components} is not smaller than "
+                f"n_features={self.n_features_in_}: the code is not narrower than the "
+                "input, and the network may copy it. Use fewer components."
             )
         return width

@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks: what they are told of a fit."""
+"""Support of scikit-learn's callbacks."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ try:
 except ImportError:  # scikit-learn before 1.9 has none.
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Stands for a class of later versions."""
+        """Stand-in for the class of later versions."""
 
     def with_callbacks(method: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the method as it is."""
+        """Return the method unchanged."""
         return method
 
 
@@ -29,10 +29,10 @@ __all__ = ["Watched", "with_callbacks"]
 
 
 class Watched(CallbackSupportMixin):
-    """Tells scikit-learn's callbacks when a fit and its epochs begin and end."""
+    """Notifies scikit-learn's callbacks when a fit and its epochs begin and end."""
 
     def _begin_task(self) -> None:
-        """Take a place among the tasks of a search or pipeline, if there is one."""
+        """Join the tasks of a search or pipeline, if there is one."""
         if hasattr(self, "_init_callback_context"):
             self._init_callback_context()
 
@@ -40,7 +40,7 @@ class Watched(CallbackSupportMixin):
         self, engine: Engine, state: TrainingState, data: Data, rows: tuple[Any, Any]
     ) -> None:
         """Let callbacks follow the epochs, if there are any."""
-        # A search hands over its context even where nobody listens.
+        # A search passes its context even if there are no callbacks.
         if hasattr(self, "_callback_fit_ctx") and hasattr(self, "_skl_callbacks"):
             told = {"estimator": self, "X": rows[0], "y": rows[1]}
             engine.tasks = EpochTasks(
@@ -50,7 +50,7 @@ class Watched(CallbackSupportMixin):
     def _so_far(
         self, engine: Engine, state: TrainingState, data: Data
     ) -> dict[str, Any]:
-        """Return the attributes that a fit would leave with the weights of now."""
+        """Return the attributes that a fit would have with the current weights."""
         now: Any = copy.copy(self)
         if state.baseline is not None:
             state = replace(state, baseline=replace(state.baseline, is_kept=False))

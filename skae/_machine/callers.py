@@ -1,4 +1,4 @@
-"""Who calls: warnings point at the line of the user's."""
+"""Callers: warnings point at the user's line."""
 
 import inspect
 import warnings
@@ -13,7 +13,7 @@ _held: ContextVar[Held | None] = ContextVar("_held", default=None)
 
 
 def callers() -> list[FrameType]:
-    """Return the frames from the function that asks outwards."""
+    """Return the frames of the callers, innermost first."""
     frames, frame = [], inspect.currentframe()
     while frame is not None and frame.f_back is not None:
         frame = frame.f_back
@@ -27,8 +27,8 @@ def in_package(frame: FrameType, *packages: str) -> bool:
 
 
 def is_called_by_scikit_learn() -> bool:
-    """Whether a pipeline, a search or the like has called, not the user alone."""
-    # Wrappers of methods are in these.
+    """Whether a pipeline, a search or the like is among the callers."""
+    # These contain wrappers of methods.
     wrappers = "sklearn.base", "sklearn.utils", "sklearn.callback"
     return any(
         in_package(frame, "sklearn.") and not in_package(frame, *wrappers)
@@ -37,12 +37,12 @@ def is_called_by_scikit_learn() -> bool:
 
 
 def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line of the user's that led here, past scikit-learn's wrappers."""
+    """Warn at the user's line that led here, outside scikit-learn's wrappers."""
     if (held := _held.get()) is not None:
         held.append((message, category))
         return
     inner = ("skae.", "sklearn.", "joblib.", "contextlib")
-    # A list: what interrupts a generator that is closed would be lost.
+    # A list: an interrupt in a closed generator would be lost.
     outside = [not in_package(frame, *inner) for frame in callers()]
     level = outside.index(True) + 1 if any(outside) else 1
     warnings.warn(message, category, stacklevel=level)
@@ -50,7 +50,7 @@ def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
 
 @contextmanager
 def held_warnings() -> Iterator[Held]:
-    """Hold warnings back: one that a filter turns into an error would undo work."""
+    """Hold warnings back: a filter may turn one into an error, which undoes work."""
     held: Held = []
     token = _held.set(held)
     try:
@@ -60,6 +60,6 @@ def held_warnings() -> Iterator[Held]:
 
 
 def warn_held(held: Held) -> None:
-    """Give the warnings that were held back, each once."""
+    """Issue the warnings that were held back, each once."""
     while held:
         warn_caller(*held.pop(0))

@@ -14,24 +14,24 @@ from .threads import available_threads, draw_lock, limited_threads
 
 
 def resolve_device(device: str) -> torch.device:
-    """Turn a device's name into a device that this machine has."""
+    """Return the device of a name, or raise if this machine does not have it."""
     if (found := find_device(device)) is None:
         raise ValueError(
             f"device={device!r} is not available: this machine has {_available()}; "
-            "device='auto' takes the first."
+            "device='auto' uses the first."
         )
     return found
 
 
 def find_device(device: str) -> torch.device | None:
-    """Turn a device's name into a device; None is one that this machine lacks."""
+    """Return the device of a name; None if this machine does not have it."""
     available = _available()
     if device == "auto":
         return torch.device(available[0])
     name = {"cuda": "cuda:0", "cpu:0": "cpu", "mps:0": "mps"}.get(device, device)
     if not re.fullmatch(r"cpu|mps|cuda:(0|[1-9]\d*)", name):
         raise ValueError(
-            f"device={device!r} is no device: use 'cpu', 'cuda', 'cuda:1', 'mps' or "
+            f"device={device!r} is not a device: use 'cpu', 'cuda', 'cuda:1', 'mps' or "
             f"'auto'; this machine has {available}."
         )
     return torch.device(name) if name in available else None
@@ -44,9 +44,9 @@ def _available() -> list[str]:
 
 
 def place(rows: Any, device: torch.device) -> Any:
-    """Move rows to the device for good, if they take at most half its free memory.
+    """Move rows to the device, if they need at most half of its free memory.
 
-    What stays behind is sent batch by batch.
+    Otherwise they are sent batch by batch.
     """
     if device.type == "cpu":
         return rows
@@ -57,7 +57,7 @@ def place(rows: Any, device: torch.device) -> Any:
 
 
 def to_arrays(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn named tensors into arrays; what is no tensor stays as it is."""
+    """Turn named tensors into arrays; other values are unchanged."""
     return {
         name: value.cpu().numpy().copy() if isinstance(value, Tensor) else value
         for name, value in tensors.items()
@@ -76,7 +76,7 @@ def to_tensors(arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def own_settings(device: torch.device, *, grad: bool) -> Iterator[None]:
-    """Compute in float32, with gradients or without, whatever surrounds the call."""
+    """Compute in float32, with gradients or without, in any context of the caller."""
     with (
         limited_threads(available_threads()),
         full_precision(),
@@ -84,32 +84,32 @@ def own_settings(device: torch.device, *, grad: bool) -> Iterator[None]:
         torch.set_grad_enabled(grad),
         torch.autocast(device.type, enabled=False),
         _default_device(),
-        # What is too large or small for float32 is infinite or zero, without a word.
+        # Overflow and underflow of float32 give infinity or zero without a warning.
         np.errstate(over="ignore", under="ignore", invalid="ignore"),
     ):
         yield
 
 
 def _default_device() -> AbstractContextManager[Any]:
-    """Let functions of the user's make tensors on the CPU, where generators are.
+    """Let the user's functions make tensors on the CPU, where generators are.
 
-    Where that is so already, nothing is done: it would slow every call of torch.
+    Does nothing if the CPU is the default already: it would slow every call of torch.
     """
-    # Unlike torch.get_default_device it tells of a context in any version.
+    # Unlike torch.get_default_device it sees a context in any version.
     is_cpu = torch.empty(0).device.type == "cpu"
     return nullcontext() if is_cpu else torch.device("cpu")
 
 
 @contextmanager
 def seeded(generator: torch.Generator, device: torch.device) -> Iterator[None]:
-    """Seed torch's global generators from ours, and put them back.
+    """Seed torch's global generators from ours, and restore them afterwards.
 
-    They belong to the process: who else needs them waits.
+    They belong to the process: other threads wait for them.
     """
     devices = [device] if device.type == "cuda" else []
     seed = int(torch.randint(2**62, (), generator=generator, device="cpu"))
     with draw_lock(), torch.random.fork_rng(devices):
-        # torch.manual_seed would seed those of all devices, which are not put back.
+        # torch.manual_seed would seed those of all devices, which are not restored.
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
             with torch.cuda.device(device):

@@ -1,4 +1,4 @@
-"""Interrupts, such as Ctrl-C: they are told from a callback that ends training."""
+"""Interrupts such as Ctrl-C, distinguished from callbacks that end training."""
 
 import math
 import signal
@@ -9,33 +9,33 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-#: Signals that may ask a program to end; which there are depends on the system.
+#: Signals that may end a program; which ones exist depends on the system.
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK", "SIGALRM", "SIGUSR1", "SIGUSR2")
 
 
 class Enough(KeyboardInterrupt):
-    """Ends training from inside, as skorch's callbacks do; it is no interrupt."""
+    """Ends training from inside, as skorch's callbacks do; it is not an interrupt."""
 
 
 @dataclass
 class Interrupts:
-    """How often an interrupt came, and how many are held back."""
+    """Number of interrupts, and how many of them are held back."""
 
     count: int = 0
-    #: While results are kept one is held back; who asks again means it.
+    #: One is held back while results are stored; a second one is obeyed.
     n_held: float = 0
 
     def note_raised(self) -> None:
-        """Know of an interrupt that has come without a signal that is counted."""
+        """Count an interrupt that came without a counted signal."""
         self.count = max(1, self.count)
 
 
 @contextmanager
 def noted_interrupts() -> Iterator[Interrupts]:
-    """Count Ctrl-C, which raises KeyboardInterrupt as always unless it is held back.
+    """Count Ctrl-C, which raises KeyboardInterrupt as usual unless it is held back.
 
-    So do other signals that are handled as Ctrl-C is by default. Signals are for the
-    main thread; a program may ignore them.
+    The same holds for other signals with the default handler of Ctrl-C. Only the main
+    thread gets signals; a program may ignore them.
     """
     noted, handlers = Interrupts(), _handlers()
     for number, handle in handlers.items():
@@ -43,14 +43,14 @@ def noted_interrupts() -> Iterator[Interrupts]:
     try:
         yield noted
     finally:
-        # One that came now would leave these handlers in their place.
+        # An interrupt now would leave these handlers installed.
         noted.n_held = math.inf
         for number, handle in handlers.items():
             signal.signal(number, handle)
 
 
 def _handlers() -> dict[int, Any]:
-    """Return what handles the signals of an interrupt, in the main thread."""
+    """Return the handlers of interrupt signals, in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]

@@ -1,13 +1,13 @@
-"""How much memory this machine has."""
+"""Memory of this machine."""
 
 import os
 
-# A weight, its slope and what a solver or the best epoch keeps of it, in float32.
+# A weight, its gradient and a copy for the solver or the best epoch, in float32.
 BYTES_OF_A_WEIGHT = 3 * 4
 
 
 def total_memory() -> int | None:
-    """Return the bytes of memory in all; None where the system does not tell."""
+    """Return the total memory in bytes; None if the system does not tell."""
     names = "SC_PHYS_PAGES", "SC_PAGE_SIZE"
     if not set(names) <= set(getattr(os, "sysconf_names", ())):
         return None
@@ -16,11 +16,11 @@ def total_memory() -> int | None:
 
 
 def check_memory(n_weights: int, what: str) -> None:
-    """Raise if so many weights cannot be trained here."""
+    """Raise if ``n_weights`` weights do not fit in memory."""
     needed, total = BYTES_OF_A_WEIGHT * n_weights, total_memory()
     if total is not None and needed > total:
         raise ValueError(
-            f"{what} make a network of {n_weights:.3g} weights, which take at least "
-            f"{needed:.3g} bytes to train: this machine has {total:.3g}. Use fewer or "
-            "narrower layers."
+            f"{what} make a network of {n_weights:.3g} weights, which needs at least "
+            f"{needed:.3g} bytes to train, but this machine has {total:.3g}. Use fewer "
+            "or narrower layers."
         )

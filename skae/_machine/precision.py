@@ -1,4 +1,4 @@
-"""Whether products of float32 may be rounded more: settings of the whole process."""
+"""Precision of float32 products: settings of the whole process."""
 
 import os
 import threading
@@ -12,7 +12,7 @@ Setting = tuple[Callable[[], Any], Callable[[Any], object]]
 
 
 class Pins:
-    """What was set before, and how many blocks need it otherwise."""
+    """Previous settings, and the number of blocks that override them."""
 
     def __init__(self, n_blocks: int = 0, undo: ExitStack | None = None) -> None:
         self.lock, self.n_blocks = threading.Lock(), n_blocks
@@ -24,7 +24,7 @@ _own = threading.local()
 
 
 def _start_fork() -> None:
-    """Go on with the blocks of the thread that the fork has."""
+    """Keep the blocks of the only thread that exists in the fork."""
     global _here
     n_blocks, undo = getattr(_own, "n_blocks", 0), _here.undo
     _here = Pins(n_blocks, undo if n_blocks else None)
@@ -38,10 +38,10 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Multiply in float32, whatever torch is told elsewhere.
+    """Multiply in full float32, for any setting of torch.
 
-    Of several blocks at once the last to end puts back what the first one found. Which
-    kernels there are to choose from stays as it is: one may crash on a machine.
+    With several blocks at once, the last one to end restores what the first one found.
+    The choice of kernels is unchanged: some may crash on a machine.
     """
     with _here.lock:
         if not _here.n_blocks:
@@ -59,28 +59,28 @@ def full_precision() -> Iterator[None]:
 
 
 def _pin(undo: ExitStack) -> None:
-    """Set what is not as torch has it by itself; an outer setting before inner ones."""
-    # It cannot be read where the settings below contradict it: those count then.
+    """Reset settings that are not torch's defaults; outer ones before inner ones."""
+    # It cannot be read if the settings below contradict it: then those count.
     with suppress(RuntimeError):
         before = torch.get_float32_matmul_precision()
         if before != "highest":
             torch.set_float32_matmul_precision("highest")
             undo.callback(torch.set_float32_matmul_precision, before)
     for read, write in _settings():
-        # Inner ones that are not set read as the outer one.
+        # Inner settings that are not set return the outer one.
         if (before := read()) not in ("none", "ieee"):
             write("none")
             undo.callback(write, before)
 
 
 def _settings() -> list[Setting]:
-    """Return how to read and write the settings that newer versions of torch have."""
+    """Return how to read and write the settings of newer versions of torch."""
     mkldnn: Any = torch.backends.mkldnn
     if not hasattr(mkldnn, "matmul"):
         return []
     of_mkldnn: Setting = (
         lambda: mkldnn.fp32_precision,
-        # Set as an attribute it would be that of all backends.
+        # As an attribute it would apply to all backends.
         lambda value: mkldnn.set_flags(None, None, None, value),
     )
     inner = map(_attribute, (mkldnn.matmul, mkldnn.conv, mkldnn.rnn))

@@ -1,4 +1,4 @@
-"""How many threads share a sum: their number changes its last bits."""
+"""Numbers of threads: they change the last bits of sums."""
 
 import multiprocessing
 import os
@@ -11,27 +11,28 @@ import torch
 from joblib.parallel import get_active_backend
 from threadpoolctl import threadpool_limits
 
-# Operations of a step from which several threads pay. Two of them then take two thirds
-# of the time of one on quiet cores, and as long on cores that others use too; at a
-# sixth of it five sixths, and twice as long, for they spin while they wait.
+# Operations of a step from which several threads are worthwhile. Two threads then take
+# two thirds of the time of one on idle cores, and as long on busy cores. With a sixth
+# of the operations they take five sixths, and twice as long, because they spin while
+# waiting.
 LARGE_STEP = 3e8
 
 
 def threads_of_step(n_rows: int, n_products: int) -> int | None:
-    """Return how many threads shall share a step on so many rows; None for all.
+    """Return the number of threads for a step on ``n_rows`` rows; None for all.
 
-    One gives the same bits in any worker of a search. Only large steps, which would
-    wait too long, take all threads come what may.
+    One thread gives the same bits in any worker of a search. Only large steps, which
+    would take too long, use all threads.
     """
     return None if 6 * n_rows * n_products >= LARGE_STEP else 1
 
 
 def available_threads() -> int | None:
-    """Return how many threads a fork or a worker of joblib's may use; None elsewhere.
+    """Return how many threads a fork or a joblib worker may use; None elsewhere.
 
-    Its processes of "loky" know their share of the cores. Threads would each take all,
-    and so would other processes. In a fork OpenMP waits forever for the threads of the
-    parent, whoever made it.
+    Processes of "loky" know their share of the cores. Threads, and other processes,
+    would each use all cores. In any fork OpenMP waits forever for the threads of the
+    parent.
     """
     in_thread = threading.current_thread() is not threading.main_thread()
     is_own = multiprocessing.current_process().daemon
@@ -40,15 +41,15 @@ def available_threads() -> int | None:
 
 
 def is_worker() -> bool:
-    """Whether a worker of joblib's runs this, beside others."""
+    """Whether this runs in a joblib worker."""
     backend, _ = get_active_backend()
     return bool(backend.nesting_level)
 
 
 class Process:
-    """What this process keeps of its threads, which a fork keeps anew.
+    """State of the threads of this process; a fork starts with a new one.
 
-    Of the parent's threads a fork has one: a lock that another held would never open.
+    A fork has one of the parent's threads: a lock that another one held never opens.
     """
 
     def __init__(self, is_fork: bool = False, n_limits: int = 0) -> None:
@@ -58,7 +59,7 @@ class Process:
         self.draw_lock = threading.RLock()
         #: Whether torch may have started threads for a task of ours.
         self.has_helpers = False
-        #: What each limit in force, of all threads, has to put back.
+        #: What each active limit, of all threads, has to restore.
         self.found = n_limits * [1]
 
 
@@ -67,10 +68,10 @@ _own = threading.local()
 
 
 def _start_fork() -> None:
-    """Know of the fork, and put back no more than one thread."""
+    """Note the fork, and restore at most one thread."""
     global _here
     if _here.has_helpers:
-        # It would wait for them in any call of torch, such as that of network_.
+        # Any call of torch, such as that of network_, would wait for them.
         torch.set_num_threads(1)
     n_limits = len(getattr(_own, "limits", ()))
     _here, _own.limits = Process(True, n_limits), n_limits * (1,)
@@ -82,11 +83,11 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def limited_threads(n_threads: int | None) -> Iterator[None]:
-    """Let torch use as many threads in this one of Python's; None changes nothing.
+    """Set the number of torch's threads in this Python thread; None changes nothing.
 
-    torch keeps the number for each thread, but also one for threads to come: of several
-    fits at once the last to leave must put back what the first one found. Of limits
-    within each other the inner gives back to the outer.
+    torch has a number for each thread, but also one for new threads: with several fits
+    at once, the last one to end must restore what the first one found. Nested limits
+    restore the outer limit.
     """
     _here.has_helpers |= n_threads != 1
     if n_threads is None:
@@ -100,7 +101,7 @@ def limited_threads(n_threads: int | None) -> Iterator[None]:
     try:
         yield
     finally:
-        # A fork in the block has changed what there is to put back.
+        # A fork in the block has changed what to restore.
         _own.limits = _own.limits[:-1]
         with _here.lock:
             before = _here.found.pop()
@@ -108,7 +109,7 @@ def limited_threads(n_threads: int | None) -> Iterator[None]:
 
 
 def draw_lock() -> AbstractContextManager[Any]:
-    """Return what the thread holds that draws from torch's global generators."""
+    """Return the lock of torch's global generators."""
     return _here.draw_lock
 
 
@@ -116,8 +117,8 @@ def draw_lock() -> AbstractContextManager[Any]:
 def one_thread() -> Iterator[None]:
     """Let numpy and scikit-learn compute in one thread.
 
-    The number of threads changes bits, and a search has fewer. It belongs to the
-    process: two fits at once would put back each other's.
+    The number of threads changes the last bits, and is lower in a search. It belongs to
+    the process: two fits at once would restore each other's.
     """
     with _here.blas_lock, threadpool_limits(limits=1):
         yield

@@ -29,7 +29,7 @@ def make_activation(activation: str | Callable[[], nn.Module]) -> nn.Module:
     module = None
     # An instance would be shared by all layers, and a function cannot be built.
     if not isinstance(activation, nn.Module):
-        # It may have weights of its own to draw: the same ones each time.
+        # It may draw weights of its own: the same ones each time.
         with suppress(TypeError), seeded(torch.Generator("cpu"), torch.device("cpu")):
             module = activation()
     if not isinstance(module, nn.Module):
@@ -41,31 +41,31 @@ def make_activation(activation: str | Callable[[], nn.Module]) -> nn.Module:
 
 
 def try_out(network: Any, n_features: int, given: dict[str, Any]) -> None:
-    """Raise if activations of the user's do not suit the network that has them."""
+    """Raise if the user's own activations do not work in the network."""
     own = [f"{name}={value!r}" for name, value in given.items() if callable(value)]
     if not own:
         return
     try:
-        # Those that draw shall not move the user's generator.
+        # Random activations must not change the global generator.
         with seeded(torch.Generator("cpu"), torch.device("cpu")):
             reason = _why_unfit(network.eval(), n_features)
     except Exception as error:
-        # More lines would list all ways to call a function of torch.
+        # torch adds lines that list all signatures of a function.
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
     if reason:
         raise TypeError(
-            f"{' and '.join(own)} must make modules that map a tensor to one of the "
-            f"same shape, differentiably; {reason}. Use a class such as torch.nn.Mish, "
-            f"or one of {sorted(ACTIVATIONS)}."
+            f"{' and '.join(own)} must make differentiable modules that keep the shape "
+            f"of a tensor; {reason}. Use a class such as torch.nn.Mish, or one of "
+            f"{sorted(ACTIVATIONS)}."
         )
 
 
 def _why_unfit(network: Any, n_features: int) -> str:
-    """Say in which way a network does not answer rows; empty if it does."""
+    """Say why a network cannot reconstruct rows; empty if it can."""
     x = torch.zeros(2, n_features, dtype=torch.float32, device="cpu").requires_grad_()
     code: Tensor = network.encode(x)
     if code.shape != (2, network.widths[-1]):
-        return f"they made codes of the shape {tuple(code.shape)} of 2 rows"
+        return f"they gave codes of shape {tuple(code.shape)} for 2 rows"
     has_slope = code.requires_grad
     if (
         not has_slope
@@ -74,4 +74,4 @@ def _why_unfit(network: Any, n_features: int) -> str:
         return "the code has no gradient"
     answer = network.decode(code)
     is_row = answer.shape == x.shape
-    return "" if is_row else f"they made rows of the shape {tuple(answer.shape)}"
+    return "" if is_row else f"they gave rows of shape {tuple(answer.shape)}"

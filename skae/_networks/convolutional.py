@@ -1,4 +1,4 @@
-"""Networks that convolve in 1, 2 or 3 dimensions: signals, images and volumes."""
+"""Convolutional networks in 1, 2 or 3 dimensions: signals, images and volumes."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ from .windows import (
     Window,
 )
 
-#: On a CPU channels that lie together are up to twice as fast.
+#: On a CPU channels_last is up to twice as fast.
 MEMORY_FORMATS = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
@@ -88,7 +88,7 @@ class Convolutional(Network):
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
-        """Draw Glorot-uniform weights; biases are zero, save the last."""
+        """Draw Glorot-uniform weights; biases are zero, except the last."""
         draw_weights(self, generator)
         self.bias.copy_(output)
 
@@ -97,13 +97,13 @@ class Convolutional(Network):
         code = [m for m in self.dense.encoder if isinstance(m, nn.Linear)][-1]
         last: Any = self.expansions[-1]
         last = last.convolution if isinstance(last, Enlarge) else last
-        # A tied decoder whose code is silent has no features to learn from: there the
-        # first convolution is, which is the last of the decoder.
+        # A tied decoder with a zero code could not learn. There the first convolution
+        # is set to zero, which is also the last one of the decoder.
         first: Any = self.convolutions[0]
         zeros = first[0] if isinstance(last, TiedConvolution) else code
         for parameter in (zeros.weight, zeros.bias, last.weight, last.bias, self.bias):
             parameter.zero_()
-        # Constant codes are left of it.
+        # The code is now constant: subtract it.
         code.bias.sub_(self.eval().encode(torch.zeros_like(self.bias)[None])[0])
 
 
@@ -117,7 +117,7 @@ def _steps(
     kernel_sizes: Sequence[int],
     strides: Sequence[int],
 ) -> list[Step]:
-    """Let each convolution work on what the one before it leaves."""
+    """Return channels and window of each convolution, on the outputs before it."""
     windows, sizes = [], shape[1:]
     for kernel_size, stride in zip(kernel_sizes, strides, strict=True):
         windows.append(Window(sizes, kernel_size, stride))
@@ -128,7 +128,7 @@ def _steps(
 def _maps(
     steps: list[Step], upsampling: str | None
 ) -> tuple[list[nn.Module], list[nn.Module]]:
-    """Build convolutions, and what undoes each: their adjoints if not upsampling."""
+    """Build convolutions, and the modules that invert them: adjoints or upsampling."""
     narrow = [_narrow(*n, window) for n, window in steps]
     if upsampling is None:
         pairs = zip(narrow, steps, strict=True)
@@ -142,7 +142,7 @@ def _chain(
     activation: str | Callable[[], nn.Module],
     normalization: str | None,
 ) -> tuple[nn.Sequential, nn.Sequential]:
-    """Chain convolutions, and from the last back to the first what undoes them."""
+    """Chain convolutions, and in reverse order the modules that invert them."""
     finish = partial(_finish, activation, normalization)
     channels = [convolution.out_channels for convolution in narrow]
     finished = map(finish, widen[:0:-1], channels[-2::-1])
@@ -153,13 +153,13 @@ def _chain(
 
 
 def _n_values(shape: Sequence[int], steps: list[Step], sizes: list[int]) -> int:
-    """Return how many numbers an image takes at once."""
+    """Return how many numbers an image needs in memory at once."""
     layers = [n * math.prod(window.outputs) for (_, n), window in steps]
     return max(math.prod(shape), 2 * max(sizes + layers))
 
 
 def _settle(network: nn.Module, dims: int) -> None:
-    """Store weights as they are fastest, whatever torch's defaults are."""
+    """Store weights in the fastest format, for any default of torch."""
     # Activations may have weights too.
     network.to("cpu", torch.float32)
     if memory_format := MEMORY_FORMATS.get(dims):
@@ -172,7 +172,7 @@ def _finish(
     step: nn.Module,
     n_channels: int,
 ) -> nn.Sequential:
-    """Let normalization, if any, and activation follow a convolution."""
+    """Append normalization, if any, and activation to a convolution."""
     layers = [NORMALIZATIONS[normalization](n_channels)] if normalization else []
     return nn.Sequential(step, *layers, make_activation(activation))
 
@@ -185,7 +185,7 @@ def _narrow(n_inputs: int, n_outputs: int, window: Window) -> Any:
 
 
 def _widen(n_outputs: int, n_inputs: int, window: Window, how: str) -> nn.Module:
-    """Build what leads from a convolution's outputs to the sizes of its inputs."""
+    """Build a module from a convolution's outputs back to the sizes of its inputs."""
     dims, kernel = len(window.sizes), window.kernel
     if how == "transpose":
         size = kernel, window.stride, window.padding, window.missing
@@ -206,8 +206,8 @@ def check_convolutions(
     strides = _per_layer("stride", stride, widths)
     if any(s > k for s, k in zip(strides, kernel_sizes, strict=True)):
         raise ValueError(
-            f"stride={stride} passes over places between kernels of kernel_size="
-            f"{kernel_size}: use a smaller stride or a larger kernel."
+            f"stride={stride} leaves gaps between kernels of "
+            f"kernel_size={kernel_size}: use a smaller stride or a larger kernel."
         )
     return {"channels": widths, "kernel_sizes": kernel_sizes, "strides": strides}
 

@@ -1,4 +1,4 @@
-"""Halves of a network that a user's factory makes."""
+"""Encoders and decoders that a user's factory makes."""
 
 from collections.abc import Callable
 
@@ -12,11 +12,11 @@ Factory = Callable[[int, int], nn.Module]
 
 
 class Custom(nn.Module):
-    """A module of a user's, scaled: ``weight * module(x) + bias``.
+    """The user's module, scaled: ``weight * module(x) + bias``.
 
-    With a weight of zero for each output it is silent, whatever its last layer is
-    (De and Smith, "Batch normalization biases residual blocks towards the identity
-    function in deep networks", NeurIPS 2020). ``name`` is that of the parameter.
+    With zero weights its output is zero, whatever its last layer is (De and Smith,
+    "Batch normalization biases residual blocks towards the identity function in deep
+    networks", NeurIPS 2020). ``name`` is the parameter's name.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Custom(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator) -> None:
-        """Make the module anew, with what the generator draws."""
+        """Make the module again, with random numbers from the generator."""
         self.module = self._make(generator)
         self.weight.fill_(1.0)
         self.bias.zero_()
@@ -48,11 +48,11 @@ class Custom(nn.Module):
         except Exception as error:
             raise self._unfit(f"{sizes} raised {_told(error)}") from error
         if not isinstance(module, nn.Module):
-            raise self._unfit(f"{sizes} made {module!r}")
+            raise self._unfit(f"{sizes} returned {module!r}")
         return module.to("cpu", torch.float32)
 
     def _try_out(self) -> int:
-        """Return how many numbers a row takes at once, or raise."""
+        """Return how many numbers a row needs in memory, or raise."""
         counts = [self.n_inputs, self.n_outputs]
 
         def count(module: nn.Module, inputs: object, output: object) -> None:
@@ -67,28 +67,28 @@ class Custom(nn.Module):
         return 2 * max(counts)
 
     def _check_answer(self) -> None:
-        """Raise unless the module maps rows differentiably."""
+        """Raise unless the module is differentiable and returns the right shape."""
         x = torch.zeros(2, self.n_inputs, dtype=torch.float32, device="cpu")
         try:
             answer = self.module.eval()(x.requires_grad_())
             slope = torch.autograd.grad(answer.sum(), x, allow_unused=True)[0]
         except Exception as error:
-            reason = f"of rows of the shape {tuple(x.shape)} raised {_told(error)}"
+            reason = f"for rows of shape {tuple(x.shape)} raised {_told(error)}"
             raise self._unfit(reason) from error
         if answer.shape != (wanted := (2, self.n_outputs)):
-            shapes = f"{tuple(answer.shape)} of rows of the shape {tuple(x.shape)}"
-            raise self._unfit(f"made {shapes}, not {wanted}")
+            shapes = f"{tuple(answer.shape)} for rows of shape {tuple(x.shape)}"
+            raise self._unfit(f"gave {shapes}, not {wanted}")
         if slope is None:
             raise self._unfit("has no gradient")
 
     def _unfit(self, reason: str) -> TypeError:
         return TypeError(
             f"{self.given} {reason}. Pass a function (n_inputs, n_outputs) -> "
-            "torch.nn.Module, whose module maps rows of the shape (n, n_inputs) to "
-            "(n, n_outputs)."
+            "torch.nn.Module, whose module maps rows of shape (n, n_inputs) to (n, "
+            "n_outputs)."
         )
 
 
 def _told(error: Exception) -> str:
-    # More lines would list all ways to call a function of torch.
+    # torch adds lines that list all signatures of a function.
     return f"{type(error).__name__}: {error}".partition("\n")[0]

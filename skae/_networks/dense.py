@@ -27,7 +27,7 @@ def draw_evenly(module: nn.Module, generator: torch.Generator) -> None:
 
 
 def _draw_custom(module: nn.Module, generator: torch.Generator) -> None:
-    """Let modules of a user's draw as they do, which another draw has overwritten."""
+    """Let the user's modules draw their weights again, which were overwritten."""
     for layer in module.modules():
         if isinstance(layer, Custom):
             layer.reset_parameters(generator)
@@ -36,7 +36,7 @@ def _draw_custom(module: nn.Module, generator: torch.Generator) -> None:
 class TiedLinear(nn.Module):
     """Linear map ``x W + b`` that borrows ``W`` from the map ``x W.T + c``.
 
-    Of shorter rows ``x`` the first rows of ``W`` are used.
+    For shorter rows ``x`` the first rows of ``W`` are used.
     """
 
     def __init__(self, source: nn.Linear) -> None:
@@ -57,9 +57,9 @@ class Dense(Network):
     """Fully connected encoder, and a decoder that mirrors it.
 
     ``sizes`` are the widths from the input to the code, both included. An ``ordered``
-    code has a decoder for each of the :func:`prefix_widths`: one for all of them would
-    answer with whatever it makes of missing components. An ``encoder`` or ``decoder``
-    is a factory that makes a module in place of the layers.
+    code has a decoder for each of the :func:`prefix_widths`: a single one could not
+    tell missing components from zeros. An ``encoder`` or ``decoder`` is a factory that
+    makes a module in place of the layers.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Dense(Network):
         )
         own_values = (m.n_values for m in self.modules() if isinstance(m, Custom))
         self.n_values = max(sizes[0], 2 * max(sizes[1:]), *own_values)
-        # Whatever torch's default is, and activations may have weights too.
+        # For any default of torch; activations may have weights too.
         self.to("cpu", torch.float32)
 
     @classmethod
@@ -97,7 +97,7 @@ class Dense(Network):
         sizes = options["sizes"]
         n_decoders = len(prefix_widths(sizes[-1])) if options.get("ordered") else 1
         n_halves = 1 if options["tied_weights"] else 1 + n_decoders
-        # Nobody knows what a factory makes.
+        # The size of a factory's module is unknown.
         n_halves -= options.get("encoder") is not None
         n_halves -= n_decoders * (options.get("decoder") is not None)
         return n_halves * sum(a * b for a, b in pairwise(sizes))
@@ -115,7 +115,7 @@ class Dense(Network):
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
-        """Draw Glorot-uniform weights; biases are zero, save the last."""
+        """Draw Glorot-uniform weights; biases are zero, except the last."""
         draw_weights(self, generator)
         _draw_custom(self, generator)
         for decoder in self.decoders:
@@ -128,17 +128,17 @@ class Dense(Network):
             cast(Tensor, maps[-1].bias).zero_()
             if not isinstance(maps[-1], TiedLinear):
                 maps[-1].weight.zero_()
-        # A tied decoder ignores its code too, but may answer a constant.
+        # A tied decoder also ignores its code, but may return a constant.
         for width, decoder in zip(self.widths, self.decoders, strict=True):
             last = cast(Tensor, cast(nn.Sequential, decoder)[-1].bias)
-            # To train, activations may draw, or need several rows.
+            # In training mode activations may be random, or need several rows.
             last.sub_(self.eval().decode(last.new_zeros(1, width))[0])
 
 
 def _mirrored(
     maps: Sequence[nn.Linear], width: int, tied_weights: bool
 ) -> list[nn.Module]:
-    """Return maps from so many components back to a row."""
+    """Return linear maps from ``width`` components back to a row."""
     if tied_weights:
         return [TiedLinear(m) for m in reversed(maps)]
     first = linear(width, maps[-1].in_features)

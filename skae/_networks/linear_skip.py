@@ -1,4 +1,4 @@
-"""The linear part: PCA, beside a network that adds what it misses."""
+"""Linear skip connection: PCA, plus a network that adds what PCA misses."""
 
 from bisect import bisect
 from typing import Any
@@ -10,26 +10,25 @@ from torch.nn import functional as F
 from .dense import Dense, draw_evenly
 from .network import Network
 
-# Standard deviations: farther out a network is asked about ever the same place.
+# In standard deviations: inputs of the network are clipped there.
 FAR = 10.0
-# Multiple of the distance to which gains are judged: from there on PCA answers alone.
+# Multiple of ``reach`` beyond which only PCA reconstructs.
 FADED = 1.5
-# Standard deviations: means so near to zero may be subtracted last.
+# In standard deviations: means closer to zero may be subtracted last.
 NEAR = 64.0
 
 
 class LinearSkip(Network):
-    """A linear autoencoder ``A``, and a network that adds what it misses.
+    """A linear autoencoder ``A`` plus a network that adds what it misses.
 
-    ``encode(x) = A (x - c) + s network.encode(near(x - c))`` and
-    ``decode(z) = link(A^T z + c) + r network.decode(near(z / d))``: with a silent
-    network it is PCA where ``A`` has PCA's axes. ``A`` and ``c`` stay as they are:
-    trained too they gained nothing, and lost where rows are few or far out. The
-    deviations ``d`` of the codes, and ``r`` and ``s`` of what is missed, make one step
-    size right for any spectrum. ``near`` clips what lies farther than ``FAR``
-    deviations, and so bounds what is added: an outlier is reconstructed about as PCA
-    does. Beyond ``reach``, a distance from ``c``, what is added fades, until it is zero
-    at ``FADED`` times of it.
+    ``encode(x) = A (x - c) + s network.encode(near(x - c))`` and ``decode(z) = link(A^T
+    z + c) + r network.decode(near(z / d))``: if the network's output is zero, it is
+    PCA, since ``A`` has PCA's axes. ``A`` and ``c`` are not trained: training them
+    gained nothing, and was worse for few rows and outliers. The deviations ``d`` of the
+    codes, and ``r`` and ``s`` of PCA's errors, make one step size suitable for any
+    spectrum. ``near`` clips at ``FAR`` deviations, which bounds the network's part: an
+    outlier is reconstructed about as by PCA. Beyond the distance ``reach`` from ``c``
+    the network's part fades, and is zero at ``FADED`` times ``reach``.
     """
 
     axes: Tensor
@@ -59,7 +58,7 @@ class LinearSkip(Network):
             self.register_buffer(name, empty)
         reach = torch.full((), torch.inf, dtype=torch.float32, device="cpu")
         self.register_buffer("reach", reach)
-        # How prefixes are decoded: along PCA's axes alone, corrected, or by a guess.
+        # How prefixes are decoded: by PCA's axes only, corrected, or by an estimate.
         uncorrected = torch.zeros(n_components, dtype=torch.bool, device="cpu")
         self.register_buffer("is_corrected", uncorrected)
         self.register_buffer("is_linear", torch.tensor(False, device="cpu"))
@@ -78,8 +77,8 @@ class LinearSkip(Network):
         return constant if constant.any() else None
 
     def offset(self, means: Tensor) -> Tensor | None:
-        # Division rounds a feature by so much of its mean, not of its deviation. One
-        # that never varied is rounded as its mean is.
+        # Division rounds a feature relative to its mean, not to its deviation. A
+        # constant feature is rounded like its mean.
         deviation = self.deviation.to(means)
         is_near = (means.abs() <= NEAR * deviation) | (deviation == 0)
         return -(means + self.centre.to(means)) if is_near.all() else None
@@ -89,32 +88,32 @@ class LinearSkip(Network):
 
     def encode_scaled(self, x: Tensor) -> Tensor:
         far = FAR * self.deviation
-        # A feature that never varied tells nothing when it does: its bounds cross,
-        # which makes it zero, and its slope too.
+        # A constant feature must have no effect if it varies later: its crossed bounds
+        # make it zero, and its gradient too.
         missed = self._fade(x, self.network.encode(x.clamp(1e-30 - far, far)))
         return torch.addcmul(F.linear(x, self.axes), self.code_scale, missed)
 
     def decode(self, code: Tensor) -> Tensor:
         n_given = code.shape[1]
         near = (code / self.code_deviation[:n_given]).clamp(-FAR, FAR)
-        # Of a code as of the row that PCA decodes it to.
+        # A code fades like the row that PCA decodes it to.
         missed = self._fade(code, self.network.decode(near))
         scale = self.output_scale[n_given - 1]
         return torch.addcmul(self.expand(code), scale, missed)
 
     def _fade(self, rows: Tensor, missed: Tensor) -> Tensor:
-        """Let what is added to rows, or codes, fade where they are far out."""
+        """Let the network's part fade for rows, or codes, that are far out."""
         if self.reach.isinf():
             return missed
         farther = torch.linalg.vector_norm(rows, dim=1, keepdim=True) / self.reach
         return ((FADED - farther) / (FADED - 1)).clamp(0, 1) * missed
 
     def project(self, x: Tensor) -> Tensor:
-        """Encode by the linear part alone."""
+        """Encode by the linear part only."""
         return F.linear(x - self.centre, self.axes)
 
     def expand(self, code: Tensor) -> Tensor:
-        """Decode some first components by the linear part alone."""
+        """Decode some first components by the linear part only."""
         axes = self.axes[: code.shape[1]]
         return self.link(F.linear(code, axes.T) + self.centre)
 
@@ -126,10 +125,10 @@ class LinearSkip(Network):
         return super().decode_prefix(code)
 
     def correct_prefix(self, code: Tensor) -> Tensor:
-        """Decode the first components of a code, as many as there may be.
+        """Decode any number of first components of a code.
 
-        Between two widths the narrower is decoded, and corrected along PCA's axes by
-        what the further components are other than those of that answer.
+        Between two widths the narrower one is decoded. Its reconstruction is encoded,
+        and the differences of the further components are added along PCA's axes.
         """
         n_given = code.shape[1]
         if n_given in self.widths:
@@ -143,8 +142,9 @@ class LinearSkip(Network):
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
         self.network.reset_parameters(generator, torch.zeros_like(output))
         if isinstance(self.network, Dense):
-            # Of few inputs, Glorot's weights without biases make units of one kind,
-            # which unfold slowly, and one layer never what is odd about the mean.
+            # With few inputs, Glorot weights without biases make similar units, which
+            # learn slowly, and a single layer cannot learn odd functions about the
+            # mean.
             draw_evenly(self.network, generator)
         self.network.zero_last_layers()
 
@@ -157,11 +157,11 @@ class LinearSkip(Network):
     def become_linear(
         self, axes: Any, centre: Any, deviation: Any, variances: Any, unexplained: Any
     ) -> None:
-        """Take a linear code over, as arrays, and zero_last_layers the network.
+        """Copy a linear code from arrays, and set the network's output to zero.
 
         ``deviation`` is that of each feature, ``variances`` are those of the code, and
-        ``unexplained`` is the mean over features of the variance that the first 1, 2,
-        ... components leave.
+        ``unexplained`` is the unexplained variance with 1, 2, ... components, averaged
+        over features.
         """
         self.axes.copy_(torch.as_tensor(axes, device="cpu"))
         self.centre.copy_(torch.as_tensor(centre, device="cpu"))
@@ -170,8 +170,8 @@ class LinearSkip(Network):
         ends = [next(w for w in self.widths if w > i) for i in range(len(missed))]
         self.output_scale.copy_(missed * self.link.slope)
         self.code_scale.copy_(missed[torch.tensor(ends, device="cpu") - 1])
-        # A component of no variance is free to code what the others miss; what is less
-        # than float32 resolves is nothing.
+        # A component without variance may code what the others miss. Values below the
+        # resolution of float32 count as zero.
         least = missed[-1] if missed[-1] > 1e-6 else torch.ones_like(missed[-1])
         self.code_deviation.copy_(
             torch.as_tensor(variances, device="cpu").sqrt().clamp(min=least)

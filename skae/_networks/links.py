@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class Link(nn.Module):
     """The identity: the output is the reconstruction of a standardised row.
 
-    ``mean`` and ``scale`` lead from a standardised row to the data: ``x scale + mean``.
-    ``slope`` is a typical derivative of the output by the reconstruction.
+    The data are ``x scale + mean`` for a standardised row ``x``. ``slope`` is a typical
+    derivative of the output with respect to the reconstruction.
     """
 
     mean: Tensor
@@ -39,7 +39,7 @@ class Logit(Link):
 
     def forward(self, reconstruction: Tensor) -> Tensor:
         probability = reconstruction * self.scale + self.mean
-        # Rare events and near certain ones need room between them and the bound.
+        # Rare and almost certain events need a margin to the bound.
         least = min(1e-9, 1e-3 * self.scale)
         low = 1e-3 * torch.minimum(self.mean, 1 - self.mean).clamp(min=least)
         high = 1 - low.clamp(min=1e-6)
@@ -52,14 +52,14 @@ class Logit(Link):
 class Log(Link):
     """The output is the logarithm of the data over their mean, divided by ``scale``.
 
-    From ``e`` times the mean on it is linear, ``data / (e mean)``: an exponential would
-    make of a small error in an output any error in the data.
+    Above ``e`` times the mean it is linear, ``data / (e mean)``: an exponential would
+    turn a small error of the output into a huge error of the data.
     """
 
     def forward(self, reconstruction: Tensor) -> Tensor:
-        # Of a feature that is always zero any ratio to the mean will do.
+        # For a feature that is always zero the ratio to the mean is arbitrary.
         mean = torch.where(self.mean > 0, self.mean, 1.0)
-        # Beside a large level the ratio itself would lose what tells rows apart.
+        # With a large mean the ratio itself would lose the differences between rows.
         change = reconstruction * self.scale / mean
         small = change.clamp(min=1e-3 - 1).log1p()
         large = (1 + change) / math.e
@@ -70,7 +70,7 @@ class Log(Link):
 
 
 def excess(value: Tensor) -> Tensor:
-    """Return the ratio to the mean, less one."""
+    """Return the ratio to the mean, minus one."""
     return torch.where(value < 1, torch.expm1(value.clamp(max=1)), math.e * value - 1)
 
 
@@ -80,7 +80,7 @@ def log_ratio(value: Tensor) -> Tensor:
 
 
 def bend(value: Tensor) -> Tensor:
-    """Return ``excess`` less ``log_ratio``, which near zero would lose all digits."""
+    """Return ``excess - log_ratio``, accurate near zero."""
     near = value.square() / 2 * (1 + value / 3 * (1 + value / 4))
     far = excess(value) - log_ratio(value)
     return torch.where(value.abs() < 0.03, near, far)

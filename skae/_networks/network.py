@@ -1,4 +1,4 @@
-"""Networks: modules with two verbs, ``encode`` and ``decode``."""
+"""Networks: modules with two methods, ``encode`` and ``decode``."""
 
 from bisect import bisect
 from typing import Any
@@ -10,12 +10,12 @@ from .links import Link
 
 
 class Network(nn.Module):
-    """What the rest of the package asks of a network.
+    """Interface of a network.
 
     Weights are uninitialised until :meth:`reset_parameters` or ``load_state_dict``.
     ``widths`` are the numbers of first components that it learns to decode. ``link``
-    leads from reconstructions to what ``decode`` answers. ``n_values`` is how many
-    numbers a row takes at once: itself, or a layer before and after its activation.
+    maps reconstructions to the output of ``decode``. ``n_values`` is how many numbers a
+    row needs in memory at once: itself, or a layer before and after its activation.
     """
 
     widths: list[int]
@@ -24,7 +24,7 @@ class Network(nn.Module):
 
     @classmethod
     def count(cls, **options: Any) -> int:
-        """Return about how many weights a network of such arguments has."""
+        """Return the approximate number of weights with these arguments."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,14 +45,14 @@ class Network(nn.Module):
 
     @property
     def constant(self) -> Tensor | None:
-        """Return which features never varied, if the network keeps count of that."""
+        """Return which features are constant; None if there are none, or unknown."""
         return None
 
     def offset(self, means: Tensor) -> Tensor | None:
-        """Return what :meth:`encode_scaled` wants added to rows in units of the scale.
+        """Return the offset of rows, in units of the scale, for :meth:`encode_scaled`.
 
-        ``means`` are those of the features, in that unit. None if rows must be
-        standardised, and go to :meth:`encode`.
+        ``means`` are the means of the features in that unit. None if rows must be
+        standardised for :meth:`encode`.
         """
         return None
 
@@ -62,19 +62,19 @@ class Network(nn.Module):
 
     @property
     def spread(self) -> float:
-        """Return the deviation of codes that the first decoder is made for."""
+        """Return the standard deviation of codes that the decoder expects at first."""
         return 1.0
 
     @property
     def n_products(self) -> int:
-        """Return how many multiplications a row takes."""
+        """Return the number of multiplications for a row."""
         return sum(w.numel() for w in self.parameters())
 
     def decode_prefix(self, code: Tensor) -> Tensor:
-        """Decode the first components of a code, as many as there may be.
+        """Decode any number of first components of a code.
 
-        Between two widths the narrower is decoded, and encoded again to estimate what
-        the wider has more.
+        Between two widths the narrower one is decoded and encoded again, to estimate
+        the missing components of the wider one.
         """
         n_given = code.shape[1]
         if n_given in self.widths:
@@ -85,7 +85,7 @@ class Network(nn.Module):
         return self.decode(torch.cat([code, guess[:, n_given:wide]], dim=1))
 
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
-        """Draw weights with which decoded codes lie about ``output``."""
+        """Draw weights, such that decoded codes are near ``output``."""
         raise NotImplementedError
 
     def zero_last_layers(self) -> None:

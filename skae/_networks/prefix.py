@@ -11,7 +11,7 @@ def prefix_widths(n_components: int) -> list[int]:
 
 
 class Prefix(Network):
-    """A network of which only the first components of the code are used."""
+    """A network that uses only the first components of its code."""
 
     network: Network
 

@@ -11,14 +11,14 @@ from .activations import make_activation
 from .dense import Dense
 from .weights import filled
 
-# Entries that top-k trains at first beyond its own number, as a share of that.
+# Additional entries that top-k keeps at the start of training, as a multiple of k.
 ANNEALING = 3.0
-# Share of the way that a threshold goes in a step to what the batch shows.
+# Weight of a batch in the running mean of the threshold.
 MOMENTUM = 0.05
-# Thresholds of jump ReLUs at the start: what a unit of no use would add, and no more.
+# Initial thresholds of jump ReLUs: about what a useless unit adds.
 THRESHOLD = 0.1
-# Width of the band above a threshold that tells how many entries it would cut off, on
-# the logarithmic scale on which the threshold moves.
+# Width of the band at a threshold that estimates how many entries it cuts off, on the
+# logarithmic scale of the threshold.
 BAND = 0.5
 #: Sparsities, and the activation that each has by default.
 SPARSITIES = {
@@ -35,10 +35,10 @@ COUNTED = ("top_k", "batch_top_k")
 
 
 class TopK(nn.Module):
-    """Keep the ``k`` largest entries of a row, and to encode ``support`` times as many.
+    """Keep the ``k`` largest entries of a row, and ``support * k`` in evaluation.
 
-    In the first half of training their number falls to ``k``, so that all units get to
-    learn (Makhzani and Frey, 2013).
+    In the first half of training their number falls to ``k``, so that all units learn
+    (Makhzani and Frey, 2013).
     """
 
     def __init__(self, n_components: int, k: int, support: float) -> None:
@@ -47,11 +47,11 @@ class TopK(nn.Module):
         self.support(support)
 
     def support(self, factor: float) -> None:
-        """Keep so many times ``k`` entries to encode."""
+        """Keep ``factor * k`` entries in evaluation."""
         self.n_kept = min(self.n_components, round(factor * self.k))
 
     def advance(self, share: float) -> None:
-        """Choose how many to train by the share of training that is done."""
+        """Set the number of entries in training, by the share of training done."""
         surplus = ANNEALING * max(0.0, 1 - 2 * share)
         self.n_trained = min(self.n_components, round((1 + surplus) * self.k))
 
@@ -62,10 +62,10 @@ class TopK(nn.Module):
 
 
 class BatchTopK(nn.Module):
-    """Keep the largest entries of a batch, ``k`` a row in the mean.
+    """Keep the largest entries of a batch, ``k`` per row on average.
 
-    To encode, keep what exceeds ``threshold``, the running mean of the least entry that
-    was kept (Bussmann, Leask and Nanda, 2024).
+    In evaluation, keep entries from ``threshold`` up, the running mean of the smallest
+    entry that was kept (Bussmann, Leask and Nanda, 2024).
     """
 
     threshold: Tensor
@@ -87,7 +87,7 @@ class BatchTopK(nn.Module):
 
 
 class Step(torch.autograd.Function):
-    """Whether entries exceed ``exp(log_threshold)``, which has a slope.
+    """Whether entries exceed ``exp(log_threshold)``, with a gradient of the threshold.
 
     It is estimated from the entries in the band from ``low`` to ``high`` about the
     threshold, on the logarithmic scale.
@@ -111,7 +111,7 @@ step = cast(Callable[[Tensor, Tensor, float, float], Tensor], Step.apply)
 
 
 class JumpReLU(nn.Module):
-    """Keep entries above a learnt threshold of their unit, as they are.
+    """Keep entries above a learnt threshold of their unit, unchanged.
 
     Rajamanoharan et al. (2024).
     """
@@ -122,11 +122,11 @@ class JumpReLU(nn.Module):
         self.log_threshold = nn.Parameter(start)
 
     def active(self, code: Tensor) -> Tensor:
-        """Return which entries are active; a code has none below the threshold."""
+        """Return which entries are active, those above the threshold."""
         return step(code, self.log_threshold, 0.0, BAND)
 
     def forward(self, x: Tensor) -> Tensor:
-        # Entries just below tell what a lower threshold would gain.
+        # Entries just below show what a lower threshold would gain.
         return x.relu() * step(x, self.log_threshold, -BAND, BAND)
 
 
@@ -157,12 +157,12 @@ class SparseDense(Dense):
         return self.sparsify(self.encoder(x))
 
     def support(self, factor: float) -> None:
-        """Let a top-k code have so many times the entries that are trained."""
+        """Let a top-k code keep ``factor * k`` entries in evaluation."""
         if isinstance(layer := self.sparsify[-1], TopK):
             layer.support(factor)
 
     def column_norms(self) -> Tensor:
-        """Return how far a unit's entry moves the output, for each unit.
+        """Return how much an entry of each unit changes the output.
 
         It is the norm of a column of the decoder's first map. Later maps stretch it by
         their norm, so that no part of the decoder can make up for a small code.
@@ -173,7 +173,7 @@ class SparseDense(Dense):
 
     @torch.no_grad()
     def normalise(self) -> None:
-        """Give the decoder's columns unit norm, and the code what they had."""
+        """Scale the decoder's columns to unit norm, and the code by their norms."""
         first = self.decoder_weights()[0]
         norms = first.norm(dim=0).clamp(min=1e-12)
         last = cast(nn.Linear, self.encoder[-1])

@@ -1,4 +1,4 @@
-"""Weights: built without a draw, and drawn from a generator."""
+"""Weights: built uninitialised, and drawn from a generator."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-#: How tensors are made, whatever torch's defaults are.
+#: Options of tensors, for any default of torch.
 PLAIN: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
 
 
@@ -17,7 +17,7 @@ def without_weights(module: Callable[..., nn.Module], *args: Any, **kwargs: Any)
 
 
 def linear(n_inputs: int, n_outputs: int) -> nn.Linear:
-    """Build a linear map, its weights not yet set."""
+    """Build a linear map with uninitialised weights."""
     return without_weights(nn.Linear, n_inputs, n_outputs)
 
 
@@ -31,10 +31,10 @@ def draw_weights(module: nn.Module, generator: torch.Generator) -> None:
 
 
 def unset(n: int) -> nn.Parameter:
-    """Return so many weights, not yet set."""
+    """Return ``n`` uninitialised weights."""
     return nn.Parameter(torch.empty(n, **PLAIN))
 
 
 def filled(shape: tuple[int, ...], value: float) -> Tensor:
-    """Return a tensor of one value, whatever torch's defaults are."""
+    """Return a tensor of one value, for any default of torch."""
     return torch.full(shape, value, **PLAIN)

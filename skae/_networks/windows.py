@@ -1,4 +1,4 @@
-"""How convolutions move over places, and the modules that do."""
+"""Windows of convolutions, and convolutional modules."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ TRANSPOSED: dict[int, Any] = {
     2: nn.ConvTranspose2d,
     3: nn.ConvTranspose3d,
 }
-#: How ``torch.nn.functional.interpolate`` calls a way in each dimension.
+#: Names of the modes of ``torch.nn.functional.interpolate`` by dimension.
 INTERPOLATIONS = {
     "nearest": {1: "nearest", 2: "nearest", 3: "nearest"},
     "linear": {1: "linear", 2: "bilinear", 3: "trilinear"},
@@ -24,9 +24,9 @@ UPSAMPLINGS = ("transpose", *INTERPOLATIONS)
 
 
 class Window:
-    """How a convolution moves over places: kernel, stride, padding, along each axis.
+    """Kernel, stride and padding of a convolution along each axis.
 
-    ``ceil(size / stride)`` windows see every place, whatever the size; neither kernel
+    ``ceil(size / stride)`` windows cover every position for any size; neither kernel
     nor stride is longer than the axis.
     """
 
@@ -42,12 +42,12 @@ class Window:
 
     @property
     def n_products(self) -> int:
-        """Return the multiplications of a channel by a channel."""
+        """Return the multiplications for a pair of channels."""
         return math.prod(self.kernel) * math.prod(self.outputs)
 
     @property
     def missing(self) -> tuple[int, ...]:
-        """Return what the transposed convolution lacks of the sizes at the far end."""
+        """Return the output padding of the transposed convolution."""
         reached = zip(self.outputs, self.kernel, self.stride, self.padding, strict=True)
         ends = [(m - 1) * s - 2 * p + k for m, k, s, p in reached]
         return tuple(n - end for n, end in zip(self.sizes, ends, strict=True))
@@ -89,7 +89,7 @@ class Enlarge(nn.Module):
         if x.shape[2:] != self.sizes:
             x = F.interpolate(x, self.sizes, mode=self.mode)
         answer = self.convolution(x)
-        # An even kernel with the same padding at both ends has a place too many.
+        # An even kernel with equal padding at both ends has one position too many.
         for axis, size in enumerate(self.sizes, 2):
             answer = answer.narrow(axis, 0, size)
         return answer
@@ -102,7 +102,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
         pass
 
     def forward(self, x: Tensor) -> Tensor:
-        # A row alone would be normalised by itself, as it is not later on.
+        # A single row would be normalised by itself, unlike in evaluation.
         if self.training and len(x) == 1:
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias

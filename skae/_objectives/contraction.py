@@ -45,7 +45,7 @@ def by_rows(network: Any, x: Tensor) -> Tensor:
     learns = torch.is_grad_enabled()
     with torch.enable_grad():
         x = x.detach().requires_grad_()
-        # Rows do not meet, so that one pass serves an entry of all codes.
+        # Rows are independent, so one pass differentiates an entry of all codes.
         slopes = (
             torch.autograd.grad(entry.sum(), x, retain_graph=True, create_graph=learns)
             for entry in network.encode(x).unbind(1)
@@ -58,8 +58,8 @@ def by_layers(network: Any, x: Tensor) -> CodeAndPenalty:
     """Return codes, and the squared norm of each row's Jacobian, layer by layer.
 
     With one layer it is ``sum_j phi'(a_j)^2 ||w_j||^2`` (Rifai et al., 2011). With more
-    the product of the later layers meets the first in its Gram matrix, which is the
-    same for all rows; with one hidden layer and a linear code so are both sides.
+    layers it uses the Gram matrix of the first layer, which is the same for all rows;
+    with one hidden layer and a linear code, so is that of the last layer.
     """
     weights, slopes, code = _trace(network.encoder, x)
     ends_linear = len(slopes) < len(weights)
@@ -83,7 +83,7 @@ def by_layers(network: Any, x: Tensor) -> CodeAndPenalty:
 
 
 def _trace(encoder: Any, x: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    """Return the maps' weights, the slopes of the activations, and the code."""
+    """Return the layers' weights, the derivatives of the activations, and the code."""
     weights: list[Tensor] = []
     slopes: list[Tensor] = []
     for layer in encoder:
@@ -113,8 +113,8 @@ def _with_slope(activation: Any, x: Tensor) -> tuple[Tensor, Tensor]:
 def hutchinson(network: Any, x: Tensor, generator: torch.Generator) -> CodeAndPenalty:
     """Return codes, and an unbiased estimate of the mean squared norm.
 
-    ``E ||v^T J||^2 = ||J||_F^2`` where the signs ``v`` are thrown for each row
-    (Hutchinson, 1989).
+    ``E ||v^T J||^2 = ||J||_F^2`` with random signs ``v`` for each row (Hutchinson,
+    1989).
     """
     with torch.enable_grad():
         x = x.detach().requires_grad_()

@@ -1,4 +1,4 @@
-"""Corruptions ``(x, generator) -> x``: all chance comes from the generator.
+"""Corruptions ``(x, generator) -> x``: all randomness comes from the generator.
 
 Rows are standardised: zero is the mean of a feature, one the root mean squared
 deviation over all features.
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .._rows.checks import described
 
-# Rows that one row gets values from: to draw one for each of many features takes long.
+# Number of rows that give values to a row: one for each feature would be slow.
 N_DONORS = 32
 Corruption = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -33,29 +33,29 @@ def uniform(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
 def masking(
     x: Tensor, generator: torch.Generator, *, level: float, masked: Tensor
 ) -> Tensor:
-    """Set each entry with chance ``level`` to ``masked``, zero in the data's unit."""
+    """Set entries, with probability ``level``, to ``masked``: zero in the data."""
     (hits,) = _hits(x, generator, level)
     return _replace(x, hits, masked.to(x).view(x.shape[1:]))
 
 
 def gaps(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
-    """Set each entry to zero, the mean of centred data, with chance ``level``."""
+    """Set each entry to zero, the mean, with probability ``level``."""
     (hits,) = _hits(x, generator, level)
     return _replace(x, hits, 0.0)
 
 
 def salt_and_pepper(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
-    """Set each entry, with chance ``level``, to the batch's least or largest value."""
+    """Set entries, with probability ``level``, to the batch's minimum or maximum."""
     hits, half = _hits(x, generator, level, level / 2)
     least, largest = x.aminmax()
     return _replace(x, hits, largest).add_(half * (least - largest))
 
 
 def block(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
-    """Set a share ``level`` of neighbours to zero, anywhere in a row.
+    """Set a share ``level`` of adjacent features to zero, anywhere in a row.
 
-    The features of flat rows are a ring, so that each is hit with the same chance. Of
-    images (n, channels, ...sizes) it is a box inside, in all channels.
+    The features of flat rows form a ring, so that each has the same probability. In
+    images (n, channels, ...sizes) it is a box, in all channels.
     """
     is_flat = x.ndim == 2
     sizes = x.shape[1:] if is_flat else x.shape[2:]
@@ -73,10 +73,11 @@ def block(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
 
 
 def swap(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
-    """Replace entries, with chance ``level``, by the feature's value in another row.
+    """Replace entries, with probability ``level``, by those of another row.
 
-    The other row is so many rows on, by a number drawn for each feature or, of more
-    features than 32, for so many groups of neighbours: batches are shuffled.
+    The other row comes a random number of rows later, drawn for each feature, or for
+    each of 32 groups of adjacent features. This is enough, because batches are
+    shuffled.
     """
     n_rows, twice = len(x), torch.cat([x, x]).flatten(1)
     groups = twice.tensor_split(min(N_DONORS, twice.shape[1]), dim=1)
@@ -87,13 +88,13 @@ def swap(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
 
 
 def _replace(x: Tensor, hits: Tensor, values: Tensor | float) -> Tensor:
-    """Do what ``torch.where`` does, in half of its time."""
+    """Like ``torch.where``, in half of its time."""
     kept = x * ~hits
     return kept if isinstance(values, float) and not values else kept + hits * values
 
 
 def _drawn_by(generator: torch.Generator) -> dict[str, Any]:
-    """Return what makes torch draw the same floats whatever its defaults are."""
+    """Return options with which torch draws the same floats for any of its defaults."""
     return {
         "generator": generator,
         "device": generator.device,
@@ -106,9 +107,9 @@ def _draw(n: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
 
 
 def _hits(x: Tensor, generator: torch.Generator, *chances: float) -> list[Tensor]:
-    """Return which entries are hit with each chance; a lesser one hits a part of them.
+    """Return which entries are hit with each probability; lower ones hit a subset.
 
-    Sixteen random bits an entry take a third of the time of a random number.
+    16 random bits per entry take a third of the time of a random number.
     """
     n_words = -(-x.numel() // 4)
     words = torch.empty(n_words, dtype=torch.int64, device=generator.device)
@@ -126,7 +127,7 @@ NOISES: dict[str, Callable[..., Tensor]] = {
     "block": block,
     "swap": swap,
 }
-#: Those whose level is a chance or a share.
+#: Those whose level is a probability or a share.
 SHARES = {"masking", "gaps", "salt_and_pepper", "block", "swap"}
 
 
@@ -142,8 +143,8 @@ def make_corruption(
     if not level:
         return None
     if noise == "masking":
-        # Off by a rounding, so that a zero that was masked differs from one that was
-        # not: entries that the corruption changed may count more.
+        # Off by a rounding error, so that a masked zero differs from another zero:
+        # corrupted entries may have a larger weight.
         masked = torch.where(zeros == 0, 1e-30, zeros)
         masked = torch.nextafter(masked, 2 * masked)
         return partial(masking, level=level, masked=masked)
@@ -157,14 +158,14 @@ def of_images(
     corrupt: Corruption,
     shape: tuple[int, ...],
 ) -> Tensor:
-    """Corrupt flat rows as the images (channels, ...sizes) that they are."""
+    """Corrupt flat rows as images (channels, ...sizes)."""
     return corrupt(x.view(-1, *shape), generator).flatten(1)
 
 
 def _checked(x: Tensor, generator: torch.Generator, *, noise: Corruption) -> Tensor:
-    """Return what the user's function makes of a copy of the rows."""
+    """Return the output of the user's function for a copy of the rows."""
     try:
-        # Where the generator is, so that one function serves all devices.
+        # On the generator's device, so that one function works on all devices.
         seen, reason = noise(x.to("cpu", copy=True), generator), ""
     except Exception as error:
         raise TypeError(_what_noise_is(noise, f"it raised {error!r}")) from error
@@ -183,8 +184,8 @@ def _checked(x: Tensor, generator: torch.Generator, *, noise: Corruption) -> Ten
 
 def _what_noise_is(noise: Corruption, reason: str) -> str:
     return (
-        f"noise={noise!r} must make, of a tensor of rows and a torch.Generator, a "
-        f"tensor of finite rows of the same shape; {reason}. Use one of "
-        f"{sorted(NOISES)} or a function such as lambda x, generator: x + "
-        "torch.randn(x.shape, generator=generator)."
+        f"noise={noise!r} must map a tensor of rows and a torch.Generator to a tensor "
+        f"of finite rows of the same shape; {reason}. Use one of {sorted(NOISES)} or a "
+        "function such as lambda x, generator: x + torch.randn(x.shape, "
+        "generator=generator)."
     )

@@ -11,10 +11,10 @@ from .objective import Objective
 
 
 class DenoisingObjective(Objective):
-    """The loss of corrupted rows, whose entries need not count alike.
+    """The loss of corrupted rows, with weights of the entries.
 
-    Entries that the corruption left as they were count ``1 - emphasis`` (Vincent et
-    al., 2010), missing ones nothing: the network sees zero there, the mean.
+    Uncorrupted entries have the weight ``1 - emphasis`` (Vincent et al., 2010), missing
+    ones 0: the network sees zero there, the mean.
     """
 
     def __init__(

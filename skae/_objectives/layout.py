@@ -1,4 +1,4 @@
-"""Codes of rows on their own, without a network, that minimise UMAP's cross-entropy."""
+"""Codes of rows without a network, which minimise UMAP's cross-entropy."""
 
 from typing import NamedTuple
 
@@ -9,18 +9,18 @@ from torch import Tensor
 
 from .._machine.threads import limited_threads
 
-# As in UMAP: rows that repel for one that attracts, what keeps a slope finite, and the
-# longest way for one of them.
+# As in UMAP: repelling rows for each attracting one, a constant that keeps gradients
+# finite, and the maximum gradient.
 N_REPELLED, LEAST, LONGEST = 5, 1e-3, 4.0
-# Passes over all edges, each shorter than the one before.
+# Passes over all edges, with decreasing step size.
 N_EPOCHS = 300
-# Bisections that find the width of a neighbourhood, and the least one, as a share of
-# the mean distance.
+# Bisections for the width of a neighbourhood, and its minimum, as a share of the mean
+# distance.
 N_BISECTIONS, LEAST_WIDTH = 64, 1e-3
 
 
 class Edges(NamedTuple):
-    """Pairs of rows, and how much they are neighbours, 1 at most."""
+    """Pairs of rows, and how much they are neighbours, at most 1."""
 
     first: np.ndarray
     second: np.ndarray
@@ -31,7 +31,7 @@ def fuzzy_edges(distances: np.ndarray, index: np.ndarray) -> Edges:
     """Return the fuzzy union of neighbourhoods of UMAP (McInnes et al., 2018).
 
     Row ``i`` has the neighbours ``index[i]`` at growing ``distances[i]``. The weight is
-    ``exp(-(d - d_1) / s_i)``, and those of a row sum up to ``log2(k + 1)``.
+    ``exp(-(d - d_1) / s_i)``, and the weights of a row sum to ``log2(k + 1)``.
     """
     n_rows, n_neighbors = index.shape
     beyond = distances - distances[:, :1]
@@ -52,16 +52,16 @@ def fuzzy_edges(distances: np.ndarray, index: np.ndarray) -> Edges:
 
 
 def lay_out(codes: np.ndarray, edges: Edges, seed: int) -> np.ndarray:
-    """Move codes so that neighbours are near each other, and all others are not.
+    """Move codes so that neighbours are near each other, and other rows are not.
 
     It minimises ``sum_ij w_ij log(1 + d_ij^2) + (1 - w_ij) log(1 + 1 / d_ij^2)`` for
-    distances ``d`` of codes, by slopes of some pairs drawn at random. All rows move at
+    distances ``d`` of codes, by stochastic gradients of random pairs. All rows move at
     once, in one thread of the CPU, so that a seed gives the same bits everywhere.
     """
     generator = torch.Generator("cpu").manual_seed(seed)
     first, second = (torch.from_numpy(e.astype(np.int64)) for e in edges[:2])
     chances = torch.from_numpy(edges.weights.astype(np.float32))
-    # Weaker ones would hardly be drawn.
+    # Weaker edges would hardly be drawn.
     is_drawn = chances > 1 / N_EPOCHS
     first, second, chances = first[is_drawn], second[is_drawn], chances[is_drawn]
     z = torch.from_numpy(codes.astype(np.float32))
@@ -89,6 +89,6 @@ def _moves(
 
 
 def _between(z: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the way from one code to another, and its squared length."""
+    """Return differences of codes, and their squared lengths."""
     away = z[first] - z[second]
     return away, away.square().sum(1, keepdim=True)

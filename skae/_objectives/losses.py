@@ -11,26 +11,25 @@ from torch.nn import functional as F
 from .._networks.links import Link, Log, Logit, bend, log_ratio
 from .._rows.checks import described
 
-# Share of the squares of rows that a link may lose.
+# Share of the rows' variance that a link may lose.
 MOST_LOST = 0.01
-# Probabilities below which a loss takes care of its digits.
+# Mean probabilities below which the loss avoids cancellation.
 RARE = 0.01
 
 
 class Loss(nn.Module):
     """Mean over rows and features of a distance between ``output`` and ``x``.
 
-    Averaging over features too keeps the loss, and so the meaning of a penalty's
-    weight, the same at any width. Rows ``x`` are standardised: less ``mean``, and
-    divided by ``scale``. ``output`` is the decoder's answer, which ``link`` leads to
-    from the reconstruction of ``x``. With ``weights``, one for each entry, the mean is
-    weighted.
+    Averaging over features makes the loss, and so the effect of a penalty's weight,
+    independent of their number. Rows ``x`` are standardised by ``mean`` and ``scale``.
+    ``output`` is the decoder's output: ``link`` of the reconstruction of ``x``. With
+    ``weights``, one for each entry, the mean is weighted.
     """
 
     link_class: ClassVar[type[Link]] = Link
-    #: Whether a lower squared error is a lower loss, as far as rows can tell.
+    #: Whether a lower squared error is a lower loss.
     falls_with_squares: ClassVar[bool] = True
-    #: Spread of the data below which a solver loses the slopes.
+    #: Scale of the data below which gradients vanish for a solver.
     least_scale: ClassVar[float] = 0.0
 
     def __init__(self, mean: np.ndarray, scale: float) -> None:
@@ -71,11 +70,11 @@ class AbsoluteError(Loss):
 
 
 class Gaussian(Loss):
-    """Negative log-likelihood, less a constant, with one learned variance ``v``.
+    """Negative log-likelihood, up to a constant, with one learnt variance ``v``.
 
-    ``((x - output)^2 / v + log v) / 2`` (Rybkin, Daniilidis and Levine, 2021). A
-    variance for each feature would reward the exact copy of a few features above all
-    else. ``v`` is above 1e-6, or a perfect fit would send the loss to minus infinity.
+    ``((x - output)^2 / v + log v) / 2`` (Rybkin, Daniilidis and Levine, 2021). With a
+    variance for each feature, exact copies of a few features would dominate. ``v`` is
+    above 1e-6, else a perfect fit would have a loss of minus infinity.
     """
 
     def __init__(self, mean: np.ndarray, scale: float) -> None:
@@ -109,18 +108,19 @@ class Bernoulli(Loss):
     def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
         target = x * self.link.scale + self.link.mean
         if self.is_rare:
-            # What torch adds up cancels where all probabilities are small.
+            # torch's formula cancels if all probabilities are small.
             loss = F.softplus(output) - target * output
             return loss if reduction == "none" else loss.mean()
         return F.binary_cross_entropy_with_logits(output, target, reduction=reduction)
 
 
 class Poisson(Loss):
-    """Negative log-likelihood of counts: ``rate - t log rate``, less a constant.
+    """Negative log-likelihood of counts, ``rate - t log rate``, up to a constant.
 
-    ``t`` is the count over the mean of all counts, and ``rate = mean exp(s output)``,
-    where ``s`` is the spread of ``t``: so neither the unit of the counts nor a large
-    level matters. The loss is divided by ``s^2``, and zero at the mean.
+    ``t`` is the count divided by the mean of all counts, and ``rate = mean exp(s
+    output)``, where ``s`` is the deviation of ``t``. So the loss is independent of the
+    unit of the counts, and accurate for a large mean. It is divided by ``s^2``, and
+    zero at the mean.
     """
 
     link_class = Log
@@ -128,7 +128,7 @@ class Poisson(Loss):
 
     def __init__(self, mean: np.ndarray, scale: float) -> None:
         level = mean.mean()
-        # The sum may be more than float32 holds.
+        # The sum may overflow float32.
         level = level if np.isfinite(level) else mean.mean(dtype=np.float64)
         level = level or 1.0
         super().__init__(mean / level, float(scale / level))
@@ -136,7 +136,7 @@ class Poisson(Loss):
     def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
         scale = self.link.scale
         value = scale * output
-        # Of ``mean excess - t log_ratio`` what cancels is left out.
+        # ``mean excess - t log_ratio`` without the terms that cancel.
         deviance = self.link.mean * bend(value) / scale - x * log_ratio(value)
         deviance = deviance if reduction == "none" else deviance.mean()
         return deviance / scale
@@ -145,7 +145,7 @@ class Poisson(Loss):
 class CallableLoss(Loss):
     """Mean of a function of reconstruction and rows.
 
-    The function may answer for entries, rows or all: it sees whole rows always.
+    The function may return values for entries, rows or all; it always sees whole rows.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class CallableLoss(Loss):
     ) -> Tensor:
         if weights is None:
             return self.function(output, x).mean()
-        # Weights are few: each layer of them counts what reaches it.
+        # There are few distinct weights: sum over their levels.
         levels = [w for w in torch.unique(weights).tolist() if w > 0] or [1.0]
         layers = zip([0.0, *levels], levels, strict=False)
         means = [
@@ -172,7 +172,7 @@ class CallableLoss(Loss):
         return sum(means) * x.numel() / weights.sum().clamp(min=1e-6)
 
     def _mean(self, output: Tensor, x: Tensor, counts: Tensor) -> Tensor:
-        """Ask about whole rows, in which entries that do not count are met exactly."""
+        """Evaluate whole rows, with exact values of entries that do not count."""
         return self.function(torch.where(counts, output, x), x).mean()
 
 
@@ -195,21 +195,21 @@ def make_loss(
 
 
 def check_resolved(name: Any, loss: Loss, x: Tensor) -> None:
-    """Raise if what tells rows apart is lost on the way to the output and back."""
+    """Raise if rounding of the link loses the differences between rows."""
     x, scale, mean = x.nan_to_num(), loss.link.scale, loss.link.mean
     lost = (loss.link.inverse(loss.link(x)) - x).square().mean()
-    # Rows that do not vary have nothing to lose.
+    # Rows that do not vary lose nothing.
     is_kept = bool(lost <= MOST_LOST * x.square().mean().clamp(min=1e-6))
     if not is_kept or scale < loss.least_scale:
         raise ValueError(
-            f"loss={name!r} cannot tell the rows of X apart: they spread by {scale:.3g}"
-            f" about means from {mean.min():.3g} to {mean.max():.3g}, which is too "
-            "little for float32. Rescale X (MinMaxScaler) or use loss='squared_error'."
+            f"loss={name!r} cannot tell the rows of X apart: their deviation "
+            f"{scale:.3g} from means of {mean.min():.3g} to {mean.max():.3g} is too "
+            "small for float32. Rescale X (MinMaxScaler) or use loss='squared_error'."
         )
 
 
 def try_out(loss: str | Callable[[Tensor, Tensor], Tensor], n_features: int) -> None:
-    """Raise if a function is no loss of two tensors."""
+    """Raise if a function is not a loss of two tensors."""
     if isinstance(loss, str):
         return
     rows = torch.ones(2, n_features, dtype=torch.float32, device="cpu")
@@ -225,7 +225,7 @@ def try_out(loss: str | Callable[[Tensor, Tensor], Tensor], n_features: int) -> 
         given = "a tensor without a gradient" if is_tensor else described(value)
         given = "a complex tensor" if is_complex else given
         raise TypeError(
-            f"loss={loss!r} must make a differentiable tensor of two tensors, "
-            f"reconstruction and rows; it gave {given}{reason}. Use a function such "
-            f"as torch.nn.functional.huber_loss or one of {sorted(LOSSES)}."
+            f"loss={loss!r} must map two tensors, reconstruction and rows, to a "
+            f"differentiable tensor; it gave {given}{reason}. Use a function such as "
+            f"torch.nn.functional.huber_loss or one of {sorted(LOSSES)}."
         )

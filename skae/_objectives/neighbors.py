@@ -1,4 +1,4 @@
-"""A map of rows: codes that keep neighbours together, and where new rows lie on it."""
+"""A map of rows: codes that keep neighbours together, and the places of new rows."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,32 +14,32 @@ from .._rows.chunks import chunks, n_at_once, sample
 from .._rows.pca import fit_pca
 from .layout import fuzzy_edges, lay_out
 
-# A map has so many rows at most, and tells them apart along so many of PCA's axes: the
-# search for neighbours takes the square of the number of rows.
+# Maximum number of rows of a map, and of PCA's axes for their distances: the search for
+# neighbours is quadratic in the number of rows.
 N_ROWS, N_AXES = 2**16, 50
-# Rows whose principal axes are those of all.
+# Number of rows for the principal axes.
 N_SAMPLE = 4096
-# Iterations of Weiszfeld, and the distance of codes below which they are one.
+# Iterations of Weiszfeld's algorithm, and the distance below which codes are equal.
 N_ITERATIONS, NEAR = 10, 1e-3
-# Values up to which distances are finite in float32.
+# Maximum value for which distances are finite in float32.
 FARTHEST = 1e15
-# The least gap between rows: that of a map of one row is zero.
+# Minimum gap between rows: that of a map with one row is zero.
 TINY = 1e-30
-# Weight of the farthest neighbour: the next one may be as far.
+# Weight of the farthest neighbour, since the next one may be as far.
 LEAST_WEIGHT = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class NeighborMap:
-    """Rows without copies, and a code for each."""
+    """Distinct rows, and a code for each."""
 
-    #: Axes along which rows are told apart, shape (n_axes, n_features); None for all.
+    #: Axes for distances of rows, shape (n_axes, n_features); None for all features.
     axes: np.ndarray | None
-    #: Rows of the map along the axes.
+    #: Coordinates of the rows of the map along the axes.
     places: np.ndarray
-    #: Of unit deviation.
+    #: Codes with unit standard deviation.
     codes: np.ndarray
-    #: Deviation of the codes that are answered.
+    #: Standard deviation of the codes that are returned.
     spread: float
     #: Neighbours that the map was drawn with.
     n_neighbors: int
@@ -47,10 +47,10 @@ class NeighborMap:
     gap: float = 0.0
 
     def find(self, rows: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return where complete, standardised rows lie among so many of the map.
+        """Return the places of complete, standardised rows on the map.
 
-        And how far that holds: 1 for rows at most twice as far from the nearest one as
-        any row of the map is from others, 0 beyond twice that.
+        The second value is how far to trust them: 1 for rows at most ``2 gap`` from the
+        nearest row of the map, 0 from ``4 gap`` on.
         """
         places = _project(np.clip(rows, -FARTHEST, FARTHEST), self.axes)
         codes, nearest = [], []
@@ -64,17 +64,18 @@ class NeighborMap:
     def nearest(
         self, places: np.ndarray, n_neighbors: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return distances and indices of the nearest rows, and of one more."""
+        """Return distances and indices of the nearest rows, plus one more."""
         n_found = min(n_neighbors + 1, len(self.places))
         with one_thread():
             distances, index = self._search.kneighbors(places, n_found)
         return distances, index
 
     def between(self, distances: np.ndarray, index: np.ndarray) -> np.ndarray:
-        """Return the geometric medians of codes, which count less the farther they are.
+        """Return geometric medians of codes, with lower weights for farther rows.
 
-        The last counts for nothing, so that codes do not jump where another row becomes
-        one of the nearest. A mean would lie in no group where neighbours are in two.
+        The weight of the last row is almost 0, so that codes do not jump when another
+        row becomes one of the nearest. A mean would lie between groups if neighbours
+        are in two.
         """
         n_numbers = index.shape[1] * self.codes.shape[1]
         slices = chunks(index, n_at_once(n_numbers))
@@ -103,14 +104,14 @@ def draw_map(
     n_neighbors: int,
     seed: int,
 ) -> tuple[NeighborMap, np.ndarray]:
-    """Return a map of the rows that ``index`` names, and where they lie on it."""
+    """Return a map of the rows in ``index``, and their places on it."""
     axes = _axes(rows, index, seed)
     all_places = np.concatenate([_project(part, axes) for part in _read(rows, index)])
     places, copies = np.unique(all_places, axis=0, return_inverse=True)
     first = _first_codes(places, n_components, seed)
     drawn = NeighborMap(axes, places, first, spread, n_neighbors)
     distances, nearest = drawn.nearest(places, n_neighbors)
-    # A row without copies is the nearest to itself.
+    # A distinct row is nearest to itself.
     others = distances[:, 1:], nearest[:, 1:]
     codes = lay_out(first, fuzzy_edges(*others), seed) if len(places) > 1 else first
     codes = codes - codes.mean(axis=0)
@@ -121,14 +122,14 @@ def draw_map(
 
 
 def find_rows(neighbor_map: NeighborMap, rows: Any, index: Tensor) -> np.ndarray:
-    """Return where the rows that ``index`` names lie on a map."""
+    """Return the places of the rows in ``index`` on a map."""
     n_neighbors = neighbor_map.n_neighbors
     found = [neighbor_map.find(part, n_neighbors)[0] for part in _read(rows, index)]
     return np.concatenate(found)
 
 
 def _first_codes(places: np.ndarray, n_components: int, seed: int) -> np.ndarray:
-    """Return PCA's codes, each component as wide as UMAP's first ones."""
+    """Return PCA's codes, scaled like UMAP's initial codes."""
     codes = np.random.default_rng(seed).normal(size=(len(places), n_components)) * 1e-4
     mean = places.mean(axis=0, dtype=np.float64)
     axes = fit_pca(places, mean, 1.0, n_components, seed).axes
@@ -140,7 +141,7 @@ def _first_codes(places: np.ndarray, n_components: int, seed: int) -> np.ndarray
 
 
 def _axes(rows: Any, index: Tensor, seed: int) -> np.ndarray | None:
-    """Return the principal axes of a sample of rows; None of narrow ones."""
+    """Return the principal axes of a sample of rows; None if there are few features."""
     chosen = torch.from_numpy(sample(index.numpy(), N_SAMPLE))
     seen = np.concatenate(list(_read(rows, chosen)))
     width = seen.shape[1]
@@ -152,7 +153,7 @@ def _axes(rows: Any, index: Tensor, seed: int) -> np.ndarray | None:
 def _project(rows: np.ndarray, axes: np.ndarray | None) -> np.ndarray:
     """Return coordinates along the axes.
 
-    Sums in float64 leave the bits of float32 the same in any company of rows.
+    With sums in float64 the bits of float32 do not depend on the other rows.
     """
     if axes is None:
         return rows

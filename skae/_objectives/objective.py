@@ -15,10 +15,10 @@ Penalty = Callable[[Any, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 class Objective(nn.Module):
     """What is minimised: a loss, and what a regularised autoencoder adds to it."""
 
-    #: Whether it stays as it is while it is minimised; else the last weights are best.
+    #: Whether it does not change during training; else the last weights are best.
     is_stationary = True
-    #: Numbers that follow each row of a batch: its place on a map, which the encoder
-    #: learns and the decoder inverts.
+    #: Number of columns after each row of a batch: its place on a map, which the
+    #: encoder learns and the decoder inverts.
     n_given = 0
     #: Deviation of the codes on the map.
     spread = 1.0
@@ -44,7 +44,7 @@ class Objective(nn.Module):
         code, penalty = self.encode(network, seen, generator)
         decoded = code if place is None else place
         loss = self.reconstruction_loss(network, decoded, x, seen)
-        # A kernel for adding nothing would show in the time of a small network.
+        # Adding zero would cost noticeable time in a small network.
         if self.penalty is not None:
             loss = loss + penalty
         if place is not None:
@@ -53,7 +53,7 @@ class Objective(nn.Module):
         return loss
 
     def parts(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return rows, and where they lie on a map if there is one."""
+        """Return rows, and their places on a map if there is one."""
         if not self.n_given:
             return batch, None
         return batch[:, : -self.n_given], batch[:, -self.n_given :]
@@ -76,10 +76,10 @@ class Objective(nn.Module):
         return self.alpha
 
     def advance(self, network: Any, share: float) -> None:
-        """Do what is due when a share of the training is done."""
+        """Update what depends on the share of training that is done."""
 
     def entry_weights(self, x: Tensor, seen: Tensor) -> Tensor | None:
-        """Return what each entry counts; None if all count alike."""
+        """Return the weight of each entry; None if all are equal."""
         return None
 
     def reconstruction_loss(

@@ -1,4 +1,4 @@
-"""The objective of codes of which every prefix is a code."""
+"""The objective of ordered codes: every prefix is a code."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ class OrderedObjective(Objective):
     """A weighted mean of the losses of some prefixes of the code.
 
     It is the expected loss of nested dropout (Rippel, Gelbart and Adams, 2014) with
-    chances in proportion to ``weights``, one for each of the network's ``widths``. The
-    weights keep what few components cannot tell from drowning what many do.
+    probabilities proportional to ``weights``, one for each of the network's ``widths``.
+    The weights keep the large losses of few components from hiding those of many.
     """
 
     def __init__(self, loss: Loss, weights: np.ndarray) -> None:
@@ -33,13 +33,13 @@ class OrderedObjective(Objective):
 def prefix_weights(network: Network) -> np.ndarray:
     """Weigh losses so that each width counts for a share of what PCA misses there.
 
-    A code of one component counts little: it stands in the way of the second.
+    A code of one component has a small weight: it conflicts with the second.
     """
     widths = np.array(network.widths)
     weights = np.ones(len(widths))
     if isinstance(network, LinearSkip):
         missed = network.output_scale.cpu().numpy().astype(np.float64)[widths - 1]
-        # Where PCA is all but exact a weight without end would drown the others.
+        # If PCA is almost exact, an unbounded weight would hide the others.
         least = missed[0] / 100 or 1.0
         weights = 1 / np.square(np.maximum(missed, least))
     if len(widths) > 1:

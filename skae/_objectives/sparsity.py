@@ -11,21 +11,21 @@ from .._networks.weights import filled
 from .losses import Loss
 from .objective import Objective, Penalty
 
-# Steps without being active after which a unit is helped.
+# Steps without activity after which a unit is revived.
 N_SILENT_STEPS = 100
-# What reviving counts beside the loss (Gao et al., 2024).
+# Weight of the revival loss (Gao et al., 2024).
 REVIVAL_WEIGHT = 1 / 32
-# Rows over which a mean activation is followed: a batch's own is biased.
+# Rows over which mean activations are averaged: those of a batch are biased.
 KL_WINDOW = 1024
-# Growth of alpha in a step where twice as many entries are active as wanted.
+# Growth of log alpha in a step with twice as many active entries as the target.
 ADAPTATION = 0.005
 
 
 def l1(network: Any, seen: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Penalise codes by their L1 norm, in the scale of a standardised row.
+    """Penalise codes by their L1 norm, on the scale of a standardised row.
 
-    An entry counts as much as it moves the output: a small code with large weights in
-    the decoder is no cheaper.
+    An entry counts by how much it changes the output: a small code with large decoder
+    weights is not cheaper.
     """
     code = network.encode(seen)
     norms = (code.abs() @ network.column_norms()).mean()
@@ -73,15 +73,15 @@ class KL(nn.Module):
         share = min(1.0, len(code) / self.window)
         weight = torch.full_like(rates, share).masked_fill_(self.means < 0, 1.0)
         self.means.lerp_(rates.detach(), weight)
-        # The value of the running mean, with the slope of the batch's.
+        # The value of the running mean, with the gradient of the batch mean.
         return rates + (self.means - rates).detach()
 
 
 class SparseObjective(Objective):
-    """Loss and penalty; helps silent units, and may adapt ``alpha`` to a target.
+    """Loss and penalty; revives silent units, and may adapt ``alpha`` to a target.
 
-    Silent units are asked to reconstruct what the others miss: beside the loss of the
-    code counts that of the code with those of them switched on that say most.
+    Silent units learn to reconstruct what the others miss: a second loss is that of the
+    code with the most active silent units switched on.
     """
 
     n_silent: Tensor
@@ -107,16 +107,16 @@ class SparseObjective(Objective):
         return self.alpha * self.factor if self.adapts else self.alpha
 
     def get_extra_state(self) -> Tensor:
-        """Return the ``alpha`` that ``factor`` has been found for."""
+        """Return the ``alpha`` that ``factor`` belongs to."""
         return torch.tensor(self.alpha, dtype=torch.float64, device="cpu")
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Forget ``factor`` if it is that of another ``alpha``."""
+        """Reset ``factor`` if it belongs to another ``alpha``."""
         if float(state) != self.alpha:
             self.factor.fill_(1.0)
 
     def last_alpha(self) -> float:
-        """Return the penalty's weight at the end; 0.0 where there is none."""
+        """Return the final weight of the penalty; 0.0 if there is none."""
         return 0.0 if self.penalty is None else float(self.penalty_weight())
 
     def forward(self, network: Any, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -128,7 +128,7 @@ class SparseObjective(Objective):
 
     def advance(self, network: Any, share: float) -> None:
         if isinstance(layer := network.sparsify[-1], TopK):
-            # What is trained is validated, and widened when it is done.
+            # Validation uses the trained width; it is widened after training.
             layer.support(1.0)
             layer.advance(share)
             self.is_stationary = layer.n_trained <= layer.k
@@ -142,7 +142,7 @@ class SparseObjective(Objective):
         if not len(silent):
             return 0.0
         raw = network.encoder(x)[:, silent]
-        # However far below zero a unit is, it shall speak where it is at its highest.
+        # However negative a unit is, it should be active at its maximum.
         raw = F.softplus(raw - raw.mean(0).detach())
         n_helpers = min(len(silent), max(1, x[0].numel() // 2))
         values, index = raw.topk(n_helpers, dim=1, sorted=False)

@@ -13,10 +13,10 @@ from torch import Tensor
 from .chunks import chunks, take
 from .standardise import standardise
 
-# Numbers that are standardised once and kept, half a gigabyte of them; rows of more are
-# read for each batch, from nearby places.
+# Maximum number of values that are standardised once and kept: half a gigabyte. Larger
+# rows are read for each batch, from nearby positions.
 KEPT_ELEMENTS = 2**27
-# Numbers in a block of rows that lie together, and how many blocks are shuffled
+# Number of values in a block of adjacent rows, and of blocks that are shuffled
 # together.
 SHUFFLED_ELEMENTS, N_SHUFFLED = 2**16, 128
 
@@ -33,7 +33,7 @@ class RawRows:
 
     @property
     def nbytes(self) -> int:
-        """Return what they take once standardised."""
+        """Return the size of the standardised rows."""
         return 4 * int(np.prod(self.X.shape))
 
     def to(self, device: torch.device) -> Tensor:
@@ -45,7 +45,7 @@ class RawRows:
         return standardise(take(self.X, index.numpy()), self.mean, self.scale)
 
     def read_ahead(self, indices: Iterator[Tensor]) -> Iterator[Tensor]:
-        """Select batch after batch, many of them in one pass through the file."""
+        """Select batch after batch, many in one pass through the file."""
         for first in indices:
             n_batches = N_SHUFFLED * SHUFFLED_ELEMENTS // (self.X.shape[1] * len(first))
             ahead = [first, *islice(indices, max(0, n_batches - 1))]
@@ -58,7 +58,7 @@ class RawRows:
 
 
 def read_rows(X: Any, mean: np.ndarray, scale: float) -> Tensor | RawRows:
-    """Return rows that are standardised once, or if that takes memory in each batch."""
+    """Return rows that are standardised once, or in each batch if memory is short."""
     if issparse(X) or X.dtype == np.uint8 or X.size > KEPT_ELEMENTS:
         return RawRows(X, mean, scale)
     rows = torch.empty(X.shape, dtype=torch.float32, device="cpu")
@@ -70,7 +70,7 @@ def read_rows(X: Any, mean: np.ndarray, scale: float) -> Tensor | RawRows:
 def shuffle_blocks(
     n_rows: int, block_size: int, n_blocks: int, generator: torch.Generator
 ) -> Tensor:
-    """Return a random order in which rows come from a few random blocks at a time.
+    """Return a random order that takes rows from a few random blocks at a time.
 
     All rows of ``n_blocks`` blocks of ``block_size`` rows come before those of other
     blocks: files are read a page at a time, and each page should be read once.
@@ -86,9 +86,9 @@ def shuffle_blocks(
 
 
 class Batches:
-    """Minibatches of the rows named by ``index``; shuffled if there is a generator.
+    """Minibatches of the rows in ``index``; shuffled if there is a generator.
 
-    Behind each row comes its place on a map, if ``places`` of all rows are given.
+    The place of each row on a map is appended to it, if ``places`` are given.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Checks at the public door: parameters' constraints, rows and codes."""
+"""Checks of the public methods: constraints of parameters, rows and codes."""
 
 import math
 import sys
@@ -26,7 +26,7 @@ POSITIVE = Interval(Real, 0, None, closed="neither")
 NONNEGATIVE = Interval(Real, 0, None, closed="left")
 FRACTION = Interval(Real, 0, 1, closed="neither")
 SHARE = Interval(Real, 0, 1, closed="both")
-#: Smallest and largest value that makes sense to a loss, in the data's units.
+#: Smallest and largest value that a loss allows, in the unit of the data.
 DOMAINS: dict[Any, tuple[float, float]] = {
     "bernoulli": (0.0, 1.0),
     "poisson": (0.0, np.inf),
@@ -34,7 +34,7 @@ DOMAINS: dict[Any, tuple[float, float]] = {
 
 
 class Names(StrOptions):
-    """Names in the order of the alphabet: a set has another order in each run."""
+    """Names in alphabetical order: the order of a set differs in each run."""
 
     def __str__(self) -> str:
         return f"a str among {{{', '.join(map(repr, sorted(self.options)))}}}"
@@ -46,7 +46,7 @@ def names(options: Collection[str]) -> StrOptions:
 
 
 def described(value: Any) -> str:
-    """Return a number as it is, and else the type: the whole of an array is long."""
+    """Return the repr of a number, else the type: an array may be long."""
     if value is None or isinstance(value, Real):
         return repr(value)
     return f"a value of type {type(value).__module__}.{type(value).__qualname__}"
@@ -61,7 +61,7 @@ def is_share(n_components: Any) -> bool:
 def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
     """Return X as an array of real numbers, or as a CSR matrix.
 
-    Of sparse matrices alone the values are looked at: see :func:`check_finite`.
+    Values are checked here only if X is sparse: see :func:`check_finite`.
     """
     allow_nan = get_tags(estimator).input_tags.allow_nan
     owner = type(estimator).__name__
@@ -79,10 +79,10 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> 
         )
     if not issparse(X):
         return X
-    # A sparse frame is known by what it has become.
+    # A sparse frame is recognized only after conversion.
     check_finite(X, allow_nan, owner)
     if not X.has_canonical_format:
-        # Variances of entries given in parts would be those of the parts.
+        # Duplicate entries would give wrong variances.
         X = X.copy()
         X.sum_duplicates()
     return X
@@ -101,8 +101,8 @@ def check_flat(X: Any, owner: str) -> None:
 def taken_dtypes(X: Any) -> list[Any]:
     """Return the dtypes that rows may keep; others become the first one.
 
-    Real arrays keep theirs, so that files are not read at the door: ``dense`` will
-    convert a few rows at a time.
+    Real arrays keep theirs, so that memory-mapped files are not read here: ``dense``
+    converts a few rows at a time.
     """
     if is_narrow_frame(X):
         return [np.float32, np.uint8]
@@ -124,7 +124,7 @@ def check_finite(X: Any, allow_nan: bool, owner: str) -> None:
 
 
 def _assert_finite(values: Any, allow_nan: bool, owner: str) -> None:
-    """Raise scikit-learn's error, even where it is told to assume the best."""
+    """Raise scikit-learn's error, even with ``assume_finite=True``."""
     try:
         # It adds infinities of both signs.
         with np.errstate(invalid="ignore"), config_context(assume_finite=False):
@@ -155,20 +155,20 @@ def check_codes(Z: Any, n_components: int) -> np.ndarray:
     Z = check_array(Z, dtype=taken_dtypes(Z), input_name="X")
     if Z.shape[1] != n_components:
         raise ValueError(
-            f"X has {Z.shape[1]} columns, but codes here have {n_components}: "
-            "pass what transform returned."
+            f"X has {Z.shape[1]} columns, but the codes have {n_components}: pass the "
+            "output of transform."
         )
     largest = max(abs(float(value)) for value in extremes(Z))
     if largest > float(np.finfo(np.float32).max):
         raise ValueError(
-            f"X holds {largest:.3g}, which is no code: codes are float32. Pass what "
-            "transform returned."
+            f"X holds {largest:.3g}, which is too large for a code in float32. Pass "
+            "the output of transform."
         )
     return Z
 
 
 def check_count(name: str, value: Any, most: int) -> None:
-    """Raise if a value is no integer from 1 to the most there are."""
+    """Raise if a value is not an integer from 1 to ``most``."""
     is_integer = isinstance(value, Integral) and not isinstance(value, bool)
     if not is_integer or not 1 <= value <= most:
         raise ValueError(f"{name}={value!r} must be an integer from 1 to {most}.")
@@ -188,52 +188,52 @@ def check_reconstructs(estimator: Any) -> None:
     if not all(hasattr(estimator, n) for n in ("transform", "inverse_transform")):
         raise TypeError(
             f"{estimator!r} cannot reconstruct: it needs transform and "
-            "inverse_transform, as PCA has."
+            "inverse_transform, as in PCA."
         )
 
 
 def check_shape(
     estimator: Any, verb: str, shape: tuple[int, ...], wanted: tuple[int, int | str]
 ) -> None:
-    """Raise if what a verb answers has not the shape of rows; a name is any number."""
+    """Raise if a method returns a wrong shape; a string allows any size."""
     n_rows, n_values = wanted
     is_long = isinstance(n_values, str) or math.prod(shape[1:]) == n_values
     if len(shape) < 2 or shape[0] != n_rows or not is_long:
         raise ValueError(
-            f"{type(estimator).__name__}.{verb} answers in the shape {shape}, but it "
-            f"is asked for ({n_rows}, {n_values}): it must answer every row by a "
-            "row, and inverse_transform by one as long as those of X."
+            f"{type(estimator).__name__}.{verb} returned the shape {shape} instead of "
+            f"({n_rows}, {n_values}): it must return one row for each row, and "
+            "inverse_transform rows as long as those of X."
         )
 
 
 def check_answers(errors: np.ndarray, estimator: Any) -> None:
-    """Raise if squared errors of rows say that answers are not finite."""
+    """Raise if squared errors show that reconstructions are not finite."""
     if n_lost := int(np.isinf(errors).sum()):
         raise ValueError(
-            f"Of {len(errors)} rows {n_lost} are answered by NaN, infinity, or what is "
-            f"too large to be squared, and have no score by {type(estimator).__name__}."
-            " Its training went wrong: fit it again, with a lower learning_rate_init "
-            "or weight_decay if it has them."
+            f"{type(estimator).__name__} reconstructs {n_lost} of {len(errors)} rows "
+            "by NaN, infinity, or values too large to square, so there is no score. "
+            "Fit it again, with a lower learning_rate_init or weight_decay if it has "
+            "them."
         )
 
 
 def check_index(name: str, value: Any, length: int) -> None:
-    """Raise if a value is no index of so many."""
+    """Raise if a value is not an index below ``length``."""
     is_integer = isinstance(value, Integral) and not isinstance(value, bool)
     if not is_integer or not 0 <= value < length:
-        indices = (
-            f"an index from 0 to {length - 1}" if length else "of two rows or more"
-        )
-        raise ValueError(f"{name}={value!r} must be {indices}.")
+        needs = "needs two rows or more"
+        if length:
+            needs = f"must be an index from 0 to {length - 1}"
+        raise ValueError(f"{name}={value!r} {needs}.")
 
 
 def check_domain(X: Any, loss: Any) -> None:
-    """Raise if a value lies where the loss makes no sense."""
+    """Raise if a value is outside the domain of the loss."""
     if loss not in DOMAINS:
         return
     low, high = DOMAINS[loss]
     smallest, largest = extremes(X)
-    # A scaler may leave its range by a rounding error.
+    # A scaler may exceed its range by a rounding error.
     if smallest < low - 1e-9 or largest > high + 1e-9:
         # scikit-learn's checks look for these words.
         negative = "Negative values in data: " if smallest < 0 else ""
@@ -248,12 +248,12 @@ def check_layer_sizes(hidden_layer_sizes: Any) -> list[int]:
     """Return the widths as a list; a single number is one layer."""
     if hasattr(hidden_layer_sizes, "__len__") and not len(hidden_layer_sizes):
         return []
-    advice = "outermost first, such as (256, 64); () is no hidden layer"
+    advice = "from the input to the code, such as (256, 64); () is no hidden layer"
     return check_sizes("hidden_layer_sizes", hidden_layer_sizes, advice)
 
 
 def check_sizes(name: str, value: Any, advice: str) -> list[int]:
-    """Return positive integers, one at least, or a single one, as a list."""
+    """Return one or more positive integers as a list."""
     sizes = np.atleast_1d(np.asarray(value, dtype=object)).tolist()
     if not sizes or not all(
         isinstance(s, Integral) and not isinstance(s, bool) and int(s) > 0

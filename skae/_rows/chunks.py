@@ -12,23 +12,23 @@ from torch import Tensor
 
 # Large enough to hide the cost of a call, small enough to stay in the cache.
 CHUNK_ELEMENTS = 2**20
-# Rows here and there of a file that are read at once: each may map megabytes of it.
+# Scattered rows of a file that are read at once: each may map megabytes.
 N_SCATTERED = 128
-# BLAS sums products of few rows in another order than those of many.
+# BLAS sums products of few rows in another order than of many.
 BLOCK = 16
-#: What is computed with as it is; the first one stands for all others.
+#: Dtypes used unchanged; others are converted to the first.
 KEPT_DTYPES = [np.dtype(kind) for kind in (np.float64, np.float32, np.uint8)]
-#: What picks rows of an array or of a sparse matrix.
+#: Index of rows of an array or of a sparse matrix.
 Rows = slice | np.ndarray
 
 
 def n_at_once(width: int) -> int:
-    """Return how many rows that take ``width`` numbers each fit in bounded memory."""
+    """Return how many rows of ``width`` numbers fit in bounded memory."""
     return BLOCK * max(1, CHUNK_ELEMENTS // width // BLOCK)
 
 
 def chunks(X: Any, n_rows: int | None = None) -> Iterator[slice]:
-    """Cut rows into slices of so many, or of bounded memory."""
+    """Cut rows into slices of a given length, or of bounded memory."""
     for s in gen_batches(X.shape[0], n_rows or n_at_once(int(np.prod(X.shape[1:])))):
         yield s
         release(X)
@@ -44,7 +44,7 @@ def parts(X: Any, chosen: Rows) -> Iterator[np.ndarray]:
 
 
 def take(X: Any, index: np.ndarray) -> Any:
-    """Return copies of rows, of a file a few at a time."""
+    """Return copies of rows; those of a file are read a few at a time."""
     if _file_of(X) is None:
         return X[index]
     rows = np.empty((len(index), *X.shape[1:]), X.dtype)
@@ -55,25 +55,25 @@ def take(X: Any, index: np.ndarray) -> Any:
 
 
 def release(X: Any) -> None:
-    """Let go of pages of a file that were read: while mapped they count as memory."""
+    """Release pages of a file that were read: mapped pages count as memory."""
     if (file := _file_of(X)) is not None:
         vars(file)["_mmap"].madvise(mmap.MADV_DONTNEED)
 
 
 def _file_of(X: Any) -> np.memmap | None:
-    """Return what maps the file that rows lie in, if its pages can be let go."""
+    """Return the memory map of the rows, if its pages can be released."""
     while isinstance(X, np.ndarray) and not isinstance(X, np.memmap):
         X = X.base
-    # Pages of a private copy are the only place that holds what was written there; a
-    # copy in memory has no mode.
+    # Pages of a private copy hold the only version of written values; a copy in memory
+    # has no mode.
     is_kept = not isinstance(X, np.memmap) or X.mode in ("c", None)
     return None if is_kept or not hasattr(mmap, "MADV_DONTNEED") else X
 
 
 def sample(X: Any, n_rows: int) -> Any:
-    """Return random rows in their order, the same in each call, so many at most.
+    """Return at most ``n_rows`` random rows in their order, the same in each call.
 
-    Evenly spaced ones may be all of one kind where kinds come in turns.
+    Evenly spaced rows may all be of one kind if kinds alternate.
     """
     if X.shape[0] <= n_rows:
         return X
@@ -84,7 +84,7 @@ def sample(X: Any, n_rows: int) -> Any:
 def map_rows(
     function: Callable[[np.ndarray], np.ndarray], X: Any, n_rows: int
 ) -> np.ndarray:
-    """Stack what ``function`` makes of so many dense rows at a time."""
+    """Apply ``function`` to chunks of dense rows, and stack the results."""
     slices = chunks(X, n_rows)
     first = next(slices)
     part = function(dense(X[first]))
@@ -96,7 +96,7 @@ def map_rows(
 
 
 def dense(X: Any) -> np.ndarray:
-    """Return the rows as an array, in float64 if torch might not take their dtype."""
+    """Return the rows as an array, in float64 if torch may not accept their dtype."""
     X = X.toarray() if issparse(X) else X
     return X if X.dtype in KEPT_DTYPES else X.astype(np.float64)
 
@@ -104,9 +104,9 @@ def dense(X: Any) -> np.ndarray:
 def in_blocks(
     function: Callable[[Tensor], Tensor], rows: Tensor, n_rows: int
 ) -> Tensor:
-    """Apply a function to so many rows at a time.
+    """Apply a function to blocks of rows.
 
-    Rows of zeros fill the last block: a row's result hardly depends on its company.
+    Rows of zeros fill the last block, so that results hardly depend on other rows.
     """
     *full, last = torch.split(rows, n_rows)
     if missing := -len(last) % BLOCK:

@@ -1,4 +1,4 @@
-"""Containers at the door: tensors, lists and masked arrays become arrays of numpy's."""
+"""Containers of input: tensors, lists and masked arrays become numpy arrays."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .._machine.threads import available_threads, limited_threads
 
-#: Names of what float32 holds, in lower case: pandas', its arrow's, polars', arrow's.
+#: Dtypes that fit in float32, in lower case: of pandas, its arrow, polars and arrow.
 NARROW = {"float32", "uint8", "float[pyarrow]", "uint8[pyarrow]", "float"}
 
 NUMPY_FLOATS = torch.float16, torch.float32, torch.float64
@@ -17,15 +17,15 @@ NUMPY_FLOATS = torch.float16, torch.float32, torch.float64
 def as_array(X: Any, allow_nan: bool, owner: str) -> Any:
     """Return tensors, lists and masked arrays as arrays, in their own precision.
 
-    What is masked is missing: NaN, or an error where the owner does not allow it.
-    Other containers are returned as they are.
+    Masked entries become NaN, or raise if the owner does not allow NaN. Other
+    containers are returned unchanged.
     """
     X = unmasked(_without_tensors(X), allow_nan, owner)
     return np.asarray(X) if isinstance(X, list | tuple) else X
 
 
 def unmasked(X: Any, allow_nan: bool, owner: str) -> Any:
-    """Return masked arrays as arrays, and all else as it is."""
+    """Return masked arrays as arrays, and anything else unchanged."""
     if isinstance(X, list | tuple) and any(np.ma.isMaskedArray(row) for row in X):
         X = np.ma.array(X)
     if not np.ma.isMaskedArray(X):
@@ -34,8 +34,8 @@ def unmasked(X: Any, allow_nan: bool, owner: str) -> Any:
         return np.ma.getdata(X)
     if not allow_nan:
         raise ValueError(
-            f"X is masked in {n_masked} of {X.size} entries, which are missing then, "
-            f"and {owner} takes no missing values: fill them in, by X.filled or an "
+            f"X is masked in {n_masked} of {X.size} entries, which count as missing, "
+            f"but {owner} accepts no missing values: fill them in by X.filled or an "
             "imputer."
         )
     if X.dtype.kind != "f":
@@ -44,7 +44,7 @@ def unmasked(X: Any, allow_nan: bool, owner: str) -> Any:
 
 
 def _without_tensors(X: Any) -> Any:
-    """Return tensors as arrays, in lists too, and all else as it is."""
+    """Return tensors as arrays, also in lists, and anything else unchanged."""
     if isinstance(X, Tensor):
         return _of_tensor(X)
     is_list = isinstance(X, list | tuple)
@@ -60,8 +60,9 @@ def _of_tensor(X: Tensor) -> np.ndarray:
     except (RuntimeError, TypeError) as error:
         raise ValueError(
             f"X is a tensor of dtype {X.dtype} and layout {X.layout} on the device "
-            f"'{X.device}', which cannot be made an array: {error}. Pass a number for "
-            "each entry, in rows of one length, such as a tensor of torch.float32."
+            f"'{X.device}', which cannot be converted to an array: {error}. Pass a "
+            "number for each entry, in rows of equal length, such as a tensor of "
+            "torch.float32."
         ) from error
 
 
@@ -72,7 +73,7 @@ def _numbers_of(X: Tensor) -> np.ndarray:
         raise TypeError("its rows may differ in length")
     X = X.detach().cpu()
     X = X.dequantize() if X.is_quantized else X.to_dense()
-    # numpy has neither other numbers, nor signs that are changed when they are read.
+    # numpy has no other number types, and no lazy conjugation or negation.
     if X.is_floating_point() and X.dtype not in NUMPY_FLOATS:
         X = X.float()
     X = X.to(torch.complex64) if X.dtype == torch.complex32 else X
@@ -80,7 +81,7 @@ def _numbers_of(X: Tensor) -> np.ndarray:
 
 
 def is_narrow_frame(X: Any) -> bool:
-    """Whether float32 holds all columns of a frame, by the names of their types."""
+    """Whether all columns of a frame fit in float32, by the names of their dtypes."""
     types = X.schema.types if is_table(X) else getattr(X, "dtypes", None)
     if types is None or not hasattr(X, "columns"):
         return False
@@ -95,5 +96,5 @@ def column_names(X: Any, n_columns: int) -> list[Any]:
 
 
 def is_table(X: Any) -> bool:
-    """Whether columns are told as arrow tells them, and not as pandas does."""
+    """Whether the columns are described as in arrow, not as in pandas."""
     return hasattr(getattr(X, "schema", None), "types") and not hasattr(X, "dtypes")

@@ -11,11 +11,11 @@ from .._machine.callers import warn_caller
 from .checks import check_sizes
 
 Shape = tuple[int, ...]
-#: Spatial dimensions of a shape of so many numbers, where nothing is said: a length; a
-#: height and a width; channels before those; channels of a volume.
+#: Spatial dimensions for each length of a shape with spatial_dims="auto": (length,),
+#: (height, width), (channels, height, width), (channels, depth, height, width).
 SPATIAL_DIMS = {1: 1, 2: 2, 3: 2, 4: 3}
-# An image whose sides differ so many times may be a signal of some channels, and one of
-# so many channels that are about as many as its sides are long may be a volume.
+# An image with one side LONG times the other may be a signal with channels. One with
+# MANY channels or more, similar in number to its sides, may be a volume.
 LONG, MANY = 8, 8
 
 
@@ -26,8 +26,8 @@ def flatten(X: Any) -> tuple[Any, Shape]:
         return X, ()
     if issparse(X):
         raise ValueError(
-            f"X is sparse and of shape {X.shape}: images that are sparse must be flat "
-            "rows, X.reshape(n, -1).tocsr(), with their image_shape."
+            f"X is sparse and has shape {X.shape}: sparse images must be flat rows, "
+            "X.reshape(n, -1).tocsr(), with image_shape set."
         )
     X = np.asarray(X)
     return X.reshape(len(X), math.prod(X.shape[1:])), X.shape[1:]
@@ -36,13 +36,13 @@ def flatten(X: Any) -> tuple[Any, Shape]:
 def find_shape(
     image_shape: Any, spatial_dims: int | str, given: Shape, n_features: int
 ) -> Shape:
-    """Return (channels, ...sizes) of rows, by what is said, and what they look like."""
+    """Return (channels, ...sizes) of rows, from the parameters and the array."""
     said = said_shape(image_shape)
     shape = said or given or (n_features,)
     if math.prod(shape) != n_features:
         raise ValueError(
             f"image_shape={said} has {math.prod(shape)} values, but X has {n_features} "
-            f"features: {_any_of(shapes_of(n_features))} would do."
+            f"features: use {_any_of(shapes_of(n_features))}."
         )
     found = _with_channels(shape, spatial_dims)
     check_images(given, found)
@@ -62,14 +62,13 @@ def check_images(given: Shape, image_shape: Shape) -> None:
     shapes = [image_shape, image_shape[1:]] if image_shape[0] == 1 else [image_shape]
     if given and given not in shapes:
         raise ValueError(
-            f"X holds images of shape {given}, but they are to be of "
-            f"{_any_of(shapes)}; flat rows of {math.prod(image_shape)} features would "
-            "do too."
+            f"X has images of shape {given}, but the shape must be {_any_of(shapes)}, "
+            f"or flat rows of {math.prod(image_shape)} features."
         )
 
 
 def check_single(shape: Shape, image_shape: Shape) -> None:
-    """Raise if an array is one image, and no rows or images of that layout."""
+    """Raise if an array is a single image, not rows or images of that layout."""
     is_one = shape in (image_shape, image_shape[1:] if image_shape[0] == 1 else ())
     is_many = len(shape) == 2 and shape[1] == math.prod(image_shape)
     is_many |= shape[1:] == image_shape[1:] and image_shape[0] == 1
@@ -89,9 +88,8 @@ def _with_channels(shape: Shape, spatial_dims: int | str) -> Shape:
         dims = int(spatial_dims)
     if len(shape) not in (dims, dims + 1):
         raise ValueError(
-            f"Images of shape {shape} do not have spatial_dims={spatial_dims!r}: with "
-            f"{dims} of them image_shape is {dims} sizes, or {dims + 1} with the "
-            "channels first."
+            f"Images of shape {shape} do not fit spatial_dims={spatial_dims!r}: "
+            f"image_shape needs {dims} sizes, or {dims + 1} with the channels first."
         )
     if len(shape) == dims:
         return (1, *shape)
@@ -105,7 +103,7 @@ def _with_channels(shape: Shape, spatial_dims: int | str) -> Shape:
 
 
 def _check_clear(shape: Shape) -> None:
-    """Raise if a shape is read as an image, and looks like something else."""
+    """Raise if a shape may be an image or something else."""
     what, *sizes = shape
     ends, other = (min(shape), max(shape)), ""
     if len(shape) == 2 and ends[1] >= LONG * ends[0]:
@@ -127,7 +125,7 @@ def _times(sizes: Iterable[int]) -> str:
 
 
 def shapes_of(n_features: int) -> list[Shape]:
-    """Return shapes of so many values: a signal, and the squarest images."""
+    """Return shapes with ``n_features`` values: a signal, and the squarest images."""
     shapes = [(n_features,), _squarest(n_features)]
     if n_features % 3 == 0:
         shapes.append((3, *_squarest(n_features // 3)))

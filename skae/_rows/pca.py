@@ -1,4 +1,4 @@
-"""PCA of rows as an autoencoder starts from it: standardised, with its scales."""
+"""PCA of standardised rows, from which an autoencoder starts."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -15,9 +15,9 @@ from .chunks import Rows, parts, sample, take
 
 # Share of the variance.
 LEAST_RESIDUAL = 0.01
-# Of standardised rows: rounding of what never varies.
+# Of standardised rows: rounding errors of constant features.
 NO_SPREAD = 1e-6
-# So many numbers at most are copied in float64, half a gigabyte of them.
+# Maximum number of values that are copied in float64: half a gigabyte.
 COPIED_ELEMENTS = 2**26
 
 
@@ -29,9 +29,9 @@ class LinearCode:
     centre: np.ndarray
     #: Standard deviation of each feature.
     deviation: np.ndarray
-    #: Of each component.
+    #: Variance of each component.
     variances: np.ndarray
-    #: Mean over features of the variance that the first 1, 2, ... components leave.
+    #: Unexplained variance with 1, 2, ... components, a mean over features.
     unexplained: np.ndarray
 
     def first(self, n_components: int) -> Self:
@@ -46,11 +46,12 @@ class LinearCode:
         )
 
     def for_rows_to_come(self) -> Self:
-        """Return the same code, but with room to learn what these rows do not show."""
+        """Return the same code with some unexplained variance, for later rows."""
         if self.deviation.max() < NO_SPREAD:
             raise ValueError(
-                "The first rows of partial_fit are all alike, and tell neither a scale "
-                "nor PCA's axes: start with rows that vary, or with init='random'."
+                "The first rows of partial_fit are all equal, so they have no scale "
+                "and no principal axes: start with rows that vary, or with "
+                "init='random'."
             )
         return replace(
             self,
@@ -59,7 +60,7 @@ class LinearCode:
         )
 
     def scaled_by(self, rows: np.ndarray) -> Self:
-        """Return the same code with the deviations of some rows, not of all."""
+        """Return the same code with the deviations of some of the rows."""
         deviations = rows - self.centre
         squares = np.square(deviations).mean(axis=0)
         variances = np.square(deviations @ self.axes.T).mean(axis=0)
@@ -96,14 +97,14 @@ def fit_pca(
 ) -> LinearCode:
     """Fit PCA to ``(X - mean) / scale``, to all rows or some.
 
-    Of more numbers than are copied, in more features than a covariance matrix is worth,
-    a sample of the rows stands for all.
+    If there are too many values to copy, and too many features for a covariance matrix,
+    PCA is fitted to a sample of the rows.
     """
     index = np.arange(X.shape[0])[chosen]
     n_rows, n_features = len(index), X.shape[1]
     largest = min(n_rows, n_features)
     wanted = largest if n_components is None else min(n_components, largest)
-    # Where scikit-learn's PCA would take this road; it would copy all rows.
+    # scikit-learn's PCA would do the same here, but copy all rows.
     if not issparse(X) and n_features <= 1000 and n_rows >= 10 * n_features:
         fitted = _of_covariance(_standardised(X, mean, scale, chosen), wanted)
     else:
@@ -114,14 +115,14 @@ def fit_pca(
 
 
 def _code_of(fitted: Fitted, is_exact: bool) -> LinearCode:
-    """Return the code of a fit, which may explain all that so few rows show."""
+    """Return the code of a fit, which may explain few rows completely."""
     centre, deviation, axes, variances, residual = fitted
     n_features = len(centre)
     if deviation.max() < NO_SPREAD:
         axes, zeros = np.eye(1, n_features), np.zeros(1)
         return LinearCode(axes, centre, deviation, zeros, zeros)
     if is_exact:
-        # So few rows hide what others will miss.
+        # PCA of so few rows underestimates the error of others.
         residual = max(residual, LEAST_RESIDUAL * variances.sum())
     unexplained = np.cumsum([residual, *variances[:0:-1]])[::-1] / n_features
     return LinearCode(axes, centre, deviation, variances, unexplained)
@@ -130,7 +131,7 @@ def _code_of(fitted: Fitted, is_exact: bool) -> LinearCode:
 def _standardised(
     X: Any, mean: np.ndarray, scale: float, chosen: Rows
 ) -> Iterator[np.ndarray]:
-    """Yield ``(X - mean) / scale`` in float64, with the mean where values miss."""
+    """Yield ``(X - mean) / scale`` in float64, with missing values at the mean."""
     for part in parts(X, chosen):
         rows = part - mean.astype(np.float64)
         rows /= scale
@@ -138,19 +139,19 @@ def _standardised(
 
 
 def _of_covariance(rows: Iterable[np.ndarray], n_components: int) -> Fitted:
-    """Fit by the eigenvectors of a covariance matrix, which parts of rows add up to."""
+    """Fit by the eigenvectors of a covariance matrix, summed over parts of rows."""
     origin, n_rows = np.zeros(()), 0
     products, sums = np.zeros(()), np.zeros(())
     with one_thread():
         for part in rows:
-            # Far from zero the squares would hide how the rows vary.
+            # Far from zero, squares would hide the variance.
             origin = origin if n_rows else part.mean(axis=0)
             part -= origin
             n_rows += len(part)
             sums, products = sums + part.sum(axis=0), products + part.T @ part
         products -= np.outer(sums, sums / n_rows)
         variances, axes = np.linalg.eigh(products / (n_rows - 1))
-    # The smallest may be less than zero by rounding.
+    # The smallest may be negative by rounding.
     variances = np.maximum(variances[::-1], 0.0)
     axes = axes.T[::-1][:n_components]
     _, axes = svd_flip(None, axes, u_based_decision=False)
@@ -169,7 +170,7 @@ def _of_rows(
         # The usual solver for sparse rows finds all axes but one.
         if n_components == X.shape[1]:
             solver = "covariance_eigh"
-        # Centred rows have an axis less than there are rows.
+        # Centred rows have one axis fewer than rows.
         n_components = min(n_components, X.shape[0] - 1)
         variance = mean_variance_axis(rows, 0)[1]
     else:
@@ -181,14 +182,14 @@ def _of_rows(
         return centre, deviation, np.empty(0), np.empty(0), 0.0
     with one_thread():
         pca = PCA(n_components, svd_solver=solver, random_state=seed).fit(rows)
-    # Truncated solvers find it by a subtraction, which may leave less than nothing.
+    # Truncated solvers compute it by a subtraction, which may be negative.
     residual = max(0.0, float(pca.noise_variance_ * (largest - n_components)))
     centre = pca.mean_ - shift
     return centre, deviation, pca.components_, pca.explained_variance_, residual
 
 
 def _divided(X: Any, scale: float) -> Any:
-    """Return sparse rows over their scale, the inverse of which may be infinite."""
+    """Return sparse rows divided by their scale, whose inverse may be infinite."""
     if scale > 1e-300:
         return X / scale
     return type(X)((X.data / scale, X.indices, X.indptr), X.shape)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-# So many rows at least are held out, if there are three times as many.
+# Minimum number of held-out rows, if there are three times as many rows.
 LEAST_HELD_OUT = 10
 
 
@@ -16,12 +16,12 @@ def n_held_out(n_rows: int, fraction: float) -> int:
 def hold_out(n_rows: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Return indices of rows to train on and of rows to hold out, chosen by a seed.
 
-    The same seed holds the same rows out when training goes on.
+    The same seed holds out the same rows in further training.
     """
     if not fraction:
         return torch.arange(n_rows, device="cpu"), torch.arange(0, device="cpu")
     generator = torch.Generator("cpu").manual_seed(seed)
     order = torch.randperm(n_rows, generator=generator, device="cpu")
     n_validation = n_held_out(n_rows, fraction)
-    # In the order of the file that they may be read from.
+    # Sorted, because they may be read from a file.
     return order[n_validation:].sort().values, order[:n_validation].sort().values

@@ -17,9 +17,9 @@ def standardise(
     scale: float,
     check: Callable[[Any], None] = lambda X: None,
 ) -> Tensor:
-    """Return ``(X - mean) / scale``, taken before rounding to float32.
+    """Return ``(X - mean) / scale``, computed before rounding to float32.
 
-    Rows that may not be finite are handed to ``check``, which may raise.
+    Rows that may not be finite are passed to ``check``, which may raise.
     """
     rows = torch.sub(_as_tensor(X), from_dlpack(mean)).div_(scale)
     return _finite_or_missing(rows.to(torch.float32), X, scale, check)
@@ -28,9 +28,9 @@ def standardise(
 def scale_and_shift(
     X: Any, scale: float, offset: Tensor, check: Callable[[Any], None]
 ) -> Tensor:
-    """Return ``X / scale + offset``: one pass through memory, where a mean takes two.
+    """Return ``X / scale + offset`` in one pass through memory instead of two.
 
-    Rows that may not be finite are handed to ``check``, as by :func:`standardise`.
+    Rows that may not be finite are passed to ``check``, as in :func:`standardise`.
     """
     rows = _as_tensor(X)
     dtype = torch.promote_types(rows.dtype, offset.dtype)
@@ -40,7 +40,7 @@ def scale_and_shift(
 
 
 def _as_tensor(X: Any) -> Tensor:
-    # Unlike from_numpy it does not warn of rows that cannot be written to.
+    # Unlike from_numpy it does not warn about read-only rows.
     return from_dlpack(np.ascontiguousarray(dense(X)))
 
 
@@ -50,11 +50,11 @@ def _finite_or_missing(
     if rows.sum().isfinite():
         return rows
     check(X)
-    # Else values are missing, or only their sum is too large.
+    # Otherwise values are missing, or only their sum overflows.
     if rows.isinf().any():
         largest = np.nanmax(abs(dense(X)))
         raise ValueError(
             f"X holds {largest:.3g}, which is farther from mean_ than 3e38 times "
-            f"scale_={scale:.3g}: bring it to the unit of the training rows."
+            f"scale_={scale:.3g}: convert X to the unit of the training rows."
         )
     return rows

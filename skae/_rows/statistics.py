@@ -1,4 +1,4 @@
-"""Means, deviations and extremes of rows, chunk by chunk."""
+"""Means, deviations and extremes of rows, computed in chunks."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch.utils.dlpack import from_dlpack
 from .._machine.callers import warn_caller
 from .chunks import chunks, dense
 
-# Equal rows that were computed on different ways differ by as many.
+# Rounding errors by which equal rows, computed in different ways, may differ.
 N_ROUNDINGS = 4
 
 
@@ -26,7 +26,7 @@ def column_means(X: Any) -> np.ndarray:
 
 
 def _known_sum(values: np.ndarray, axis: int | None) -> Any:
-    """Sum of what is not missing; ``np.nansum`` copies even where nothing is."""
+    """Sum of the known values; ``np.nansum`` always makes a copy."""
     total = values.sum(axis=axis)
     return np.nansum(values, axis=axis) if np.isnan(total).any() else total
 
@@ -35,14 +35,14 @@ def extremes(X: Any) -> tuple[float, float]:
     """Return the smallest and the largest value that is not missing."""
     if issparse(X):
         return X.min(), X.max()
-    # Unlike nanmin they do not warn of a chunk where all values are missing.
+    # Unlike nanmin they do not warn if all values of a chunk are missing.
     lows = [np.fmin.reduce(dense(X[s]), axis=None) for s in chunks(X)]
     highs = [np.fmax.reduce(dense(X[s]), axis=None) for s in chunks(X)]
     return np.fmin.reduce(lows), np.fmax.reduce(highs)
 
 
 def column_extremes(X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the smallest and the largest value of each feature, missing ones aside."""
+    """Return the smallest and the largest known value of each feature."""
     if issparse(X):
         low, high = (e.toarray().ravel() for e in (X.min(axis=0), X.max(axis=0)))
     else:
@@ -52,7 +52,7 @@ def column_extremes(X: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sums_up(rows: np.ndarray) -> bool:
-    """Whether a sum is finite, so that all is; by all cores, where numpy has one."""
+    """Whether the sum, and so every value, is finite; uses all cores, unlike numpy."""
     return bool(from_dlpack(np.ascontiguousarray(dense(rows))).sum().isfinite())
 
 
@@ -85,7 +85,7 @@ def squared_deviation(X: Any, mean: np.ndarray, scale: float) -> float:
 
 @np.errstate(over="ignore", invalid="ignore")
 def squared_distances(X: Any, mean: np.ndarray, scale: float) -> np.ndarray:
-    """Each row's sum of ``((x - mean) / scale)^2``; NaN of rows without a value."""
+    """Each row's sum of ``((x - mean) / scale)^2``; NaN for rows without any value."""
     rows = ((dense(X[s]) - mean) / scale for s in chunks(X))
     each = [for_whole_rows(np.nansum(np.square(r), axis=1), r) for r in rows]
     return np.concatenate(each)
@@ -93,19 +93,19 @@ def squared_distances(X: Any, mean: np.ndarray, scale: float) -> np.ndarray:
 
 @np.errstate(over="ignore")
 def squared_errors(X: np.ndarray, answers: np.ndarray, scale: float) -> np.ndarray:
-    """Each row's sum of ``((x - answer) / scale)^2`` over what is known, in float64.
+    """Each row's sum of ``((x - answer) / scale)^2`` over known values, in float64.
 
-    It is infinite where an answer is not finite.
+    It is infinite if a reconstruction is not finite.
     """
     difference = (X - answers.astype(np.float64)) / scale
-    # Only what X misses is left out, not what an answer misses.
+    # Only values missing in X are left out, not those missing in answers.
     squares = np.square(np.where(np.isnan(X), 0.0, difference)).sum(axis=1)
     return np.where(np.isnan(squares), np.inf, squares)
 
 
 @np.errstate(over="ignore", invalid="ignore")
 def for_whole_rows(errors: np.ndarray, X: np.ndarray) -> np.ndarray:
-    """Return errors of what is known, raised by what is not; NaN of nothing known."""
+    """Return errors of known values scaled to whole rows; NaN if nothing is known."""
     return errors / np.mean(~np.isnan(X), axis=1)
 
 
@@ -121,7 +121,7 @@ def root_mean_square(X: Any, mean: np.ndarray) -> float:
     plain = squared_deviation(X, mean, 1.0)
     if 1e-250 < plain < 1e250:
         return float(np.sqrt(plain / n_values))
-    # Squares of what is at most 1 cannot overflow.
+    # Squares of values up to 1 cannot overflow.
     largest = largest_deviation(X, mean)
     if not np.isfinite(largest):
         magnitude = max(map(abs, extremes(X)))
@@ -137,11 +137,11 @@ def root_mean_square(X: Any, mean: np.ndarray) -> float:
 
 
 def mean_squared(error: float, X: Any) -> float:
-    """Return a sum of squares over the values of ``X``; NaN and a warning of none."""
+    """Return a sum of squares per value of ``X``; warn and return NaN for none."""
     if not (n_values := int(n_known(X).sum())):
         warn_caller(
-            f"The mean squared error of {X.shape[0]} rows without a value is not "
-            "defined, and NaN: score rows that have values.",
+            f"The mean squared error of {X.shape[0]} rows without a value is undefined "
+            "and set to NaN: score rows that have values.",
             UndefinedMetricWarning,
         )
         return np.nan
@@ -155,8 +155,8 @@ def explained_share(
     total = squared_deviation(X, mean, scale)
     if reason := _why_constant(X, mean, total):
         warn_caller(
-            f"The explained variance of {reason} is not defined, and NaN: score two "
-            "rows or more that differ.",
+            f"The explained variance of {reason} is undefined and set to NaN: score "
+            "two or more rows that differ.",
             UndefinedMetricWarning,
         )
         return np.nan
@@ -164,7 +164,7 @@ def explained_share(
 
 
 def _why_constant(X: Any, mean: np.ndarray, total: float) -> str:
-    """Say in which way rows do not vary; empty if they do."""
+    """Say why rows do not vary; empty if they do."""
     if X.shape[0] < 2:
         return f"{X.shape[0]} row"
     if np.isnan(mean).all():
@@ -175,9 +175,9 @@ def _why_constant(X: Any, mean: np.ndarray, total: float) -> str:
 
 
 def _are_equal(X: Any, mean: np.ndarray) -> bool:
-    """Whether rows differ by rounding alone; mostly a chunk tells that they do not."""
+    """Whether rows differ by rounding only; often one chunk shows that they do not."""
     eps = np.finfo(np.float32 if X.dtype == np.float32 else np.float64).eps
-    # Sums over features round each by what most of them are large.
+    # Sums over features are rounded relative to a typical feature.
     typical = np.nanquantile(abs(mean), 0.5, method="lower")
     rounding = N_ROUNDINGS * eps * np.maximum(abs(mean), typical)
     return not any((abs(dense(X[s]) - mean) > rounding).any() for s in chunks(X))

@@ -1,4 +1,4 @@
-"""Text among the rows: an error names its columns."""
+"""Text in the rows: an error names its columns."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from .containers import column_names
 
 @contextmanager
 def named_text(X: Any) -> Iterator[None]:
-    """Name columns of text, if it is they that numpy fails on."""
+    """Name columns of text, if numpy fails because of them."""
     try:
         yield
     except ValueError as error:
@@ -20,8 +20,8 @@ def named_text(X: Any) -> Iterator[None]:
         first, *others = text
         more = f", and so do {', '.join(map(repr, others))}" if others else ""
         raise ValueError(
-            f"Column {first!r} of X holds {text[first]!r}, which is no number{more}: "
-            "make numbers of text first, by OneHotEncoder or OrdinalEncoder of "
+            f"Column {first!r} of X holds {text[first]!r}, which is not a "
+            f"number{more}: encode text first, with OneHotEncoder or OrdinalEncoder of "
             "sklearn.preprocessing."
         ) from error
 
@@ -31,7 +31,7 @@ def _find_text(X: Any) -> dict[Any, Any]:
     try:
         rows = np.asarray(X, dtype=object)
     except (RuntimeError, TypeError):
-        # Tensors that numpy cannot read hold no text.
+        # Tensors that numpy cannot read contain no text.
         return {}
     if rows.ndim != 2:
         return {}

@@ -1,4 +1,4 @@
-"""What any transformer is asked: rows and answers as flat arrays."""
+"""Rows and outputs of any transformer, as flat arrays."""
 
 from typing import Any
 
@@ -15,15 +15,15 @@ from .text import named_text
 
 
 def is_scaler(step: Any) -> bool:
-    """Whether a step changes features each by itself, and reduces nothing."""
+    """Whether a step changes each feature separately, and reduces nothing."""
     kinds = OneToOneFeatureMixin, FunctionTransformer
     return step in (None, "passthrough") or isinstance(step, kinds)
 
 
 def flat_answer(estimator: Any, verb: str, answer: Any, wanted: Any) -> np.ndarray:
-    """Return what an estimator answers as flat rows, or raise if they are others."""
+    """Return the output of an estimator as flat rows, or raise for a wrong shape."""
     answer = as_array(answer, allow_nan=True, owner="")
-    # numpy would stretch what has one row, or one column.
+    # numpy would broadcast a single row or column.
     check_shape(estimator, verb, np.shape(answer), wanted)
     return dense(flat(answer))
 

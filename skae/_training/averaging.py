@@ -1,4 +1,4 @@
-"""Averages of weights over steps: what is judged and kept, while training goes on."""
+"""Averages of weights over steps: they are evaluated and kept during training."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-# Share of an average that the steps before keep at most, and how fast it grows to that.
+# Maximum decay of the average, and how fast it is reached.
 KEPT, FIRST = 0.99, 10
 
 
 class Average:
     """Exponential averages of the weights of modules (Polyak and Juditsky, 1992).
 
-    Steps at a constant rate swing about a minimum that their average is near to: no
-    schedule has to know when training will end.
+    With a constant rate the weights oscillate about a minimum, and their average is
+    near it. So no schedule needs to know when training ends.
     """
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:
@@ -24,24 +24,24 @@ class Average:
         self.is_shown = False
 
     def update(self) -> None:
-        """Let the weights after a step enter."""
+        """Add the weights after a step."""
         self.n_steps += 1
         kept = min(KEPT, (1 + self.n_steps) / (FIRST + self.n_steps))
         average: Any = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
         average(self.means, [w.data for w in self.weights], self.n_steps)
 
     def show(self) -> None:
-        """Let the modules hold the averages, until they are hidden."""
+        """Put the averages into the modules, until ``hide``."""
         if not self.is_shown:
             self._swap()
 
     def hide(self) -> None:
-        """Let the modules hold the weights that train."""
+        """Put the trained weights back into the modules."""
         if self.is_shown:
             self._swap()
 
     def restart(self) -> None:
-        """Go on from what the modules show."""
+        """Restart the averages at the modules' weights."""
         for weight, mean in zip(self.weights, self.means, strict=True):
             mean.copy_(weight.data)
 

@@ -1,4 +1,4 @@
-"""Callbacks of skorch's: which of them can work here."""
+"""skorch's callbacks: which of them work here."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from skorch.callbacks import (
 )
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-#: What the history has of each epoch; the last ones if rows are held out.
+#: What the history records in each epoch; VALIDATED only with held-out rows.
 RECORDED = {"epoch", "dur", "train_loss", "train_loss_best"}
 VALIDATED = {"valid_loss", "valid_loss_best", "unexplained"}
 
@@ -22,7 +22,7 @@ VALIDATED = {"valid_loss", "valid_loss_best", "unexplained"}
 def check_callbacks(
     callbacks: list[Any] | None, learning_rate: str, validates: bool
 ) -> None:
-    """Raise if one is no callback of skorch's, or could do nothing here."""
+    """Raise if one is not a skorch callback, or cannot work here."""
     members = [_unnamed(callbacks, callback) for callback in callbacks or []]
     for member in members:
         if reason := _why_useless(member, learning_rate):
@@ -36,19 +36,19 @@ def check_callbacks(
 
 
 def _unnamed(callbacks: Any, callback: Any) -> Any:
-    """Return a callback, or its class, without a name; raise if it is none."""
+    """Return a callback, or its class, without its name; raise if it is not one."""
     is_named = isinstance(callback, tuple) and len(callback) == 2
     member = callback[1] if is_named else callback
     if not hasattr(member, "on_epoch_end"):
         raise TypeError(
-            f"callbacks={callbacks!r} holds {callback!r}, which is no skorch "
+            f"callbacks={callbacks!r} holds {callback!r}, which is not a skorch "
             "callback: derive it from skorch.callbacks.Callback."
         )
     return member
 
 
 def _made(callbacks: Any, member: Any) -> Any:
-    """Return a callback, made of its class if it is one."""
+    """Return a callback, or an instance of its class."""
     if not isinstance(member, type):
         return member
     try:
@@ -69,8 +69,8 @@ def _why_useless(member: Any, learning_rate: str) -> str:
     """Say why a callback could not work in any fit; empty if it could."""
     if _is_of(member, LRScheduler) and learning_rate != "constant":
         return (
-            "an LRScheduler, which has no effect beside learning_rate="
-            f"{learning_rate!r}: use learning_rate='constant'."
+            "an LRScheduler, which has no effect with "
+            f"learning_rate={learning_rate!r}: use learning_rate='constant'."
         )
     if _is_of(member, EpochScoring, BatchScoring):
         return (
@@ -79,18 +79,18 @@ def _why_useless(member: Any, learning_rate: str) -> str:
         )
     if _is_of(member, InputShapeSetter):
         return (
-            f"{member!r}, which would build the network anew: leave it out, for the "
-            "rows set its sizes."
+            f"{member!r}, which would rebuild the network: leave it out, since the "
+            "rows set the sizes."
         )
     return ""
 
 
 def _why_unheld(member: Any, validates: bool) -> str:
-    """Say why a callback needs rows that are held out; empty if there are, or not."""
+    """Say why a callback cannot work without held-out rows; empty if it can."""
     is_mean = isinstance(member, PassthroughScoring) and not member.on_train
     saves = isinstance(member, WandbLogger) and member.save_model
     needs = _monitored(member) in VALIDATED or is_mean or saves
-    # Of training it is a mean over batches that are not validated.
+    # A mean of train_loss over validation batches does not exist.
     if not needs or (validates and not (is_mean and member.name == "train_loss")):
         return ""
     cures = {
@@ -101,22 +101,21 @@ def _why_unheld(member: Any, validates: bool) -> str:
     kinds = (cure for kind, cure in cures.items() if isinstance(member, kind))
     cure = next(kinds, "monitor='train_loss'")
     return (
-        f"{member!r}, which reads what rows that are held out say, and there are none "
-        f"in partial_fit, or with early_stopping=False: give it {cure}, or use fit "
-        "with early_stopping=True."
+        f"{member!r}, which needs held-out rows, but there are none in partial_fit and "
+        f"with early_stopping=False: give it {cure}, or use fit with "
+        "early_stopping=True."
     )
 
 
 def _why_unknown(member: Any, recorded: set[str], members: list[Any]) -> str:
-    """Say that nobody records what a callback reads; empty if somebody may."""
+    """Say that nothing records what a callback reads; empty if something may."""
     is_own = any(not type(m).__module__.startswith("skorch.") for m in members)
     monitor = _monitored(member)
     if monitor is None or is_own or monitor in recorded | VALIDATED:
         return ""
     return (
-        f"{member!r}, and no history here has monitor={monitor!r}: it has "
-        f"{', '.join(sorted(recorded | VALIDATED))}. A callback of your own may record "
-        "more."
+        f"{member!r}, but the history has no monitor={monitor!r}. It has "
+        f"{', '.join(sorted(recorded | VALIDATED))}; your own callback may record more."
     )
 
 
@@ -131,7 +130,7 @@ def _monitored(member: Any) -> str | None:
 
 
 def _named(members: list[Any]) -> set[str]:
-    """Return what callbacks of skorch's record by a name of the user's."""
+    """Return the names, given by the user, that skorch's callbacks record."""
     names = [getattr(member, "event_name", None) for member in members]
     names += [m.name for m in members if isinstance(m, PassthroughScoring)]
     return {name for name in names if name}

@@ -1,4 +1,4 @@
-"""Whether training ended far above where it began."""
+"""Whether the loss ended far above where it began."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def has_diverged(net: Any) -> bool:
 
 
 def has_grown(net: Any, loss: float) -> bool:
-    """Whether a loss is far above that of the mean and of the first weights, or NaN."""
-    # A linear start may leave the domain of the loss, and do worse than the mean.
+    """Whether a loss is NaN, or far above those of the mean and the first weights."""
+    # A linear start may leave the domain of the loss, and be worse than the mean.
     before = max(net.losses_before)
     return not loss <= before + max(1.0, abs(before))

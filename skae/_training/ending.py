@@ -1,4 +1,4 @@
-"""What ends training: a callback that asks for it, or an interrupt."""
+"""How training ends: by a callback, or by an interrupt."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from .._machine.interrupts import Enough
 
 
 class EndedNet(NeuralNet):
-    """Tells callbacks that end training from interrupts, which skorch treats alike.
+    """Distinguishes callbacks that end training from interrupts; skorch does not.
 
-    A subclass has ``interrupts``, and ``stopping``, a callback that hears all last.
+    A subclass has ``interrupts``, and ``stopping``, a callback that is called last.
     """
 
     #: Whether a callback has asked to end training.
@@ -18,7 +18,7 @@ class EndedNet(NeuralNet):
 
     @property
     def ended_at_once(self) -> bool:
-        """Whether training was ended before an epoch was over."""
+        """Whether training ended before the first epoch was over."""
         return self.stopping.is_finite and not self.epochs()
 
     @property
@@ -39,12 +39,12 @@ class EndedNet(NeuralNet):
 
     @property
     def is_cut_short(self) -> bool:
-        """Whether the last of the epochs allowed still gained, of no schedule's."""
+        """Whether the last allowed epoch still improved, without a rate schedule."""
         is_last = self.stop_reason == "max_iter" and self.stopping.n_stale == 0
         return is_last and self.is_stationary and not self.settings.decays_rate
 
     def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
-        """Run all epochs; of what ends them, note what came from outside."""
+        """Run all epochs, and note an end that came from outside."""
         try:
             return super().fit_loop(*args, **kwargs)
         except Enough:
@@ -54,17 +54,17 @@ class EndedNet(NeuralNet):
             raise
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
-        """Tell the callbacks; the one that may end training hears it last."""
+        """Notify the callbacks; the one that may end training comes last."""
         getattr(self, method_name)(self, **cb_kwargs)
         for _, callback in self.callbacks_:
             self._tell(callback, method_name, cb_kwargs)
         getattr(self.stopping, method_name)(self, **cb_kwargs)
-        # skorch ends training inside its loop alone.
+        # skorch ends training only inside its loop.
         if self.is_stopped and not method_name.startswith("on_train"):
             raise Enough
 
     def _tell(self, callback: Any, method_name: str, values: dict[str, Any]) -> None:
-        """Tell a callback, and note if it asks to end training."""
+        """Notify a callback, and note if it asks to end training."""
         n_interrupts = self.interrupts.count
         try:
             getattr(callback, method_name)(self, **values)

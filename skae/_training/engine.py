@@ -36,17 +36,17 @@ Split = tuple[np.ndarray, np.ndarray | None]
 
 
 class Engine(RecordedNet):
-    """Minimise an objective of a network and rows by minibatches held in memory."""
+    """Minimises an objective by minibatches of rows held in memory."""
 
-    #: Sets the learning rates of each step; None if they stay.
+    #: Sets the learning rate of each step; None if it is constant.
     rates: CosineRates | WarmRates | None = None
-    #: Averages of the weights; None where the weights themselves are kept.
+    #: Averages of the weights; None if the weights themselves are kept.
     average: Average | None = None
-    #: Where rows lie among their neighbours, from here or from an earlier run.
+    #: Map of neighbours, from this run or an earlier one.
     neighbor_map: NeighborMap | None = None
-    #: Tells scikit-learn's callbacks of epochs; None where nobody listens.
+    #: Notifies scikit-learn's callbacks of epochs; None if there are none.
     tasks: EpochTasks | None = None
-    #: Places of rows on it.
+    #: Places of rows on the map.
     places: Tensor | None = None
 
     def __init__(
@@ -76,7 +76,7 @@ class Engine(RecordedNet):
     def run(
         self, rows: Any, split: Split, state: EngineState, interrupts: Interrupts
     ) -> None:
-        """Train on some rows and validate by others, from what an earlier run left."""
+        """Train on some rows and validate on others, starting from a given state."""
         self.interrupts, self.split = interrupts, split
         self.initialize()
         load_state(self, state)
@@ -87,7 +87,7 @@ class Engine(RecordedNet):
             self.partial_fit(place(rows, device))
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> Any:
-        """Build the optimizer, and say which parameter is at fault if that fails."""
+        """Build the optimizer; an error names the parameter at fault."""
         try:
             super().initialize_optimizer(triggered_directly)
         except (TypeError, ValueError) as error:
@@ -99,7 +99,7 @@ class Engine(RecordedNet):
 
     @property
     def n_threads(self) -> int | None:
-        """How many threads this training shall use; None for all."""
+        """Number of threads for training; None for all."""
         if self.settings.is_full_batch:
             return 1
         return threads_of_step(self.batch_size, self.module_.n_products)
@@ -111,7 +111,7 @@ class Engine(RecordedNet):
         return [("epoch_timer", EpochTimer()), *log, *tasks]
 
     def tell_gradients(self, batch: Tensor) -> None:
-        """Tell the callbacks, if there are any, that gradients are there."""
+        """Notify the callbacks, if there are any, that gradients are computed."""
         if self.callbacks:
             self.notify(
                 "on_grad_computed",
@@ -121,7 +121,7 @@ class Engine(RecordedNet):
             )
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **_: Any) -> None:
-        """Go back to the best weights where the last are not meant to stay."""
+        """Go back to the best weights unless the last ones are kept."""
         self.interrupts.n_held = 1
         if self.ended_at_once:
             return
@@ -132,12 +132,12 @@ class Engine(RecordedNet):
         if not keep_last or self.diverged or self.interrupted:
             self.stopping.restore(self)
         self.losses_after = self.training_rows.first_losses(self.module_)
-        # The best by the losses before a step may answer nonsense after it.
+        # The loss is computed before a step, and may be infinite after it.
         if not math.isfinite(self.losses_after[1]):
             self.diverged, self.stopping.weights = True, None
 
     def begin_stage(self) -> bool:
-        """Go on from the best weights with other steps; False if all were tried."""
+        """Continue from the best weights in the next stage; False if there is none."""
         if self.average is None or not cast(WarmRates, self.rates).begin_stage():
             return False
         self.average.hide()
@@ -147,7 +147,7 @@ class Engine(RecordedNet):
 
     @property
     def is_stationary(self) -> bool:
-        """Whether errors of this epoch and of others can be compared."""
+        """Whether errors of different epochs can be compared."""
         return bool(self.criterion_.is_stationary)
 
     def get_split_datasets(self, X: Any, y: Any = None, **_: Any) -> tuple[Any, Any]:
@@ -176,7 +176,7 @@ class Engine(RecordedNet):
         return training, held_out
 
     def _find_places(self, training: Tensor, held_out: Tensor | None) -> Tensor:
-        """Return where rows lie on the map, which is drawn if there is none."""
+        """Return the places of rows on the map, which is drawn if there is none."""
         network, n_neighbors = self.module_, self.settings.n_neighbors
         width = network.widths[-1]
         places = np.zeros((len(self.rows), width), np.float32)
@@ -191,12 +191,12 @@ class Engine(RecordedNet):
 
     @property
     def is_cut_short(self) -> bool:
-        """Whether the last epoch still gained, where the reconstruction is the aim."""
+        """Whether the last epoch still improved, if the reconstruction is the aim."""
         return super().is_cut_short and self.neighbor_map is None
 
     @property
     def encoder(self) -> Map | None:
-        """Return what makes the codes that are judged; None where a map has them."""
+        """Return the encoder for validation; None if the codes are those of a map."""
         return None if self.neighbor_map else self.module_.encode
 
     def _validation(self, index: Tensor) -> Validation:
@@ -220,14 +220,14 @@ class Engine(RecordedNet):
 
     @torch.no_grad()
     def validation_step(self, batch: Tensor, **_: Any) -> dict[str, Any]:
-        """Return the share of the variance that is left unexplained."""
+        """Return the unexplained share of the variance."""
         network = self.module_
         maps = self.encoder, network.decode, network.widths
         shares = self.validation.unexplained(batch, *maps)
         return {"loss": geometric_mean(shares), "y_pred": None}
 
     def ask(self, question: Callable[[Validation], T]) -> T:
-        """Ask the rows that validate, with as many threads as training has."""
+        """Compute something on the validation rows, with the threads of training."""
         self._set_training(False)
         with limited_threads(self.n_threads):
             return question(self.validation)

@@ -14,8 +14,8 @@ from .ending import EndedNet
 class RecordedNet(EndedNet):
     """Trains and validates an epoch, and records the mean losses.
 
-    skorch's own loop reads every loss back and books every batch, which takes up to a
-    tenth of a small network's time: it runs only where callbacks listen.
+    skorch's own loop reads and records the loss of every batch, which takes up to a
+    tenth of the time of a small network. It runs only if there are callbacks.
     """
 
     def run_single_epoch(
@@ -45,7 +45,7 @@ class RecordedNet(EndedNet):
         self.history.record(f"{name}_best", best)
 
     def _share_done(self) -> float:
-        """Return the share of the epochs that are over; all, if there is no end."""
+        """Return the share of the epochs that are over; 1 if there is no limit."""
         if self.settings.is_full_batch or self.max_epochs == 1:
             return 1.0
         return (len(self.history) - 1) / self.max_epochs
@@ -62,7 +62,7 @@ class RecordedNet(EndedNet):
     def _steps(
         self, batches: Iterable[Tensor], training: bool, prefix: str, step_fn: Any
     ) -> float:
-        # A list of losses, small as they are, would keep freed batches from the system.
+        # A list of small tensors would keep the memory of freed batches.
         device = torch.device(self.device)
         dtype = torch.float32 if device.type == "mps" else torch.float64
         total, n_rows = torch.zeros((), dtype=dtype, device=device), 0
@@ -72,13 +72,13 @@ class RecordedNet(EndedNet):
         return total.item() / n_rows
 
     def epochs(self) -> list[dict[str, Any]]:
-        """Return the records of the epochs that ended well."""
+        """Return the records of the completed epochs."""
         epochs = [epoch for epoch in self.history if self.monitor in epoch]
         return epochs if self.stopping.is_finite else epochs[:-1]
 
 
 def tabulated(epochs: list[dict[str, Any]], n_before: int) -> dict[str, list[float]]:
-    """Return the records of epochs, a column each; NaN where no rows were held out."""
+    """Return the records of epochs as columns; NaN if no rows were held out."""
     return {
         "epoch": list(range(n_before + 1, n_before + 1 + len(epochs))),
         "loss": [epoch["train_loss"] for epoch in epochs],

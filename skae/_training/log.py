@@ -6,7 +6,7 @@ from skorch.callbacks import Callback
 
 
 class Log(Callback):
-    """Prints a line for each epoch: losses, and how long training may still take."""
+    """Prints a line for each epoch: losses, and the longest time left."""
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         self.seconds: list[float] = []
@@ -14,7 +14,7 @@ class Log(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         epoch = net.history[-1]
         self.seconds.append(epoch["dur"])
-        # A file or a pipe shall show it now, not when training ends.
+        # Files and pipes should show it now, not when training ends.
         print(", ".join(self._parts(epoch, net.max_epochs)), flush=True)
 
     def _parts(self, epoch: dict[str, Any], n_epochs: int) -> list[str]:
@@ -30,7 +30,7 @@ class Log(Callback):
 
 
 def _shown(seconds: float) -> str:
-    """Return a duration in the unit that suits it."""
+    """Return a duration in a suitable unit."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -1,4 +1,4 @@
-"""How to train: what the engine is told."""
+"""Settings of the engine."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from .steps import STAGES, Stage
 
 @dataclass(frozen=True)
 class Settings:
-    """Parameters of a run, nothing of which is "auto" any more."""
+    """Parameters of a run, with all "auto" values resolved."""
 
     solver: Any
     learning_rate_init: float
@@ -19,13 +19,13 @@ class Settings:
     max_epochs: int
     tol: float
     n_iter_no_change: int
-    #: Whether the decay, which was left open, may change in the course of training.
+    #: Whether the weight decay was "auto", so that training may change it.
     decay_is_open: bool = False
     #: Share of the rows to hold out; 0 for none.
     validation_fraction: float = 0.0
-    #: Whether the first weights are good enough to go back to.
+    #: Whether training may go back to the initial weights.
     keeps_start: bool = False
-    #: With which a map is drawn that codes are led to; 0 for no map.
+    #: Number of neighbours for the map of codes; 0 for no map.
     n_neighbors: int = 0
     #: Whether modules draw from torch's global generator.
     draws_globally: bool = False
@@ -42,12 +42,12 @@ class Settings:
 
     @property
     def stages(self) -> list[Stage]:
-        """What is tried where averages gain no more."""
+        """Stages to try when averages improve no more."""
         if self.decay_is_open:
             return list(STAGES)
         return [stage._replace(decay=1.0) for stage in STAGES if stage.rate < 1]
 
     @property
     def averages(self) -> bool:
-        """Whether averages of the weights over the steps are judged and kept."""
+        """Whether averages of the weights over the steps are evaluated and kept."""
         return self.learning_rate == "averaged" and not self.is_full_batch

@@ -1,4 +1,4 @@
-"""Solvers by name, and what they need."""
+"""Solvers by name, and their options."""
 
 import inspect
 from functools import partial
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-# Losses may be small, and so may be gradients: a step must not depend on their size.
+# Losses and gradients may be small: a step must not depend on their size.
 EPS = 1e-14
 SOLVERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
     "adam": (torch.optim.Adam, {"fused": True, "eps": EPS}),
@@ -19,15 +19,15 @@ SOLVERS: dict[str, tuple[type[torch.optim.Optimizer], dict[str, Any]]] = {
         {"lr": 1.0, "max_iter": 1, "max_eval": 25, "line_search_fn": "strong_wolfe"},
     ),
 }
-# torch's L-BFGS forgets curvature and stops at absolute sizes meant for losses near 1;
-# ours may be much smaller, and a power of two costs no bits.
+# torch's L-BFGS has absolute thresholds meant for losses near 1. Ours may be much
+# smaller; scaling by a power of two is exact.
 LBFGS_SCALE = 2.0**20
-# Decay would draw biases away from the data's mean, variances and thresholds to 1.
+# Decay would pull biases away from the mean, and variances and thresholds to 1.
 UNDECAYED = ("bias", "log_variance", "log_threshold")
 
 
 def is_decayed(name: str) -> bool:
-    """Whether weight decay is for the weight of this name."""
+    """Whether weight decay applies to the parameter of this name."""
     return not name.endswith(UNDECAYED)
 
 
@@ -63,13 +63,13 @@ def make_solver(
 ) -> tuple[Any, dict[str, Any]]:
     """Return the class or factory of an optimizer, and its options."""
     if is_full_batch(solver):
-        # Without the line search of the name, L-BFGS would diverge.
+        # Without the line search of "lbfgs" it would diverge.
         factory, options = SOLVERS["lbfgs"]
         given = getattr(solver, "keywords", {})
         return factory if isinstance(solver, str) else solver, options | given
     factory, options = SOLVERS.get(solver, (solver, {}))
     options = {"lr": learning_rate} | options | getattr(solver, "keywords", {})
-    # A class of the user's keeps its own default.
+    # The user's own class keeps its default.
     if weight_decay or solver in SOLVERS:
         options["weight_decay"] = weight_decay
     if weight_decay:

@@ -1,4 +1,4 @@
-"""What a run of the engine leaves for the next."""
+"""State that a run of the engine leaves for the next."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,19 +12,19 @@ from .._machine.devices import to_arrays, to_tensors
 
 @dataclass(frozen=True, eq=False)
 class EngineState:
-    """What the next run needs to go on as if training had never stopped, as arrays."""
+    """What the next run needs to continue as if training had not stopped, as arrays."""
 
     generator: np.ndarray
     split_seed: int
     #: Weights and buffers of the objective.
     objective: dict[str, Any] = field(default_factory=dict)
-    #: What the optimizer is, and its moments by the name of each weight.
+    #: Name of the optimizer, and its moments by the name of each weight.
     optimizer: str | None = None
     moments: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def load_state(net: Any, state: EngineState) -> None:
-    """Let an engine go on where another stopped."""
+    """Let an engine continue where another one stopped."""
     net.generator.set_state(torch.tensor(state.generator, device="cpu"))
     net.split_seed = state.split_seed
     net.criterion_.load_state_dict(to_tensors(state.objective), strict=False)
@@ -33,7 +33,7 @@ def load_state(net: Any, state: EngineState) -> None:
 
 
 def _load_moments(net: Any, moments: dict[str, dict[str, Any]]) -> None:
-    """Give weights their moments back, by name: groups of weights may be others now."""
+    """Restore the moments of weights by name: parameter groups may have changed."""
     optimizer, slots = net.optimizer_, {}
     weights = [w for group in optimizer.param_groups for w in group["params"]]
     places = {id(weight): place for place, weight in enumerate(weights)}
@@ -46,12 +46,12 @@ def _load_moments(net: Any, moments: dict[str, dict[str, Any]]) -> None:
 
 
 def _suits(value: Any, weight: Tensor) -> bool:
-    """Whether a moment is of the weight's shape, or a number."""
+    """Whether a moment has the shape of the weight, or is a number."""
     return not isinstance(value, Tensor) or value.shape in ((), weight.shape)
 
 
 def _kind(optimizer: torch.optim.Optimizer) -> str:
-    """Name an optimizer and what decides which moments it keeps."""
+    """Name an optimizer and the options that decide which moments it has."""
     defaults = optimizer.defaults.items()
     options = {k: v for k, v in defaults if k not in ("lr", "weight_decay")}
     return f"{type(optimizer).__name__}({options})"
@@ -60,7 +60,7 @@ def _kind(optimizer: torch.optim.Optimizer) -> str:
 def state_of(net: Any, keep_optimizer: bool) -> EngineState:
     """Return the state of an engine, with the optimizer's moments or without."""
     kind, moments = None, {}
-    # The curvature that L-BFGS has seen means nothing on other rows.
+    # The curvature that L-BFGS estimated is not valid for other rows.
     if keep_optimizer and not net.settings.is_full_batch:
         kind, state = _kind(net.optimizer_), net.optimizer_.state
         named = net.get_all_learnable_params()

@@ -11,20 +11,20 @@ from .solvers import LBFGS_SCALE, is_decayed, unfit_solver
 
 
 class Stage(NamedTuple):
-    """Of training that stands still: shares of the first rate and decay."""
+    """Stages after training stalls: multiples of the initial rate and decay."""
 
     rate: float
     decay: float
 
 
-# Where decay is too little for the rows, or too much, is seen when nothing else gains.
+# Too small or too large a decay shows only when nothing else helps.
 STAGES = Stage(1.0, 3.0), Stage(0.3, 0.25), Stage(0.1, 0.06)
-# Steps in which moments of gradients become worth something.
+# Number of steps until the moments of gradients are reliable.
 N_WARM = 20
 
 
 class WarmRates:
-    """Learning rates that grow to their size in the first steps, and stages after."""
+    """Learning rates that grow in the first steps, with stages afterwards."""
 
     def __init__(
         self, optimizer: torch.optim.Optimizer, stages: Iterable[Stage]
@@ -73,7 +73,7 @@ class CosineRates:
 
 def gradient_step(net: Any, batch: Tensor) -> Tensor:
     """Take one step along the gradient; return the loss before it."""
-    # The optimizer's own way takes as long as a small layer.
+    # The optimizer's own method takes as long as a small layer.
     for group in net.optimizer_.param_groups:
         for weight in group["params"]:
             weight.grad = None
@@ -94,7 +94,7 @@ def gradient_step(net: Any, batch: Tensor) -> Tensor:
 def line_search_step(net: Any, batch: Tensor) -> Tensor:
     """Take one step of L-BFGS; return the loss before it.
 
-    It knows no weight decay, so that the term enters the objective.
+    It has no weight decay, so the penalty is added to the objective.
     """
     losses, decay = [], net.settings.weight_decay
 
@@ -106,7 +106,7 @@ def line_search_step(net: Any, batch: Tensor) -> Tensor:
         total = LBFGS_SCALE * (loss + penalty)
         total.backward()
         for weight in net.module_.parameters():
-            # L-BFGS views gradients as flat, which channels that lie last are not.
+            # L-BFGS needs contiguous gradients, unlike those of channels_last.
             if weight.grad is not None:
                 weight.grad = weight.grad.contiguous()
         net.tell_gradients(batch)

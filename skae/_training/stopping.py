@@ -12,10 +12,11 @@ from .._machine.interrupts import Enough
 
 
 class Stopping(Callback):
-    """Ends training that stands still or blows up, and remembers the best weights.
+    """Ends training that stalls or diverges, and remembers the best weights.
 
-    Best is the least error on the held-out rows, or on the training rows. Errors of an
-    objective that is not stationary cannot be compared: best are the last weights.
+    The best weights have the lowest error on the held-out rows, or on the training
+    rows. If the objective changes during training, errors cannot be compared, and the
+    last weights are the best.
     """
 
     def __init__(self, tol: float, n_iter_no_change: int) -> None:
@@ -31,7 +32,8 @@ class Stopping(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         error = net.history[-1, net.monitor]
         self.is_finite = bool(np.isfinite(error)) and _has_finite_weights(net)
-        # skorch's way to end training early; Ctrl-C may have been lost in a destructor.
+        # skorch ends training by this exception; Ctrl-C may have been lost in a
+        # destructor.
         if not self.is_finite or net.interrupted:
             raise Enough
         self.consider(net, error)
@@ -41,36 +43,36 @@ class Stopping(Callback):
         if self.stands_still:
             if not net.begin_stage():
                 raise Enough
-            # The weights are near a minimum now: a gain would show sooner.
+            # The weights are near a minimum now: improvement would show sooner.
             self.n_stale, self.patience = 0, math.ceil(self.n_iter_no_change / 2)
 
     @property
     def stands_still(self) -> bool:
-        """Whether there has been no gain for long enough."""
+        """Whether there was no improvement for long enough."""
         return self.n_stale >= self.patience
 
     def consider(self, net: Any, error: float) -> None:
-        """Remember the weights if they are the best so far, and lose at no width."""
+        """Remember weights if they are the best so far, and not worse at any width."""
         if not net.is_stationary or (
             error < self.best and not net.validation.loses_at_a_width(net.module_)
         ):
             self.best, self.weights = error, _copied_weights(net)
 
     def _has_improved(self, error: float) -> bool:
-        # By a share of its size, not of 1: losses may be tiny, and may be negative.
+        # Relative to the loss, which may be tiny, and may be negative.
         return self.reference is None or (
             error < self.reference - self.tol * abs(self.reference)
         )
 
     def restore(self, net: Any) -> None:
-        """Go back to the best weights, if any were good."""
+        """Go back to the best weights, if there are any."""
         if self.weights is not None:
             for module, weights in zip(_learners(net), self.weights, strict=True):
                 module.load_state_dict(weights)
 
 
 def _learners(net: Any) -> tuple[Any, Any]:
-    """Return what has weights: the network, and the objective."""
+    """Return the modules with weights: the network and the objective."""
     return net.module_, net.criterion_
 
 

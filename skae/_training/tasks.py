@@ -1,4 +1,4 @@
-"""Epochs as tasks that callbacks of scikit-learn's follow."""
+"""Epochs as tasks of scikit-learn's callbacks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,11 +7,11 @@ from skorch.callbacks import Callback
 
 
 class EpochTasks(Callback):
-    """Tells scikit-learn's callbacks when an epoch begins and ends.
+    """Notifies scikit-learn's callbacks when an epoch begins and ends.
 
-    ``context`` is that of the fit, ``told`` what callbacks are told beside it: the
-    estimator, and the rows. ``fitted`` returns what makes a copy of the estimator a
-    fitted one, with the weights of the moment.
+    ``context`` is that of the fit; ``told`` is passed to callbacks: the estimator and
+    the rows. ``fitted`` returns the attributes of a fitted copy of the estimator with
+    the current weights.
     """
 
     def __init__(
@@ -30,12 +30,12 @@ class EpochTasks(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         if self._end():
-            # skorch's way to end training early.
+            # skorch ends training by this exception.
             raise KeyboardInterrupt
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         if self.epoch is not None:
-            # Of an epoch that was broken off nobody can tell a score.
+            # An interrupted epoch has no score.
             self.epoch.call_on_fit_task_end(estimator=self.told["estimator"])
 
     def _end(self) -> bool:

@@ -1,7 +1,7 @@
-"""Validation: how well a code reconstructs rows that it was not trained on.
+"""Validation: how well held-out rows are reconstructed.
 
-Unexplained shares are squared errors of rows over the rows' variance: one column for
-each width of the code at which it is judged.
+Unexplained shares are squared errors of rows divided by the variance of all rows, with
+one column for each evaluated width of the code.
 """
 
 import math
@@ -18,26 +18,26 @@ from .._networks.links import Link
 
 Map = Callable[[Tensor], Tensor]
 
-# Chance with which one test takes a gain for real that is none.
+# Significance level of one test.
 SIGNIFICANCE = 0.025
-# Rows from which on this chance is allowed; of fewer a share of it.
+# Number of rows from which this level is used; with fewer it is proportionally lower.
 MANY = 20
-# Share of the rows without which a gain is tested too, and rows of which one may be so.
+# With SEVERAL rows or more, a gain is also tested without this share of the heaviest.
 HEAVIEST, SEVERAL = 0.05, 20
-# Share of PCA's error at one width of several that is forgiven: where PCA is the best
-# code there is, noise alone would veto what the others gain.
+# Tolerated loss at one of several widths, as a share of PCA's error: if PCA is optimal
+# there, noise alone would reject gains at other widths.
 TOLERANCE = 0.005
-# Share of the variance that is below the rounding of float32.
+# Share of the variance below rounding in float32.
 NEGLIGIBLE = 1e-9
 
 
 class Validation:
-    """Rows that a code is judged by: held-out ones, or those of training.
+    """Rows that evaluate a code: held-out rows, or training rows.
 
-    The network sees them as ``objective`` shows them, corrupted alike in each epoch.
+    The network sees them as in ``objective``, with the same corruption in each epoch.
     """
 
-    #: Unexplained shares of the first weights, to which later ones must not lose.
+    #: Unexplained shares of the initial weights, which later ones must not exceed.
     baseline: Tensor | None = None
 
     def __init__(self, batches: Iterable[Tensor], objective: Any, seed: int) -> None:
@@ -46,12 +46,12 @@ class Validation:
         self.generator = torch.Generator("cpu")
 
     def __iter__(self) -> Iterator[Tensor]:
-        # It draws too: later it would do so in the midst of a pass.
+        # It draws random numbers: later it would do so within a pass.
         _ = self.variance
         return self._batches_again()
 
     def _batches_again(self) -> Iterator[Tensor]:
-        """Return all batches, and let corruption start as in each pass."""
+        """Return all batches, with the random generator of corruption reset."""
         self.generator.manual_seed(self.seed)
         return iter(self.batches)
 
@@ -69,9 +69,9 @@ class Validation:
     def unexplained(
         self, batch: Tensor, encode: Map | None, decode: Map, widths: Sequence[int]
     ) -> Tensor:
-        """Return the share that each width leaves unexplained, of a batch.
+        """Return the unexplained share of each row of a batch, for each width.
 
-        With None in place of ``encode`` codes are places on the map.
+        If ``encode`` is None, codes are places on the map.
         """
         x, place = self.objective.parts(batch)
         seen = self.objective.corrupted(x, self.generator)
@@ -97,7 +97,7 @@ class Validation:
         return torch.stack(rows, 1)
 
     def _weighted(self, squares: Tensor, x: Tensor, seen: Tensor) -> Tensor:
-        """Let squares of entries count as the objective does."""
+        """Weight squared errors of entries as the objective does."""
         weights = self.objective.entry_weights(x, seen)
         if weights is None:
             return squares
@@ -132,9 +132,9 @@ class Validation:
 
     @torch.no_grad()
     def first_losses(self, network: Any) -> tuple[float, float]:
-        """Return the loss of the first rows by the mean, and by the network.
+        """Return the losses of the mean and of the network on the first rows.
 
-        Penalties are left out: they say nothing of the reconstruction.
+        Penalties are left out: they do not measure the reconstruction.
         """
         network.eval()
         objective = self.objective
@@ -147,13 +147,13 @@ class Validation:
         return float(of_mean), float(of_network)
 
     def error_of_first(self, network: Any) -> float:
-        """Let later weights be no worse at any width; return the error of these."""
+        """Set the initial weights as baseline for each width; return their error."""
         self.baseline = self._by_widths(network)
         return geometric_mean(self.baseline).item() + self.penalty(network)
 
     def loses_at_a_width(self, network: Any) -> bool:
         """Whether a width does worse than the baseline."""
-        # One width is told by the mean over widths already.
+        # With one width, the mean over widths already decides.
         if self.baseline is None or len(network.widths) == 1:
             return False
         return bool(is_worse(self._by_widths(network), self.baseline).any())
@@ -164,19 +164,19 @@ class Validation:
 
 
 def geometric_mean(shares: Tensor) -> Tensor:
-    """Mean over rows, and geometric mean over widths: each counts by its own size."""
+    """Mean over rows, then geometric mean over widths, so that each width counts."""
     return shares.mean(0).clamp(min=1e-12).log().mean().exp()
 
 
 def is_worse(ours: Tensor, others: Tensor) -> Tensor:
-    """Whether our mean share is larger by more than is forgiven, for each width."""
+    """Whether our mean share is higher by more than is tolerated, for each width."""
     return ours.mean(0) > (1 + TOLERANCE) * others.mean(0) + NEGLIGIBLE
 
 
 def is_better(ours: Tensor, others: Tensor) -> bool:
-    """Whether our mean share is less, by more than chance, and at no width worse.
+    """Whether our mean share is significantly lower, and not worse at any width.
 
-    The best of many epochs on few rows is below PCA's by luck alone.
+    On few rows the best of many epochs may beat PCA by chance.
     """
     if len(ours) < 2 or (others.mean(0) <= NEGLIGIBLE).all():
         return False
@@ -186,7 +186,7 @@ def is_better(ours: Tensor, others: Tensor) -> bool:
     gains = ((others - ours) / sizes).mean(1).double().numpy()
     heaviest = ((others + ours) / sizes).mean(1).argsort().numpy()
     lighter = gains[heaviest[: -math.ceil(HEAVIEST * len(gains))]]
-    # A few rows that outweigh all others may hide what is gained on those.
+    # A few heavy rows may hide a gain on all others.
     is_hidden = len(gains) >= SEVERAL and gains.mean() > 0 and _is_gain(lighter)
     return _is_gain(gains) or is_hidden
 
@@ -194,7 +194,7 @@ def is_better(ours: Tensor, others: Tensor) -> bool:
 def _is_gain(gains: np.ndarray) -> bool:
     """Whether the mean is above zero, by Student's test."""
     n_rows = len(gains)
-    # What few rows show of heavy tails is too little for the test.
+    # Few rows show too little of heavy tails for the test.
     level = SIGNIFICANCE * min(1.0, n_rows / MANY)
     error = gains.std(ddof=1) / np.sqrt(n_rows)
     return bool(gains.mean() > student.ppf(1 - level, n_rows - 1) * error)

@@ -1,18 +1,18 @@
-"""What an autoencoder has learnt: walks, explanations, displays.
+"""Inspection of fitted autoencoders: walks, explanations, displays.
 
-All of it works on any transformer with ``inverse_transform``: an autoencoder, ``PCA``,
-or a ``Pipeline`` of them.
+Everything works with any transformer that has ``inverse_transform``: an autoencoder,
+``PCA``, or a ``Pipeline`` of them.
 
 Walks return a :class:`sklearn.utils.Bunch` of ``codes``, shape (n_steps, n_components),
-and ``reconstructions``, shape (n_steps, n_features), or (n_steps, ...) where the
-transformer answers with images.
+and ``reconstructions``, shape (n_steps, n_features), or (n_steps, ...) if the
+transformer returns images.
 
 Explanations return data frames with the names of features. They need pandas: ``pip
 install 'skae[frames]'``.
 
-Displays are used as those of scikit-learn: ``from_estimator`` computes and draws,
-``plot`` draws again, and attributes hold the numbers drawn. They need matplotlib: ``pip
-install 'skae[plot]'``.
+Displays work as those of scikit-learn: ``from_estimator`` computes and draws, ``plot``
+draws again, and the drawn numbers are attributes. They need matplotlib: ``pip install
+'skae[plot]'``.
 """
 
 from ._code_grid import CodeGridDisplay

@@ -1,4 +1,4 @@
-"""What displays ask of a fitted estimator: attributes, codes and reconstructions."""
+"""What displays get from a fitted estimator: attributes, codes and reconstructions."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from ._walks import decode, encode
 def find_owner(estimator: Any, name: str) -> Any:
     """Return the estimator that has an attribute, or None.
 
-    In a pipeline it is the last step that has it, in a search the best estimator.
+    For a pipeline it is the last step that has it, for a search the best estimator.
     """
     estimator = getattr(estimator, "best_estimator_", estimator)
     if not isinstance(estimator, Pipeline):
@@ -36,7 +36,7 @@ def owner_of(estimator: Any, name: str, cure: str) -> Any:
 
 
 def rows_before(estimator: Any, step: Any, X: Any) -> Any:
-    """Return rows as they enter a step of a pipeline, which may be nested."""
+    """Return the rows that enter a step of a pipeline, which may be nested."""
     estimator = getattr(estimator, "best_estimator_", estimator)
     if estimator is step or not isinstance(estimator, Pipeline):
         return X
@@ -53,7 +53,7 @@ def _holds(estimator: Any, step: Any) -> bool:
 
 
 def as_rows(X: Any) -> np.ndarray:
-    """Return numbers of any container as an array, NaN where they are missing."""
+    """Return the numbers of any container as an array, NaN where they are missing."""
     X = as_array(X, allow_nan=True, owner="")
     return np.asarray(X.toarray() if issparse(X) else X, dtype=np.float64)
 
@@ -80,8 +80,8 @@ def codes_of(estimator: Any, X: Any) -> np.ndarray:
     codes = encode(estimator, X)
     if n_lost := int((~np.isfinite(codes)).any(axis=1).sum()):
         raise ValueError(
-            f"{type(estimator).__name__}.transform answers {n_lost} of {len(codes)} "
-            "rows by NaN or infinity: leave these rows out, or fit it again."
+            f"{type(estimator).__name__}.transform encodes {n_lost} of {len(codes)} "
+            "rows as NaN or infinity: leave these rows out, or fit it again."
         )
     return codes
 
@@ -99,6 +99,6 @@ def reconstruct(estimator: Any, X: Any) -> np.ndarray:
 
 
 def check_parameter(owner: type, name: str, value: Any, *constraints: Any) -> None:
-    """Raise if a parameter of a display has a value that makes no sense."""
+    """Raise if a parameter of a display has an invalid value."""
     allowed = {name: list(constraints)}
     validate_parameter_constraints(allowed, {name: value}, owner.__name__)

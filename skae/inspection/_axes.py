@@ -1,4 +1,4 @@
-"""What displays share: matplotlib, imported late, and axes."""
+"""What displays share: axes, colours, and matplotlib, imported late."""
 
 from typing import Any
 
@@ -59,8 +59,8 @@ def axes_grid(
     place = ax.get_subplotspec()
     if place is None:
         raise ValueError(
-            f"{owner} divides ax into {n_rows} x {n_columns} parts, which is possible "
-            "for axes of plt.subplots only: pass one of those, or ax=None."
+            f"{owner} divides ax into {n_rows} x {n_columns} parts, which works only "
+            "for axes of plt.subplots: pass one of those, or ax=None."
         )
     ax.set_axis_off()
     parts = place.subgridspec(n_rows, n_columns).subplots

@@ -1,4 +1,4 @@
-"""What every place of a code of two components is decoded to."""
+"""Decoded grid over a code of two components."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -24,8 +24,8 @@ class CodeGridDisplay:
     """Decoded grid of a code of two components.
 
     ``decode((a_i, b_j))`` is drawn at the place of the code ``(a_i, b_j)``, where ``a``
-    and ``b`` go evenly from one percentile of the codes to another. The greys of images
-    leave out the darkest and the lightest 2% of the values.
+    and ``b`` are evenly spaced between two percentiles of the codes. The grey scale of
+    images leaves out the darkest and the lightest 2% of the values.
 
     Parameters
     ----------
@@ -36,15 +36,15 @@ class CodeGridDisplay:
     codes : array-like of shape (n_samples, 2), default=None
         Codes of rows, drawn as dots over the grid.
     image_shape : tuple of int, default=None
-        Channels and sizes of what a row shows, such as (1, 8, 8) for images, or (1, 64)
-        for curves. None takes flat rows for curves.
+        Channels and sizes of a row, such as (1, 8, 8) for images, or (1, 64) for
+        curves. None draws flat rows as curves.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
         Axes with the grid, whose coordinates are the code.
     figure_ : matplotlib Figure
-        Figure that holds the axes.
+        Figure with the axes.
 
     Examples
     --------
@@ -103,9 +103,9 @@ class CodeGridDisplay:
         show_codes : bool, default=False
             Whether to draw the codes of ``X`` as dots.
         image_shape : int or tuple of int, default=None
-            Shape of what a row shows: (28, 28), or (3, 32, 32) with channels first.
-            None takes ``image_shape_`` of the estimator if it has one, or else the
-            shape of the array's rows; flat rows then are curves over the features.
+            Shape of a row: (28, 28), or (3, 32, 32) with channels first. None uses
+            ``image_shape_`` of the estimator if it has one, else the shape of the
+            array's rows; flat rows are drawn as curves over the features.
         ax : matplotlib Axes, default=None
             Axes to draw into; None makes a new figure.
         **kwargs : dict
@@ -123,8 +123,8 @@ class CodeGridDisplay:
         TypeError
             If it cannot reconstruct.
         ValueError
-            If codes do not have two components, a number makes no sense, or rows do not
-            have ``image_shape``.
+            If codes do not have two components, a number is invalid, or rows do not fit
+            ``image_shape``.
         """
         check_reconstructs(estimator)
         codes = codes_of(estimator, X)
@@ -196,5 +196,5 @@ def _check_spread(codes: np.ndarray) -> None:
     for component in np.flatnonzero(is_constant):
         raise ValueError(
             f"Component {component} is {codes[0, component]:.3g} in all {len(codes)} "
-            "rows of X, so that there is no grid: pass rows whose codes differ."
+            "rows of X, so there is no grid: pass rows whose codes differ."
         )

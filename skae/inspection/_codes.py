@@ -10,9 +10,9 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from ._asking import codes_of
 from ._axes import COLORS, axes, axes_grid, colormap
 
-# Components of which all pairs can be looked at.
+# Maximum number of components for all pairs.
 MOST_PAIRED = 8
-# Distinct integers up to which they are taken for classes.
+# Maximum number of distinct integers that are taken for classes.
 MOST_CLASSES = 20
 MARKERS = "o^sDvP"
 
@@ -20,9 +20,9 @@ MARKERS = "o^sDvP"
 class CodeDisplay:
     """Codes of rows in two dimensions, coloured by class or by value.
 
-    Two components are drawn as they are. Of more, it is either every pair of them, or
-    the first two principal axes of the codes. A single component is drawn as a
-    histogram, or beside the values.
+    Two components are drawn as they are. With more, either all pairs are drawn, or the
+    first two principal axes of the codes. A single component is drawn as a histogram,
+    or against the values of ``y``.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class CodeDisplay:
     axes_ : ndarray of shape (n_components - 1, n_components - 1)
         Axes of the pairs, those above the diagonal switched off. Only for pairs.
     figure_ : matplotlib Figure
-        Figure that holds the axes.
+        Figure with the axes.
 
     Examples
     --------
@@ -180,7 +180,7 @@ def _draw_two(ax: Any, codes: np.ndarray, y: Any, kwargs: Any) -> None:
 def _draw_one(ax: Any, codes: np.ndarray, y: Any, kwargs: Any) -> None:
     """Draw one component as a histogram, or against the values."""
     if y is not None and not _are_classes(y):
-        # Colours would repeat what the height tells.
+        # Colours would repeat the vertical axis.
         _draw_two(ax, np.stack([codes[0], y]), None, kwargs)
         ax.set_ylabel("y")
         return
@@ -237,8 +237,8 @@ def _along_principal_axes(codes: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Return the first two principal components of codes, and their names."""
     if len(codes) < 2:
         raise ValueError(
-            f"X has {len(codes)} row, but the principal axes of its codes need two or "
-            "more: pass more rows, or use pairs=True."
+            f"X has {len(codes)} row, but the principal axes of its codes need at "
+            "least two: pass more rows, or use pairs=True."
         )
     # Codes that are all equal have no variance to divide by.
     with np.errstate(invalid="ignore"):

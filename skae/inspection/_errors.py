@@ -14,10 +14,10 @@ from ._frames import feature_names, index_of, pandas
 def reconstruction_errors(estimator: Any, X: Any, *, signed: bool = False) -> Any:
     """Return what each feature adds to the squared reconstruction error of each row.
 
-    ``n_features / n_known (x_i - x^_i)^2`` with
-    ``x^ = inverse_transform(transform(x))``. The sum over the features of a row is its
-    squared error: for the autoencoders of this package it is minus ``score_samples``.
-    If a row is an outlier, its largest values tell which features make it one.
+    ``n_features / n_known (x_i - x^_i)^2`` with ``x^ =
+    inverse_transform(transform(x))``. The sum over the features of a row is its squared
+    error: for the autoencoders of this package it is minus ``score_samples``. If a row
+    is an outlier, its largest values show which features are the reason.
 
     Parameters
     ----------
@@ -34,11 +34,11 @@ def reconstruction_errors(estimator: Any, X: Any, *, signed: bool = False) -> An
     -------
     errors : pandas.DataFrame of shape (n_samples, n_features)
         Squared errors in the squared unit of ``X``; NaN where the value is missing, and
-        infinite where the reconstruction is not finite. The known values of a row with
-        gaps are multiplied by ``n_features / n_known``, so that they add up to the
-        error of a whole row. The index is that of ``X`` if it is a data frame. Columns
-        have the names of the features in ``X`` or in ``fit``, or "x0", "x1", ...;
-        "x2_5" is the pixel in row 2 and column 5 of an image.
+        infinite where the reconstruction is not finite. In a row with missing values
+        the other errors are multiplied by ``n_features / n_known``, so that they add up
+        to the error of a whole row. The index is that of ``X`` if it is a data frame.
+        Columns have the names of the features in ``X`` or in ``fit``, or "x0", "x1",
+        ...; "x2_5" is the pixel in row 2 and column 5 of an image.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def reconstruction_errors(estimator: Any, X: Any, *, signed: bool = False) -> An
 
 
 def reconstruct(estimator: Any, X: Any) -> Any:
-    """Encode and decode rows, at once where the estimator can."""
+    """Encode and decode rows, in one call if the estimator can."""
     if hasattr(estimator, "reconstruct"):
         return estimator.reconstruct(X)
     return estimator.inverse_transform(estimator.transform(X))
@@ -84,12 +84,12 @@ def reconstruct(estimator: Any, X: Any) -> Any:
 
 @np.errstate(over="ignore", invalid="ignore")
 def _parts(rows: np.ndarray, answers: np.ndarray, signed: bool) -> np.ndarray:
-    """Return the error of each known value, raised by the gaps of its row."""
+    """Return the error of each known value, scaled up for the gaps of its row."""
     is_known = ~np.isnan(rows)
     difference = rows - answers
     errors = np.square(difference)
     errors = np.where(np.isfinite(errors), errors, np.inf)
-    # A row without a value has no error at all.
+    # A row without any value has no error.
     n_known = np.maximum(is_known.sum(axis=1, keepdims=True), 1)
     errors *= rows.shape[1] / n_known
     if signed:

@@ -8,16 +8,16 @@ import numpy as np
 from ._asking import owner_of
 from ._axes import COLORS, axes, count_in_integers
 
-# Share of the distance of two components that bars take together.
+# Width of all bars of a component, as a share of the distance of two components.
 FILLED = 0.8
 
 
 class ExplainedVarianceDisplay:
     """Explained variance of each component, and of the first 1, 2, ... together.
 
-    Bars are ``explained_variance_ratio_`` (a scree plot), lines its cumulative sum.
-    Several estimators are drawn beside one another. PCA reports the variance of its
-    training rows, autoencoders that of held-out rows if they hold some out.
+    Bars show ``explained_variance_ratio_`` (a scree plot), lines its cumulative sum.
+    Several estimators are drawn side by side. PCA reports the variance of its training
+    rows, autoencoders that of held-out rows if there are any.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class ExplainedVarianceDisplay:
     ax_ : matplotlib Axes
         Axes with the bars and lines.
     figure_ : matplotlib Figure
-        Figure that holds the axes.
+        Figure with the axes.
 
     Examples
     --------
@@ -56,8 +56,8 @@ class ExplainedVarianceDisplay:
         Parameters
         ----------
         estimator : object or dict of str to object
-            Fitted estimator, or several by name. Of a pipeline it is the last step with
-            ``explained_variance_ratio_``, and of a search its best estimator.
+            Fitted estimator, or several by name. For a pipeline it is the last step
+            with ``explained_variance_ratio_``, for a search the best estimator.
         ax : matplotlib Axes, default=None
             Axes to draw into; None makes a new figure.
         **kwargs : dict

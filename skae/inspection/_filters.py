@@ -1,4 +1,4 @@
-"""What each unit of the first layer of an encoder looks at."""
+"""Weights of the first layer of an encoder."""
 
 from typing import Any, Self
 
@@ -27,10 +27,11 @@ class FilterDisplay:
 
     For a dense encoder these are the weights of all features, for a convolutional one
     its kernels, and for PCA its ``components_``. All pictures share one scale, centred
-    at zero; 98% of the weights are in the range of the colours.
+    at zero, that covers 98% of the weights.
 
-    An encoder that started from PCA is a linear map plus a network: the first layer is
-    that of the network. Where PCA was kept, ``is_pca_``, it is the linear map.
+    An encoder that started from PCA is a linear map plus a network: then the first
+    layer of the network is drawn. If PCA was kept, ``is_pca_``, the linear map is
+    drawn.
 
     Parameters
     ----------
@@ -38,14 +39,14 @@ class FilterDisplay:
         Weights of each unit.
     image_shape : tuple of int, default=None
         Channels and sizes of a filter, such as (1, 8, 8) for images, or (1, 64) for
-        curves. None takes flat filters for curves.
+        curves. None draws flat filters as curves.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
         Axes with all filters.
     figure_ : matplotlib Figure
-        Figure that holds the axes.
+        Figure with the axes.
 
     Examples
     --------
@@ -78,20 +79,20 @@ class FilterDisplay:
         Parameters
         ----------
         estimator : object
-            Fitted estimator with ``network_``, as autoencoders have, or
-            ``components_``, as PCA has. Of a pipeline it is the last such step, and of
-            a search its best estimator.
+            Fitted estimator with ``network_``, such as an autoencoder, or
+            ``components_``, such as PCA. For a pipeline it is the last such step, for a
+            search the best estimator.
         X : {array-like, sparse matrix} of shape (n_samples, ...), default=None
-            Rows in the unit that the estimator was fitted in. With rows the weights are
-            multiplied by the standard deviation of each feature: weights of features
-            that hardly vary do not matter, and training does not change them. Not used
-            for kernels.
+            Rows in the unit that the estimator was fitted in. If given, the weights are
+            multiplied by the standard deviation of each feature, because weights of
+            features that hardly vary have no effect, and training does not change them.
+            Not used for kernels.
         n_filters : int, default=64
             Number of filters, at most.
         image_shape : int or tuple of int, default=None
             Shape of a filter over all features: (28, 28), or (3, 32, 32) with channels
-            first. None takes ``image_shape_`` of the estimator if it has one; flat
-            filters then are curves over the features. Kernels have their own.
+            first. None uses ``image_shape_`` of the estimator if it has one, else draws
+            flat filters as curves over the features. Not used for kernels.
         ax : matplotlib Axes, default=None
             Axes to draw into; None makes a new figure.
         **kwargs : dict
@@ -109,7 +110,7 @@ class FilterDisplay:
         TypeError
             If it has neither ``network_`` nor ``components_``.
         ValueError
-            If ``n_filters`` is not positive, or filters do not have ``image_shape``.
+            If ``n_filters`` is not positive, or filters do not fit ``image_shape``.
         """
         check_parameter(cls, "n_filters", n_filters, POSITIVE_INTEGER)
         owner = _owner(estimator)
@@ -164,7 +165,7 @@ class FilterDisplay:
 def _largest(filters: np.ndarray, n_filters: int) -> np.ndarray:
     """Return the indices of the filters with the largest norms, in their order."""
     norms = np.linalg.norm(filters.reshape(len(filters), -1), axis=1)
-    # Those of PCA's components are 1 up to rounding, and the first ones are meant.
+    # PCA's components have norm 1 up to rounding: then the first ones are chosen.
     shares = np.round(norms / (norms.max() or 1.0), 6)
     return np.sort(np.argsort(-shares, kind="stable")[:n_filters])
 
@@ -178,18 +179,18 @@ def _owner(estimator: Any) -> Any:
 
 
 def _filters(owner: Any) -> np.ndarray:
-    """Return what each unit multiplies its inputs by, shape (n_units, ...)."""
+    """Return the weights of each unit, shape (n_units, ...)."""
     if not hasattr(owner, "network_"):
         return np.asarray(owner.components_)
     if getattr(owner, "is_pca_", False):
-        # The encoder is linear, and its slopes are the same everywhere.
+        # The encoder is linear: its Jacobian is the same everywhere.
         slopes = owner.jacobian(owner.mean_[None])[0]
         return slopes.reshape(len(slopes), -1)
     return _first_weights(owner.network_, owner.n_features_in_)
 
 
 def _first_weights(network: Any, n_features: int) -> np.ndarray:
-    """Return the weights of the layer that a row meets first on its way to the code."""
+    """Return the weights of the first layer of the encoder."""
     met: list[torch.Tensor] = []
     layers = [m for m in network.modules() if getattr(m, "weight", None) is not None]
     hooks = [

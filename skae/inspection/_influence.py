@@ -1,4 +1,4 @@
-"""What components depend on, and what they change: Jacobians in deviations."""
+"""Influence of features on components and back: Jacobians in standard deviations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,13 +16,13 @@ from ._axes import axes
 from ._frames import component_names, feature_names, pandas
 from ._walks import encode
 
-# Deviations that central differences step to each side: rounding of float32 is small
-# beside it, and so is the curvature along it.
+# Step of central differences, in standard deviations: large enough for rounding in
+# float32, and small enough for curvature, not to matter.
 STEP = 0.05
-# Most columns, or rows, of a heat map that have their names.
+# Maximum number of columns, or rows, of a heat map that are named.
 MOST_NAMED = 40
 
-#: How derivatives at several rows become one number.
+#: How derivatives at several rows are averaged.
 AVERAGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "mean": lambda slopes: slopes.mean(axis=0),
     "rms": lambda slopes: np.sqrt(np.square(slopes).mean(axis=0)),
@@ -39,49 +39,47 @@ def feature_influence(
 ) -> Bunch:
     """Return what each component depends on, and what each component changes.
 
-    ``encoder[j, i] = mean dz_j/dx_i std(x_i) / std(z_j)`` and
-    ``decoder[j, i] = mean dx^_i/dz_j std(z_j) / std(x_i)``, means over rows. The first
-    is by how many of its standard deviations component ``j`` changes when feature ``i``
-    grows by one; the second is by how many feature ``i`` of the reconstruction changes
-    when component ``j`` grows by one. For ``PCA`` the decoder's part is its loadings,
-    the correlations of features and components.
+    ``encoder[j, i] = mean dz_j/dx_i std(x_i) / std(z_j)`` and ``decoder[j, i] = mean
+    dx^_i/dz_j std(z_j) / std(x_i)``, means over rows. ``encoder[j, i]`` is the change
+    of component ``j``, in its standard deviations, if feature ``i`` grows by one
+    standard deviation. ``decoder[j, i]`` is the change of feature ``i`` of the
+    reconstruction if component ``j`` grows by one standard deviation. For ``PCA``,
+    ``decoder`` has the loadings, the correlations of features and components.
 
     Parameters
     ----------
     estimator : object
         Fitted estimator with ``transform`` and ``inverse_transform``. If it has a
-        ``jacobian`` method, as the autoencoders of this package have, that is the
-        derivative of the encoder. All other derivatives are central differences over
-        a tenth of a standard deviation, exact for linear maps up to rounding.
+        ``jacobian`` method, as the autoencoders of this package, that gives the
+        derivative of the encoder. All other derivatives are central differences over a
+        tenth of a standard deviation, which are exact for linear maps up to rounding.
     X : {array-like, sparse matrix} of shape (n_samples, ...)
         Rows in the unit that the estimator was fitted in, without missing values.
         Standard deviations are those of these rows and of their codes.
     average : {"mean", "rms"}, default="mean"
-        How derivatives at several rows become one number. "mean" keeps the sign. In
-        "rms", the root of the mean square, derivatives of different signs do not
-        cancel.
+        How derivatives at several rows are averaged. "mean" keeps the sign. With "rms",
+        the root mean square, derivatives of opposite signs do not cancel.
     max_rows : int, default=100
-        Number of rows at which derivatives are taken. If ``X`` has more, they are
-        drawn at random.
+        Maximum number of rows at which derivatives are taken. If ``X`` has more, they
+        are drawn at random.
     random_state : int, RandomState instance or None, default=None
         Determines which rows are drawn.
 
     Returns
     -------
     influence : Bunch
-        ``encoder`` and ``decoder``, each a pandas.DataFrame of shape
-        (n_components, n_features), without unit. The index has the names of
+        ``encoder`` and ``decoder``, each a pandas.DataFrame of shape (n_components,
+        n_features), without a unit. The index has the names of
         ``get_feature_names_out``; columns are named as in
-        :func:`reconstruction_errors`. NaN where it would be measured in units of a
-        component, or a feature, that does not vary.
+        :func:`reconstruction_errors`. NaN if the component or feature to divide by does
+        not vary.
 
     Raises
     ------
     TypeError
         If the estimator cannot reconstruct.
     ValueError
-        If ``X`` has missing values or fewer than two rows, or a parameter makes no
-        sense.
+        If ``X`` has missing values or fewer than two rows, or a parameter is invalid.
     ImportError
         If pandas is not installed.
 
@@ -117,14 +115,14 @@ def feature_influence(
 
 @dataclass(frozen=True)
 class _Rows:
-    """Flat rows without gaps, and the layout and the columns in which they came."""
+    """Flat rows without gaps, and their original layout and columns."""
 
     values: np.ndarray
     layout: tuple[int, ...]
     columns: list[Any] | None
 
     def moved(self, step: np.ndarray) -> Any:
-        """Return the rows plus a step, as they came."""
+        """Return the rows plus a step, in their original layout."""
         values = (self.values + step).reshape(-1, *self.layout)
         # Steps of a pipeline may pick columns by name.
         if self.columns is None:
@@ -137,13 +135,13 @@ def _read(estimator: Any, X: Any) -> _Rows:
     values = dense(flat(X)).astype(np.float64)
     if len(values) < 2:
         raise ValueError(
-            "feature_influence needs two rows or more, which have a standard deviation,"
-            f" not {len(values)}."
+            "feature_influence needs at least two rows for standard deviations, but X "
+            f"has {len(values)}."
         )
     if n_gaps := int(np.sum(~np.isfinite(values))):
         raise ValueError(
-            f"X has {n_gaps} missing or infinite values, where nothing can be "
-            "differentiated: pass complete rows."
+            f"X has {n_gaps} missing or infinite values, but derivatives need complete "
+            "rows: leave these rows out, or impute."
         )
     has_names = hasattr(X, "columns")
     columns = column_names(X, values.shape[1]) if has_names else None
@@ -151,9 +149,9 @@ def _read(estimator: Any, X: Any) -> _Rows:
 
 
 def _drawn(n_rows: int, max_rows: int, random_state: Any) -> np.ndarray:
-    """Return indices of random rows, so many at most."""
+    """Return indices of at most ``max_rows`` random rows."""
     if not isinstance(max_rows, Integral) or max_rows < 1:
-        raise ValueError(f"max_rows={max_rows!r} must be 1 or more, an integer.")
+        raise ValueError(f"max_rows={max_rows!r} must be an integer of 1 or more.")
     order = check_random_state(random_state).permutation(n_rows)
     return np.sort(order[:max_rows])
 
@@ -168,12 +166,12 @@ def _mean(changes: np.ndarray, average: str) -> np.ndarray:
 
 
 def _deviations(values: np.ndarray) -> np.ndarray:
-    """Return standard deviations, exactly zero of a constant."""
+    """Return standard deviations, exactly zero for a constant."""
     return np.where(np.ptp(values, axis=0) > 0, values.std(axis=0), 0.0)
 
 
 def _known(spread: np.ndarray) -> np.ndarray:
-    """Return deviations to divide by, NaN where there is none."""
+    """Return deviations to divide by, NaN where they are zero."""
     return np.where(spread > 0, spread, np.nan)
 
 
@@ -199,7 +197,7 @@ def _changes_of_rows(estimator: Any, codes: np.ndarray, spread: np.ndarray) -> A
 def _differences(
     function: Callable[[np.ndarray], np.ndarray], spread: np.ndarray
 ) -> np.ndarray:
-    """Return by how much values change per deviation of each argument, the last axis.
+    """Return changes per standard deviation of each argument, along the last axis.
 
     Central differences cancel the curvature.
     """
@@ -209,7 +207,7 @@ def _differences(
 
 
 class FeatureInfluenceDisplay:
-    """Heat map of what components depend on, and of what they change.
+    """Heat map of what components depend on, or of what they change.
 
     Create it with :meth:`from_estimator`, or from two data frames of
     :func:`feature_influence`.
@@ -217,8 +215,7 @@ class FeatureInfluenceDisplay:
     Parameters
     ----------
     encoder, decoder : pandas.DataFrame of shape (n_components, n_features)
-        What each component depends on, and what each component changes, in standard
-        deviations.
+        Influence on each component, and of each component, in standard deviations.
 
     Attributes
     ----------
@@ -272,9 +269,9 @@ class FeatureInfluenceDisplay:
         part : {"decoder", "encoder"}, default="decoder"
             Whether to draw what components change, or what they depend on.
         average : {"mean", "rms"}, default="mean"
-            How derivatives at several rows become one number.
+            How derivatives at several rows are averaged.
         max_rows : int, default=100
-            Number of rows at which derivatives are taken.
+            Maximum number of rows at which derivatives are taken.
         random_state : int, RandomState instance or None, default=None
             Determines which rows are drawn.
         ax : matplotlib Axes, default=None
@@ -316,7 +313,7 @@ class FeatureInfluenceDisplay:
         Raises
         ------
         ValueError
-            If ``part`` is none of the two.
+            If ``part`` is neither.
         ImportError
             If matplotlib is not installed.
         """
@@ -334,7 +331,7 @@ class FeatureInfluenceDisplay:
         drawn = {"cmap": "PuOr", "vmin": -largest, "vmax": largest, "aspect": "auto"}
         self.image_ = self.ax_.imshow(frame, **drawn | kwargs)
         self.figure_.colorbar(self.image_, ax=self.ax_, label=labels[part])
-        # What has no value shall not look like zero.
+        # NaN must not look like zero.
         self.ax_.set(xlabel="feature", ylabel="component", facecolor="#999999")
         _name_ticks(self.ax_, frame)
         return self

@@ -1,4 +1,4 @@
-"""How training went: losses and held-out scores of the epochs."""
+"""Losses and held-out scores of the epochs of training."""
 
 from typing import Any, Self
 
@@ -34,7 +34,7 @@ class LossCurveDisplay:
     ax_ : matplotlib Axes
         The first of them.
     figure_ : matplotlib Figure
-        Figure that holds the axes.
+        Figure with the axes.
 
     Examples
     --------
@@ -56,13 +56,13 @@ class LossCurveDisplay:
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None, **kwargs: Any) -> Self:
-        """Draw how the training of an estimator went.
+        """Draw the training curves of an estimator.
 
         Parameters
         ----------
         estimator : object
-            Fitted autoencoder. Of a pipeline it is the last step with ``loss_curve_``,
-            and of a search its best estimator.
+            Fitted autoencoder. For a pipeline it is the last step with ``loss_curve_``,
+            for a search the best estimator.
         ax : matplotlib Axes, default=None
             Axes to divide into the panels; None makes a new figure.
         **kwargs : dict
@@ -80,9 +80,9 @@ class LossCurveDisplay:
         TypeError
             If it has no ``loss_curve_``, or cannot reconstruct.
         """
-        cure = "only what is trained in epochs has one, such as UndercompleteAE"
+        cure = "only estimators trained in epochs have it, such as UndercompleteAE"
         owner = owner_of(estimator, "loss_curve_", cure)
-        # The scores of a classifier would not be explained variances.
+        # A classifier's scores are not explained variances.
         check_reconstructs(owner)
         scores = getattr(owner, "validation_scores_", None)
         display = cls(
@@ -120,7 +120,7 @@ class LossCurveDisplay:
 
     def _plot_losses(self, ax: Any, kwargs: Any) -> None:
         epochs = np.arange(1, 1 + len(self.loss_curve))
-        # A line of one point would not be seen.
+        # A line with one point is invisible.
         marker = "o" if len(epochs) == 1 else None
         options = {"color": COLORS[0], "marker": marker} | kwargs
         ax.plot(epochs, self.loss_curve, **options)
@@ -129,7 +129,7 @@ class LossCurveDisplay:
 
     def _plot_scores(self, ax: Any, kwargs: Any) -> None:
         n_epochs, scores = len(self.loss_curve), np.asarray(self.validation_scores)
-        # Scores are those of the last fit alone, losses those of warm starts too.
+        # Scores are of the last fit only; losses include warm starts.
         epochs = np.arange(1 + n_epochs - len(scores), 1 + n_epochs)
         ax.plot(epochs, scores, **{"color": COLORS[0], "label": "epochs"} | kwargs)
         best = int(np.argmax(scores))

@@ -18,9 +18,9 @@ DIVERGING = "RdBu_r"
 
 
 def find_layout(image_shape: Any, rows: np.ndarray, estimator: Any = None) -> Shape:
-    """Return (channels, ...sizes) of what a row shows; with one size it is a curve.
+    """Return (channels, ...sizes) of a row; with one size it is a curve.
 
-    ``image_shape`` counts first, then ``image_shape_``, then the shape of the rows.
+    It is ``image_shape``, else ``image_shape_``, else the shape of the rows.
     """
     n_values = int(np.prod(rows.shape[1:]))
     said, given = said_shape(image_shape), rows.shape[1:]
@@ -46,13 +46,13 @@ def value_limits(values: np.ndarray) -> tuple[float, float]:
 
 
 def grey_limits(values: np.ndarray) -> tuple[float, float]:
-    """Return the 2nd and 98th percentile: extreme values would cost contrast."""
+    """Return the 2nd and 98th percentile: extreme values would reduce contrast."""
     low, high = map(float, np.nanquantile(values, (0.02, 0.98)))
     return (low, high) if low < high else value_limits(values)
 
 
 def signed_limits(values: np.ndarray, share: float = 1.0) -> tuple[float, float]:
-    """Return limits about zero that hold a share of the values."""
+    """Return limits, symmetric about zero, that cover a share of the values."""
     largest, most = map(float, np.nanquantile(abs(values), (share, 1.0)))
     limit = largest or most or 1.0
     return -limit, limit
@@ -61,8 +61,8 @@ def signed_limits(values: np.ndarray, share: float = 1.0) -> tuple[float, float]
 def to_image(row: np.ndarray, layout: Shape, is_signed: bool) -> np.ndarray:
     """Return a row as an image.
 
-    Three channels are colours, or their mean where values have a sign. Other channels
-    are stacked below each other. A volume is shown by its middle slice.
+    Three channels are colours, or averaged if values have a sign. Other channels are
+    stacked vertically. A volume is shown by its middle slice.
     """
     channels = np.reshape(row, layout)
     if len(layout) > 3:
@@ -139,7 +139,7 @@ def frame_table(ax: Any, n_rows: int, n_columns: int, layout: Shape) -> None:
         xlim=(FILLED - 1, n_columns),
         ylim=(n_rows, FILLED - 1),
         aspect=cell_aspect(layout) if is_image(layout) else "auto",
-        # With other anchors constrained layout leaves too little room for labels.
+        # With other anchors, constrained layout leaves too little room for labels.
         anchor="SW",
         xticks=[],
         yticks=[],

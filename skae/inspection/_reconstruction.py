@@ -23,11 +23,11 @@ from ._pictures import (
 
 
 class ReconstructionDisplay:
-    """Rows, what was made of them to be encoded, their reconstructions and the errors.
+    """Rows, their corrupted versions if any, their reconstructions and the errors.
 
     Each row is a column of the picture: input ``x``, corrupted input ``x~`` if there is
     one, reconstruction ``x^ = decode(encode(x~))``, and error ``x^ - x``. Images share
-    one scale of grey; the colours of errors are centred at zero.
+    one grey scale; the colours of errors are centred at zero.
 
     Parameters
     ----------
@@ -36,10 +36,10 @@ class ReconstructionDisplay:
     reconstructions : array-like of shape (n_samples, ...)
         Their reconstructions.
     corrupted : array-like of shape (n_samples, ...), default=None
-        What was reconstructed, if it is not the rows themselves.
+        Rows that were reconstructed in place of ``inputs``.
     image_shape : tuple of int, default=None
-        Channels and sizes of what a row shows, such as (1, 8, 8) for images, or (1, 64)
-        for curves. None takes flat rows for curves.
+        Channels and sizes of a row, such as (1, 8, 8) for images, or (1, 64) for
+        curves. None draws flat rows as curves.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class ReconstructionDisplay:
         Axes of the curves, a row for each of input, reconstruction and error. Only for
         curves.
     figure_ : matplotlib Figure
-        Figure that holds the axes.
+        Figure with the axes.
 
     Examples
     --------
@@ -81,7 +81,7 @@ class ReconstructionDisplay:
 
     @property
     def errors(self) -> np.ndarray:
-        """Reconstructions less inputs."""
+        """``reconstructions - inputs``."""
         return np.asarray(self.reconstructions) - np.asarray(self.inputs)
 
     @classmethod
@@ -105,13 +105,13 @@ class ReconstructionDisplay:
         X : {array-like, sparse matrix} of shape (n_samples, ...)
             Rows in the unit that the estimator was fitted in.
         corrupted : array-like of the shape of X, default=None
-            Rows to reconstruct, such as noisy ones, in place of ``X``.
+            Rows to reconstruct in place of ``X``, such as noisy ones.
         n_samples : int, default=8
-            Number of rows to draw, at most.
+            Maximum number of rows to draw.
         image_shape : int or tuple of int, default=None
-            Shape of what a row shows: (28, 28), or (3, 32, 32) with channels first.
-            None takes ``image_shape_`` of the estimator if it has one, or else the
-            shape of the array's rows; flat rows then are curves over the features.
+            Shape of a row: (28, 28), or (3, 32, 32) with channels first. None uses
+            ``image_shape_`` of the estimator if it has one, else the shape of the
+            array's rows; flat rows are drawn as curves over the features.
         ax : matplotlib Axes, default=None
             Axes to draw images into, or to divide for curves; None makes a new figure.
         **kwargs : dict
@@ -130,7 +130,7 @@ class ReconstructionDisplay:
             If it cannot reconstruct.
         ValueError
             If ``n_samples`` is not positive, ``corrupted`` has another shape than
-            ``X``, rows do not have ``image_shape``, or an answer is not finite.
+            ``X``, rows do not fit ``image_shape``, or a reconstruction is not finite.
         """
         check_parameter(cls, "n_samples", n_samples, POSITIVE_INTEGER)
         asked, is_corrupted = first_rows(X, n_samples), corrupted is not None
@@ -214,6 +214,6 @@ class ReconstructionDisplay:
 def _check_same_shape(corrupted: np.ndarray, inputs: np.ndarray) -> None:
     if corrupted.shape != inputs.shape:
         raise ValueError(
-            f"corrupted has {corrupted.shape} as the shape of its first rows, but X "
-            f"has {inputs.shape}: pass a corrupted copy of X."
+            f"the first rows of corrupted have shape {corrupted.shape}, but those of X "
+            f"have {inputs.shape}: pass a corrupted copy of X."
         )

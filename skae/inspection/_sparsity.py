@@ -36,7 +36,7 @@ class SparsityDisplay:
     ax_ : matplotlib Axes
         The first of them.
     figure_ : matplotlib Figure
-        Figure that holds the axes.
+        Figure with the axes.
 
     Examples
     --------
@@ -79,7 +79,7 @@ class SparsityDisplay:
             Rows in the unit that the estimator was fitted in.
         threshold : float, default=0.0
             Absolute value above which an entry of the code is active. Entries of
-            ``SparseAE(sparsity="kl")`` are never zero: pass its target, such as 0.05.
+            ``SparseAE(sparsity="kl")`` are never zero: use its target, such as 0.05.
         ax : matplotlib Axes, default=None
             Axes to divide into the panels; None makes a new figure.
         **kwargs : dict

@@ -23,17 +23,17 @@ from ._pictures import (
 )
 from ._walks import find_origin, walk_component
 
-# Components that are drawn if none are named.
+# Maximum number of components with components=None.
 MOST_DRAWN = 8
 
 
 class TraversalDisplay:
     """Decoded codes that move along one component, for some components.
 
-    ``decode(z + t e_j)``, as :func:`skae.inspection.traverse_component` computes it.
-    Images are drawn in a row for each component; their greys leave out the darkest and
-    the lightest 2% of the values. Curves are drawn in axes for each component, coloured
-    by its value.
+    ``decode(z + t e_j)``, as in :func:`skae.inspection.traverse_component`. Images are
+    drawn in one row for each component; their grey scale leaves out the darkest and the
+    lightest 2% of the values. Curves are drawn in separate axes for each component,
+    coloured by its value.
 
     Parameters
     ----------
@@ -44,8 +44,8 @@ class TraversalDisplay:
     reconstructions : array-like of shape (n_drawn, n_steps, ...)
         Decoded codes.
     image_shape : tuple of int, default=None
-        Channels and sizes of what a row shows, such as (1, 8, 8) for images, or (1, 64)
-        for curves. None takes flat rows for curves.
+        Channels and sizes of a row, such as (1, 8, 8) for images, or (1, 64) for
+        curves. None draws flat rows as curves.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class TraversalDisplay:
     axes_ : ndarray of shape (n_drawn, 1)
         Axes of the components. Only for curves.
     figure_ : matplotlib Figure
-        Figure that holds the axes.
+        Figure with the axes.
 
     Examples
     --------
@@ -105,11 +105,12 @@ class TraversalDisplay:
         X : {array-like, sparse matrix} of shape (n_samples, ...)
             Rows in the unit that the estimator was fitted in.
         components : sequence of int, default=None
-            Components to walk along; None is the first eight at most.
+            Components to walk along; None is the first eight, or all if there are
+            fewer.
         image_shape : int or tuple of int, default=None
-            Shape of what a row shows: (28, 28), or (3, 32, 32) with channels first.
-            None takes ``image_shape_`` of the estimator if it has one, or else the
-            shape of the array's rows; flat rows then are curves over the features.
+            Shape of a row: (28, 28), or (3, 32, 32) with channels first. None uses
+            ``image_shape_`` of the estimator if it has one, else the shape of the
+            array's rows; flat rows are drawn as curves over the features.
         ax : matplotlib Axes, default=None
             Axes to draw images into, or to divide for curves; None makes a new figure.
         origin : array-like of shape (1, ...), default=None
@@ -133,7 +134,7 @@ class TraversalDisplay:
         TypeError
             If it cannot reconstruct.
         ValueError
-            If there is no such component, a number makes no sense, or rows do not have
+            If there is no such component, a number is invalid, or rows do not fit
             ``image_shape``.
         """
         check_reconstructs(estimator)
@@ -142,7 +143,9 @@ class TraversalDisplay:
         if components is None:
             components = range(min(codes.shape[1], MOST_DRAWN))
         if not np.iterable(components) or not len(components):
-            raise ValueError(f"components={components!r} must be indices: (0, 1).")
+            raise ValueError(
+                f"components={components!r} must be indices, such as (0, 1)."
+            )
         walks = [
             walk_component(estimator, codes, component, start, n_steps, percentiles)
             for component in components

@@ -1,4 +1,4 @@
-"""Where a reconstruction moves points of a plane."""
+"""Displacement of the points of a plane by reconstruction."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -13,17 +13,17 @@ from ._asking import as_rows, check_parameter, in_container, reconstruct
 from ._axes import COLORS, axes
 from ._pictures import value_limits
 
-# Share of the range of the rows by which the grid is wider at each end.
+# Margin of the grid at each end, as a share of the range of the rows.
 MARGIN = 0.1
 
 
 class VectorFieldDisplay:
     """Displacement of points by reconstruction, as arrows on a grid.
 
-    ``decode(encode(x)) - x`` at points ``x`` of a plane, projected on the plane. For
-    small noise and a denoising autoencoder it is proportional to the gradient of the
-    log density of the rows [1]_. Lengths are in proportion to each other; they are true
-    with the options ``scale=1, scale_units="xy"``.
+    ``decode(encode(x)) - x`` at points ``x`` of a plane, projected on the plane. For a
+    denoising autoencoder with small noise it is proportional to the gradient of the log
+    density of the rows [1]_. By default only the relative lengths of arrows are
+    meaningful; ``scale=1, scale_units="xy"`` draws their true lengths.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class VectorFieldDisplay:
     ax_ : matplotlib Axes
         Axes with the arrows.
     figure_ : matplotlib Figure
-        Figure that holds the axes.
+        Figure with the axes.
 
     References
     ----------
@@ -94,9 +94,9 @@ class VectorFieldDisplay:
         X : {array-like, sparse matrix} of shape (n_samples, ...)
             Rows in the unit that the estimator was fitted in, without missing values.
         features : sequence of two int, default=None
-            Features that span the plane; all others are at their mean. None is both
-            features of two, or else the first two principal axes of ``X`` through its
-            mean.
+            Features that span the plane; all others are at their mean. With None it is
+            the first two principal axes of ``X`` through its mean, or both features if
+            there are two.
         n_steps : int, default=20
             Number of points along each axis.
         ax : matplotlib Axes, default=None
@@ -116,7 +116,7 @@ class VectorFieldDisplay:
         TypeError
             If it cannot reconstruct.
         ValueError
-            If ``X`` has less than two features or rows, or values that are not finite,
+            If ``X`` has fewer than two features or rows, or values that are not finite,
             if ``features`` are not two of them, or if ``n_steps`` is not positive.
         """
         check_parameter(cls, "n_steps", n_steps, POSITIVE_INTEGER)

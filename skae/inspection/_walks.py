@@ -24,8 +24,8 @@ def traverse_component(
 ) -> Bunch:
     """Decode codes that move along one component.
 
-    ``decode(z + t e_j)``: of the codes of ``X``, component ``j`` goes evenly from one
-    percentile to another; the other components stay at the origin's.
+    ``decode(z + t e_j)``: component ``j`` is evenly spaced between two percentiles of
+    the codes of ``X``; the other components stay at those of the origin.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def traverse_component(
     TypeError
         If the estimator cannot reconstruct.
     ValueError
-        If there is no such component, or a number makes no sense.
+        If there is no such component, or a number is invalid.
 
     Examples
     --------
@@ -80,9 +80,9 @@ def traverse_direction(
 ) -> Bunch:
     """Decode codes that move along a principal direction of the codes.
 
-    ``decode(z + t u_k)`` where ``u_k`` is PCA's ``k``-th axis of the codes of ``X``:
-    components of an autoencoder are correlated, and vary together along it. ``t`` goes
-    evenly from one percentile of the codes to another.
+    ``decode(z + t u_k)`` where ``u_k`` is the ``k``-th principal axis of the codes of
+    ``X``. Components of an autoencoder are correlated, and vary together along it.
+    ``t`` is evenly spaced between two percentiles of the codes.
 
     Parameters
     ----------
@@ -91,13 +91,13 @@ def traverse_direction(
     X : {array-like, sparse matrix} of shape (n_samples, ...)
         Rows in the unit that the estimator was fitted in.
     direction : int, default=0
-        Index of the axis, that of the largest variance first.
+        Index of the axis; 0 has the largest variance.
     origin : array-like of shape (1, ...), default=None
         One row to start from; None is the mean of the codes of ``X``.
     n_steps : int, default=9
         Number of codes.
     percentiles : sequence of two float, default=(0.05, 0.95)
-        First and last place along the axis, as shares of the rows of ``X``.
+        First and last position along the axis, as shares of the rows of ``X``.
 
     Returns
     -------
@@ -109,7 +109,7 @@ def traverse_direction(
     TypeError
         If the estimator cannot reconstruct.
     ValueError
-        If there is no such axis, or a number makes no sense.
+        If there is no such axis, or a number is invalid.
 
     Examples
     --------
@@ -122,14 +122,14 @@ def traverse_direction(
     (5, 8)
     """
     codes = _encode(estimator, X)
-    # Centred codes have an axis less than there are rows.
+    # Centred codes have one axis fewer than rows.
     check_index("direction", direction, min(len(codes) - 1, codes.shape[1]))
     # Codes that are all equal have no variance to divide by, and any axis will do.
     with np.errstate(invalid="ignore"):
         pca = PCA(direction + 1, svd_solver="full").fit(codes)
     axis = pca.components_[direction]
     start = find_origin(estimator, codes, origin)
-    # Its own place along the axis does not count.
+    # Its own position along the axis does not count.
     start = start - (start @ axis) * axis
     return _walk(estimator, codes, start, axis, n_steps, percentiles)
 
@@ -137,7 +137,7 @@ def traverse_direction(
 def interpolate(estimator: Any, first: Any, last: Any, *, n_steps: int = 9) -> Bunch:
     """Decode codes on the straight line between those of two rows.
 
-    ``decode((1 - t) encode(a) + t encode(b))`` with ``t`` evenly from 0 to 1.
+    ``decode((1 - t) encode(a) + t encode(b))`` with ``t`` evenly spaced from 0 to 1.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def interpolate(estimator: Any, first: Any, last: Any, *, n_steps: int = 9) -> B
     first, last : array-like of shape (1, ...)
         One row each, such as ``X[:1]``.
     n_steps : int, default=9
-        Number of codes, those of both rows included.
+        Number of codes, including those of both rows.
 
     Returns
     -------
@@ -197,7 +197,7 @@ def _encode(estimator: Any, X: Any) -> np.ndarray:
 
 
 def encode(estimator: Any, X: Any) -> np.ndarray:
-    """Return the codes of rows as an array of two axes."""
+    """Return the codes of rows as a two-dimensional array."""
     X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
     codes = as_array(estimator.transform(X), allow_nan=True, owner="")
     n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
@@ -228,7 +228,7 @@ def find_origin(estimator: Any, codes: np.ndarray, origin: Any) -> np.ndarray:
 def _checked_steps(n_steps: int) -> int:
     if not isinstance(n_steps, Integral) or n_steps < 2:
         raise ValueError(
-            f"n_steps={n_steps!r} must be 2 or more, an integer: both ends count."
+            f"n_steps={n_steps!r} must be an integer of 2 or more: both ends count."
         )
     return int(n_steps)
 
@@ -249,7 +249,7 @@ def _walk(
 def places(
     values: np.ndarray, n_steps: int, percentiles: Sequence[float]
 ) -> np.ndarray:
-    """Return even steps from one percentile of some values to another."""
+    """Return evenly spaced numbers between two percentiles of some values."""
     shares = list(percentiles) if np.iterable(percentiles) else []
     are_numbers = all(isinstance(share, Real) for share in shares)
     if len(shares) != 2 or not are_numbers or not 0 <= shares[0] < shares[1] <= 1:
@@ -262,9 +262,9 @@ def places(
 
 
 def decode(estimator: Any, codes: np.ndarray) -> Bunch:
-    """Return codes, and what they are decoded to."""
+    """Return codes and their reconstructions."""
     rows = estimator.inverse_transform(codes)
-    # What texts are made of may come back as a list.
+    # Reconstructed texts may be a list.
     if hasattr(rows, "shape"):
         wanted = len(codes), "n_features"
         check_shape(estimator, "inverse_transform", tuple(rows.shape), wanted)

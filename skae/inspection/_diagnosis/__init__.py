@@ -1,4 +1,4 @@
-"""What is wrong with a fit, if anything, and what may help."""
+"""Problems of a fit, and what may help."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from .subject import Subject, reducing_step
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]
 
-#: Each looks for one illness, and returns None if there is no sign of it.
+#: Each looks for one problem, and returns None if there is no sign of it.
 CHECKS: tuple[Callable[[Subject], Finding | None], ...] = (
     training.find_bad_end,
     training.find_early_end,
@@ -35,40 +35,39 @@ CHECKS: tuple[Callable[[Subject], Finding | None], ...] = (
 
 
 def diagnose(estimator: Any, X: Any = None) -> Diagnosis:
-    """Look for what is wrong with a fit, and name what may help.
+    """Look for problems of a fit, and suggest what may help.
 
-    These are looked for, by what the estimator publishes and by what it answers:
+    It looks for these problems in the fitted attributes, codes and reconstructions:
 
     - "not converged": training diverged, was interrupted, or ended at ``max_iter``
-      while it still gained;
+      while it still improved;
     - "PCA kept": training did not improve on PCA, and why;
-    - "over-fitted": of held-out rows, or of new rows ``X``, three times as much of the
-      variance is unexplained as in training, and 2 % more;
+    - "over-fitted": the unexplained variance of held-out rows, or of new rows ``X``, is
+      at least three times that of training, and 2 % of the variance higher;
     - "held-out rows too few": fewer than 20;
-    - "outside the output's range": values that the loss allows no reconstruction to
-      have, or rows that deviate twice as much as training rows;
+    - "outside the output's range": values that no reconstruction can have with this
+      loss, or rows that deviate more than twice as much as training rows;
     - "rows that outweigh all": one row makes a fifth of the squared error or of the
-      variance, or rows are so far out that they were left to PCA;
-    - "code wide enough to copy": as many components as features, and nothing that
-      prevents a copy;
+      variance, or rows are so far out that only PCA reconstructs them;
+    - "code wide enough to copy": as many components as features or more, and nothing
+      that prevents a copy;
     - "collapsed axes": components that are constant, or repeat others;
     - "dead units": components, or hidden units of "relu", that are zero in all rows;
     - "saturated units": components or hidden units of "logistic" or "tanh" that lie
-      within a hundredth of their range from a bound in 95 % of the rows.
+      within 1 % of their range from a bound in 95 % of the rows.
 
-    Components are reported if they are more than a tenth, hidden units if they are more
-    than a quarter.
+    Components are reported if more than a tenth are concerned, hidden units if more
+    than a quarter are.
 
     Parameters
     ----------
     estimator : object
-        Fitted transformer. Of a pipeline it is the last step that is no scaler, of a
-        search its best estimator.
+        Fitted transformer. For a pipeline it is the last step that is not a scaler, for
+        a search the best estimator.
     X : {array-like, sparse matrix} of shape (n_samples, ...), default=None
-        Training rows or others, in the unit that the estimator was fitted in. Without
-        them, what needs rows is not looked for. Whether rows are those of ``fit`` is
-        seen by ``mean_`` and ``scale_``. That few rows were held out is looked for if
-        they are.
+        Training rows or others, in the unit that the estimator was fitted in. With
+        None, checks that need rows are skipped. Training rows are recognized by
+        ``mean_`` and ``scale_``; "held-out rows too few" needs them.
 
     Returns
     -------
@@ -81,10 +80,9 @@ def diagnose(estimator: Any, X: Any = None) -> Diagnosis:
     NotFittedError
         If the estimator is not fitted.
     TypeError
-        If it cannot reconstruct, and there are rows.
+        If it cannot reconstruct, and ``X`` is given.
     ValueError
-        If ``X`` is not what the estimator takes, or has fewer than two rows that
-        differ.
+        If the estimator does not accept ``X``, or it has fewer than two distinct rows.
 
     Examples
     --------
@@ -104,7 +102,7 @@ def diagnose(estimator: Any, X: Any = None) -> Diagnosis:
     if X is not None and not subject.has_rows:
         raise ValueError(
             f"X has {len(subject.rows)} rows, of which no two differ: pass two or more "
-            "that do, or X=None to look at the estimator alone."
+            "distinct rows, or X=None to check the estimator only."
         )
     findings = (check(subject) for check in CHECKS)
     return Diagnosis(finding for finding in findings if finding is not None)

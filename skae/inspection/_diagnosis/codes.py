@@ -1,4 +1,4 @@
-"""What can be wrong with the components, and with the units of a network."""
+"""Problems of components, and of hidden units."""
 
 import math
 
@@ -11,8 +11,8 @@ from .units import RANGES, are_dead, are_saturated, share_of_hidden
 
 # Share of the components, or of hidden units, that may be lost.
 FEW, FEW_HIDDEN = 0.1, 0.25
-# Of the largest: variances below are none. Of a correlation matrix: eigenvalues below
-# are those of components that say the same.
+# Variances below this share of the largest count as zero. Eigenvalues of a correlation
+# matrix below SAME show that components repeat others.
 NO_VARIANCE, SAME = 1e-6, 1e-3
 
 
@@ -49,7 +49,7 @@ def find_dead_hidden(subject: Subject) -> Finding | None:
 def find_saturated_components(subject: Subject) -> Finding | None:
     """Find components that lie at a bound of their activation in most rows."""
     bounds = RANGES.get(str(subject.parameter("code_activation")))
-    # Rates near zero are what "kl" asks for.
+    # "kl" aims at rates near zero.
     if bounds is None or not subject.has_rows or subject.parameter("sparsity") == "kl":
         return None
     ill, width = are_saturated(subject.codes, *bounds), subject.codes.shape[1]
@@ -74,13 +74,13 @@ def find_saturated_hidden(subject: Subject) -> Finding | None:
 
 
 def _has_hidden(subject: Subject) -> bool:
-    """Whether hidden units count, and can be asked."""
+    """Whether hidden units matter, and can be computed."""
     has_network = hasattr(subject.fitted("network_"), "encode")
     return has_network and subject.has_rows and not subject.fitted("is_pca_")
 
 
 def find_collapsed_axes(subject: Subject) -> Finding | None:
-    """Find components that do not vary, or that say what others say."""
+    """Find components that do not vary, or repeat others."""
     # Components of few rows are correlated by chance.
     if not subject.has_rows or len(subject.codes) < 2 * subject.codes.shape[1]:
         return None
@@ -99,7 +99,7 @@ def find_collapsed_axes(subject: Subject) -> Finding | None:
 
 
 def _effective_rank(codes: np.ndarray) -> int:
-    """Return in how many directions components vary, whatever their unit."""
+    """Return the number of directions in which components vary, for any unit."""
     variances = codes.var(axis=0)
     codes = codes[:, variances > NO_VARIANCE * variances.max(initial=0.0)]
     if not codes.shape[1]:
@@ -109,7 +109,7 @@ def _effective_rank(codes: np.ndarray) -> int:
 
 
 def find_copying(subject: Subject) -> Finding | None:
-    """Find a code that is wide enough to copy rows, and nothing that forbids it."""
+    """Find a code that is wide enough to copy rows, with nothing to prevent it."""
     width, n_features = subject.width, subject.n_features
     if width is None or n_features is None or width < n_features:
         return None

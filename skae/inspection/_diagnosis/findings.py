@@ -1,4 +1,4 @@
-"""What a diagnosis answers: findings, each with its cure."""
+"""Result of a diagnosis: findings, each with its cure."""
 
 from dataclasses import dataclass
 from html import escape
@@ -14,9 +14,9 @@ class Finding:
     Parameters
     ----------
     name : str
-        What it is, such as "not converged".
+        Kind of problem, such as "not converged".
     message : str
-        What was seen, in numbers.
+        What was observed, in numbers.
     cure : str
         What may help: parameters with values, such as "max_iter=400".
 
@@ -38,7 +38,7 @@ class Finding:
 class Diagnosis(list[Finding]):
     """List of findings, empty and false if a fit is healthy.
 
-    It shows as lines of text, and as a table in notebooks.
+    It is shown as lines of text, and as a table in notebooks.
 
     Parameters
     ----------
@@ -50,9 +50,9 @@ class Diagnosis(list[Finding]):
     >>> from skae.inspection import Diagnosis, Finding
     >>> Diagnosis()
     healthy: nothing found
-    >>> Diagnosis([Finding("not converged", "It still gained.", "max_iter=400")])
+    >>> Diagnosis([Finding("not converged", "It still improved.", "max_iter=400")])
     1 finding
-    - not converged: It still gained. Try: max_iter=400.
+    - not converged: It still improved. Try: max_iter=400.
     """
 
     def __repr__(self) -> str:

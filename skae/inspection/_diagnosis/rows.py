@@ -1,4 +1,4 @@
-"""What can be wrong with the rows."""
+"""Problems of the rows."""
 
 import numpy as np
 
@@ -7,16 +7,15 @@ from .cures import either, more_held_out
 from .findings import Finding
 from .subject import Subject
 
-# Share of all that one row may make, and as a multiple of what it would make if all
-# rows were alike.
+# Maximum share of a single row, and as a multiple of the share 1 / n_rows.
 HEAVY, TIMES_EQUAL = 0.2, 3
-# Share of the variance below which errors are those of rounding.
+# Errors below this share of the variance are rounding errors.
 ROUNDING = 1e-9
 OUTSIDE, OUTWEIGH = "outside the output's range", "rows that outweigh all"
 
 
 def find_outside_domain(subject: Subject) -> Finding | None:
-    """Find rows with values that the loss allows no reconstruction to have."""
+    """Find rows with values that no reconstruction can have with this loss."""
     loss = subject.parameter("loss")
     if not subject.has_rows or not isinstance(loss, str) or loss not in DOMAINS:
         return None
@@ -32,12 +31,12 @@ def find_outside_domain(subject: Subject) -> Finding | None:
 
 
 def find_other_unit(subject: Subject) -> Finding | None:
-    """Find rows that lie far from where training rows were."""
+    """Find rows that are far from the training rows."""
     if not subject.has_rows or not subject.is_far:
         return None
     message = (
-        f"Rows deviate {subject.deviation:.3g} times as much from mean_ as training "
-        "rows did, and nothing was learnt there."
+        f"Rows deviate {subject.deviation:.3g} times as much from mean_ as the "
+        "training rows, where nothing was learnt."
     )
     return Finding(OUTSIDE, message, "X in the unit of fit, by the same scaler")
 
@@ -47,8 +46,8 @@ def find_far_rows(subject: Subject) -> Finding | None:
     if not (n_far := subject.fitted("n_far_rows_")):
         return None
     message = (
-        f"n_far_rows_={n_far}: held-out rows cannot tell what training gains so far "
-        "out, and PCA alone reconstructs rows there."
+        f"n_far_rows_={n_far}: too few held-out rows are so far out to judge training "
+        "there, so only PCA reconstructs such rows."
     )
     cure = either(["RobustScaler before", "fit without them"], more_held_out(subject))
     return Finding(OUTWEIGH, message, cure)

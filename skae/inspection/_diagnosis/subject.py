@@ -1,4 +1,4 @@
-"""What a diagnosis looks at: a fitted transformer, and rows that it is asked about."""
+"""What a diagnosis looks at: a fitted transformer, and rows."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,14 +19,14 @@ from ..._rows.statistics import (
 from ..._rows.transformers import flat, flat_answer, is_scaler
 from .._walks import encode
 
-# Share of a number by which means and scales of the same rows differ by rounding.
+# Relative rounding error of means and scales of the same rows.
 ROUNDING = 1e-5
-# Times the deviation of the training rows that other rows may have.
+# Maximum deviation of rows, in multiples of that of training rows.
 FARTHER = 2.0
 
 
 def reducing_step(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """Return the step of a pipeline that reduces, and rows as they enter it."""
+    """Return the step of a pipeline that reduces, and the rows that enter it."""
     estimator = getattr(estimator, "best_estimator_", estimator)
     if not isinstance(estimator, Pipeline):
         return estimator, X
@@ -39,18 +39,18 @@ def reducing_step(estimator: Any, X: Any) -> tuple[Any, Any]:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A fitted transformer, and rows; what is measured of them is measured once."""
+    """A fitted transformer and rows; each quantity is computed once."""
 
     estimator: Any
-    #: Rows as the estimator takes them; None where there are none.
+    #: Rows as given to the estimator; None if there are none.
     X: Any = None
 
     def fitted(self, name: str, default: Any = None) -> Any:
-        """Return a fitted attribute, or a default where there is none."""
+        """Return a fitted attribute, or a default if there is none."""
         return getattr(self.estimator, name, default)
 
     def parameter(self, name: str, default: Any = None) -> Any:
-        """Return a parameter, or a default where there is none."""
+        """Return a parameter, or a default if there is none."""
         if not hasattr(self.estimator, "get_params"):
             return default
         return self.estimator.get_params(deep=False).get(name, default)
@@ -66,15 +66,15 @@ class Subject:
         codes = encode(self.estimator, self.X)
         if n_lost := int(np.sum(~np.isfinite(codes).all(axis=1))):
             raise ValueError(
-                f"{type(self.estimator).__name__} encodes {n_lost} of {len(codes)} rows"
-                " as NaN or infinity: there is nothing to diagnose but that. Fit it "
-                "again, or pass rows without missing values."
+                f"{type(self.estimator).__name__} encodes {n_lost} of {len(codes)} "
+                "rows as NaN or infinity, which prevents a diagnosis. Fit it again, or "
+                "pass rows without missing values."
             )
         return codes
 
     @cached_property
     def errors(self) -> np.ndarray:
-        """The squared error of each row; zero if it has no value."""
+        """Squared error of each row; zero if it has no value."""
         answers = self.estimator.inverse_transform(self.codes)
         shape = self.rows.shape
         answers = flat_answer(self.estimator, "inverse_transform", answers, shape)
@@ -84,13 +84,13 @@ class Subject:
 
     @cached_property
     def distances(self) -> np.ndarray:
-        """The squared distance of each row from the mean; zero if it has no value."""
+        """Squared distance of each row from the mean; zero if it has no value."""
         squares = squared_distances(self.rows, column_means(self.rows), self.spread)
         return np.nan_to_num(squares)
 
     @cached_property
     def spread(self) -> float:
-        """Root mean square of what rows deviate from their mean."""
+        """Root mean squared deviation of rows from their mean."""
         return root_mean_square(self.rows, column_means(self.rows))
 
     @property
@@ -105,14 +105,14 @@ class Subject:
 
     @property
     def scale(self) -> float | None:
-        """Root mean square of what training rows deviate; None where nobody tells."""
+        """Root mean squared deviation of training rows; None if unknown."""
         if isinstance(scale := self.fitted("scale_"), float):
             return scale
         names = "explained_variance_", "explained_variance_ratio_", "n_features_in_"
         variances, shares, n_features = map(self.fitted, names)
         if self.fitted("mean_") is None or variances is None or shares is None:
             return None
-        # PCA's variances are that share of all; rows that were all equal had none.
+        # PCA's variances are this share of the total, which is zero for equal rows.
         total = np.sum(variances) / np.sum(shares) if np.any(variances) else 0.0
         return float(np.sqrt(total / n_features)) or None
 
@@ -123,12 +123,12 @@ class Subject:
             return False
         mean = self.fitted("mean_")
         shift = np.abs(column_means(self.rows) - mean).max()
-        # A mean in float32 is rounded by so much of itself.
+        # Rounding error of a mean in float32.
         rounding = ROUNDING * max(self.scale, np.abs(mean).max())
         return abs(self.spread / self.scale - 1) < ROUNDING and bool(shift < rounding)
 
     def standardised(self, rows: np.ndarray) -> np.ndarray:
-        """Return rows less the mean of training, in units of its scale."""
+        """Return rows minus the mean of training, in units of its scale."""
         return (rows - self.fitted("mean_")) / self.scale
 
     @property
@@ -145,14 +145,14 @@ class Subject:
 
     @property
     def width(self) -> int | None:
-        """Number of components; None where nobody tells."""
+        """Number of components; None if unknown."""
         return self.fitted(
             "n_components_", self.codes.shape[1] if self.has_rows else None
         )
 
     @property
     def n_features(self) -> int | None:
-        """Number of features; None where nobody tells."""
+        """Number of features; None if unknown."""
         return self.fitted("n_features_in_")
 
     @property

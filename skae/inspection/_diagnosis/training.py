@@ -1,4 +1,4 @@
-"""What can be wrong with how training went."""
+"""Problems of training."""
 
 import math
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from .cures import either, lower_rate, more_epochs, more_held_out, scaled
 from .findings import Finding
 from .subject import Subject
 
-# Share of the variance that is as good as nothing.
+# Share of the variance that counts as zero.
 NOTHING = 1e-6
-# Times what is missed of training rows may be missed of others, and by how much at
-# least.
+# Overfitting: unexplained variance of other rows, as a multiple of that of training
+# rows, and its least excess.
 TIMES_OF_OTHERS, MISSED = 3.0, 0.02
-# Held-out rows that can tell good from bad.
+# Number of held-out rows that is enough to compare weights.
 ENOUGH_HELD_OUT = 20
 
 
@@ -26,16 +26,18 @@ def find_pca_kept(subject: Subject) -> Finding | None:
     scores, pca = subject.fitted("validation_scores_"), subject.fitted("pca_score_")
     if not scores or pca is None:
         return Finding(
-            "PCA kept", "Training left PCA as it was.", _cure_of_pca(subject)
+            "PCA kept", "Training did not change PCA.", _cure_of_pca(subject)
         )
     if 1 - pca <= NOTHING:
-        message = "PCA explains all of the held-out rows: nothing is left to gain."
+        message = (
+            "PCA explains all of the held-out rows: training cannot improve on it."
+        )
         fewer = [f"n_components={max(1, (subject.width or 2) // 2)}"]
         return Finding("PCA kept", message, either(fewer))
-    verdict = "is no better" if max(scores) <= pca else "may be luck on so few rows"
+    verdict = "is no better" if max(scores) <= pca else "may be chance on so few rows"
     message = (
-        f"Of the held-out rows PCA explains {pca:.4g}, the best epoch "
-        f"{max(scores):.4g}, which {verdict}."
+        f"PCA explains {pca:.4g} of the variance of the held-out rows, and the best "
+        f"epoch {max(scores):.4g}, which {verdict}."
     )
     return Finding("PCA kept", message, _cure_of_pca(subject))
 
@@ -72,7 +74,7 @@ def find_bad_end(subject: Subject) -> Finding | None:
 
 
 def find_early_end(subject: Subject) -> Finding | None:
-    """Find training that ended at ``max_iter`` while it still gained."""
+    """Find training that ended at ``max_iter`` while it still improved."""
     if subject.fitted("stop_reason_") is None:
         return _find_iterations_used_up(subject)
     ended = subject.fitted("stop_reason_") == "max_iter"
@@ -82,12 +84,14 @@ def find_early_end(subject: Subject) -> Finding | None:
     errors = [1 - s for s in scores] if scores else subject.fitted("loss_curve_")
     if not _still_gains(errors, subject.parameter("tol")):
         return None
-    message = f"Training ended after {subject.fitted('n_iter_')} epochs, still gaining."
+    message = (
+        f"Training ended after {subject.fitted('n_iter_')} epochs, still improving."
+    )
     return Finding("not converged", message, either(more_epochs(subject)))
 
 
 def _ends_by_plan(subject: Subject) -> bool:
-    """Whether the last epoch is where training should end, or errors do not tell."""
+    """Whether training should end at the last epoch, or errors cannot show it."""
     adapts = subject.parameter("sparsity") in ("l1", "jump_relu")
     return (
         subject.parameter("learning_rate") == "cosine"
@@ -97,7 +101,7 @@ def _ends_by_plan(subject: Subject) -> bool:
 
 
 def _still_gains(errors: Sequence[float], tol: float) -> bool:
-    """Whether the last of the errors is a gain, by the rule of ``tol``."""
+    """Whether the last error improved by the rule of ``tol``."""
     reference, is_gain = float("inf"), True
     for error in errors:
         is_gain = reference == float("inf") or error < reference - tol * abs(reference)
@@ -106,7 +110,7 @@ def _still_gains(errors: Sequence[float], tol: float) -> bool:
 
 
 def _find_iterations_used_up(subject: Subject) -> Finding | None:
-    """Find other transformers that used all iterations they had."""
+    """Find other transformers that used all their iterations."""
     n_iter, most = subject.fitted("n_iter_"), subject.parameter("max_iter")
     if not (isinstance(n_iter, Integral) and isinstance(most, Integral)):
         return None
@@ -117,18 +121,18 @@ def _find_iterations_used_up(subject: Subject) -> Finding | None:
 
 
 def find_gap_of_held_out(subject: Subject) -> Finding | None:
-    """Find that far more is missed of held-out rows than of training rows."""
+    """Find held-out rows with far more unexplained variance than training rows."""
     scores = subject.fitted("validation_scores_")
     if not scores or subject.fitted("is_pca_") or not _has_comparable_loss(subject):
         return None
     best = max(scores)
-    # An earlier fit may have begun the curve of losses.
+    # The loss curve may start in an earlier fit.
     known = subject.fitted("loss_curve_")[scores.index(best) - len(scores)]
     return _gap(subject, known, 1 - best, "the held-out rows")
 
 
 def find_gap_of_rows(subject: Subject) -> Finding | None:
-    """Find that far more is missed of the rows than was in fit."""
+    """Find rows with far more unexplained variance than in fit."""
     known = _missed_in_fit(subject)
     if not subject.has_rows or known is None:
         return None
@@ -138,7 +142,7 @@ def find_gap_of_rows(subject: Subject) -> Finding | None:
 
 
 def _missed_in_fit(subject: Subject) -> float | None:
-    """Return what was not explained in fit, of held-out rows if there were some."""
+    """Return the unexplained variance in fit, of held-out rows if there were any."""
     if (best := subject.fitted("best_score_")) is not None:
         return float(1 - best)
     if subject.fitted("loss_curve_") and _has_comparable_loss(subject):
@@ -148,7 +152,7 @@ def _missed_in_fit(subject: Subject) -> float | None:
 
 
 def _has_comparable_loss(subject: Subject) -> bool:
-    """Whether the loss is what is not explained, or that and a penalty."""
+    """Whether the loss is the unexplained variance, perhaps plus a penalty."""
     is_ordered = subject.parameter("ordered") or is_share(
         subject.parameter("n_components")
     )
@@ -156,18 +160,18 @@ def _has_comparable_loss(subject: Subject) -> bool:
 
 
 def _gap(subject: Subject, known: float, missed: float, where: str) -> Finding | None:
-    """Tell of a gap between what is missed of some rows and of others."""
+    """Report a gap of unexplained variance between rows, if there is one."""
     if missed < max(TIMES_OF_OTHERS * known, known + MISSED):
         return None
     message = (
-        f"The share of the variance that is not explained is {missed:.2g} of {where}, "
-        f"but {known:.2g} in fit."
+        f"The unexplained share of the variance is {missed:.2g} for {where}, but "
+        f"{known:.2g} in fit."
     )
     return Finding("over-fitted", message, _cure_of_over_fitting(subject))
 
 
 def _cure_of_over_fitting(subject: Subject) -> str:
-    """Return what keeps a network from learning rows by heart."""
+    """Return what prevents overfitting."""
     fewer = scaled(subject, "n_components", 1 / 2)
     stops = (
         ["early_stopping=True"] if subject.parameter("early_stopping") is False else []
@@ -185,7 +189,7 @@ def find_few_held_out(subject: Subject) -> Finding | None:
         return None
     message = (
         f"{n_few} of {n_rows} rows are held out. They choose the epoch, and decide "
-        "between training and PCA, but so few may be wrong."
+        "between training and PCA, but so few are unreliable."
     )
     fraction = math.ceil(100 * ENOUGH_HELD_OUT / n_rows) / 100
     more = [f"validation_fraction={fraction:.2g}"] if fraction <= 0.5 else []

@@ -1,4 +1,4 @@
-"""Units of a network that say nothing: dead ones, and saturated ones."""
+"""Dead and saturated units of a network."""
 
 import copy
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from ..._rows.chunks import sample
 from .subject import Subject
 
-# Rows that show well enough what units do.
+# Number of rows on which units are computed.
 N_SAMPLE = 1000
-# Share of the range of an activation that counts as its bound, and of the rows that
-# are there if a unit is saturated.
+# Share of the range of an activation that counts as its bound, and share of rows at the
+# bound from which a unit is saturated.
 BOUND, MOST_ROWS = 0.01, 0.95
 #: The range of codes of these activations.
 RANGES = {"logistic": (0.0, 1.0), "tanh": (-1.0, 1.0)}
@@ -38,7 +38,7 @@ def are_saturated(values: np.ndarray, low: float, high: float) -> Any:
 
 
 def share_of_hidden(subject: Subject, are_ill: Callable[..., Any]) -> float:
-    """Return which share of the hidden units is ill, of those that can be."""
+    """Return the share of hidden units that are ill, among those that can be."""
     found = [are_ill(*layer) for layer in _layers(subject, are_ill)]
     return float(np.concatenate(found).mean()) if found else 0.0
 
@@ -46,7 +46,7 @@ def share_of_hidden(subject: Subject, are_ill: Callable[..., Any]) -> float:
 def _layers(
     subject: Subject, are_ill: Callable[..., Any]
 ) -> list[tuple[np.ndarray, ...]]:
-    """Return what hidden layers answer, with their range if it has two bounds."""
+    """Return outputs of hidden layers, with their range if it has two bounds."""
     kinds = (nn.ReLU,) if are_ill is are_dead else tuple(BOUNDED)
     answers = _answers(subject, kinds)
     return [
@@ -55,7 +55,7 @@ def _layers(
 
 
 def _units(answer: Tensor) -> np.ndarray:
-    """Return units as columns; a channel is one, at all places of all images."""
+    """Return units as columns; a channel is one unit, at all places of all images."""
     return answer.movedim(1, -1).flatten(0, -2).numpy()
 
 
@@ -63,8 +63,8 @@ def _units(answer: Tensor) -> np.ndarray:
 def _answers(
     subject: Subject, kinds: tuple[type[nn.Module], ...]
 ) -> list[tuple[nn.Module, Tensor]]:
-    """Run rows through the network; return what hidden modules of a kind answer."""
-    # A copy: what listens to the estimator's own would be pickled with it.
+    """Run rows through the network; return outputs of hidden modules of some kinds."""
+    # A copy: hooks on the estimator's own network would be pickled.
     network = copy.deepcopy(subject.fitted("network_")).eval()
     heard: list[tuple[nn.Module, Tensor]] = []
     for module in network.modules():
@@ -72,7 +72,7 @@ def _answers(
             module.register_forward_hook(lambda m, _, out: heard.append((m, out)))
     code = network.encode(_standardised(subject))
     network.decode(code)
-    # The code is no hidden layer.
+    # The code is not a hidden layer.
     return [(m, out) for m, out in heard if not torch.equal(out, code)]
 
 
