@@ -182,13 +182,79 @@ def test_a_factory_of_the_wrong_kind_is_told(name, factory, reason, digits):
     assert not hasattr(estimator, "n_features_in_")
 
 
-def test_modules_without_a_gradient_are_told(digits):
-    class Detached(nn.Linear):
-        def forward(self, x):
-            return super().forward(x.detach())
+class Detached(nn.Linear):
+    """Lets no gradient through."""
 
-    with pytest.raises(TypeError, match=r"encoder=.*has no gradient"):
-        skae.UndercompleteAE(2, encoder=Detached, **FEW).fit(digits)
+    def forward(self, x):
+        return super().forward(x.detach())
+
+
+class Double(nn.Linear):
+    """Answers in another precision."""
+
+    def forward(self, x):
+        return super().forward(x).double()
+
+
+class Logarithm(nn.Linear):
+    """Answers infinity."""
+
+    def forward(self, x):
+        return super().forward(x - x).log() - torch.inf
+
+
+@pytest.mark.parametrize(
+    ("factory", "reason"),
+    [
+        (Detached, "has no gradient"),
+        (Double, "gave torch.float64"),
+        (Logarithm, "gave NaN or infinity"),
+        (lambda n_inputs, n_outputs: nn.LazyLinear(n_outputs), "unknown sizes"),
+        (partial(nn.Linear, device="meta"), "raised NotImplementedError"),
+    ],
+    ids=["detached", "double", "logarithm", "lazy", "meta"],
+)
+def test_modules_that_cannot_be_trained_are_told(factory, reason, digits):
+    with pytest.raises(TypeError, match=rf"^encoder=.*{reason}.*Pass a function"):
+        skae.UndercompleteAE(2, encoder=factory, **FEW).fit(digits[:100])
+
+
+def test_what_only_training_shows_is_told(digits):
+    def normalised(n_inputs, n_outputs):
+        return nn.Sequential(nn.BatchNorm1d(n_inputs), nn.Linear(n_inputs, n_outputs))
+
+    estimator = skae.UndercompleteAE(2, encoder=normalised, **FEW).fit(digits[:33])
+    with pytest.raises(TypeError, match=r"^encoder=.*in training, for 1 rows"):
+        estimator.partial_fit(digits[:1])
+
+
+def test_no_batch_has_one_row_alone(digits):
+    seen = []
+
+    class Counting(nn.Linear):
+        def forward(self, x):
+            if self.training:
+                seen.append(len(x))
+            return super().forward(x)
+
+    options = FEW | {"max_iter": 1, "batch_size": 16}
+    skae.UndercompleteAE(2, encoder=Counting, **options).fit(digits[:33])
+    assert seen == [16, 17]
+
+
+def test_modules_that_draw_do_so_by_random_state(digits):
+    def dropping(n_inputs, n_outputs):
+        return nn.Sequential(nn.Dropout(0.5), nn.Linear(n_inputs, n_outputs))
+
+    torch.manual_seed(0)
+    first, second = (
+        skae.UndercompleteAE(2, encoder=dropping, **FEW).fit_transform(digits[:200])
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+    drawn = torch.rand(3)
+    torch.manual_seed(0)
+    torch.testing.assert_close(drawn, torch.rand(3))
 
 
 def test_tied_weights_have_no_layers_to_tie(digits):

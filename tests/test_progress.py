@@ -95,6 +95,25 @@ def test_an_error_of_a_callback_leaves_the_estimator_as_it_was(digits):
     assert broken.n_set_up == 0
 
 
+@pytest.mark.parametrize("options", [{"ordered": True}, {"n_components": 0.8}])
+def test_the_estimator_of_an_epoch_has_all_that_a_fit_has(options, digits):
+    class Truncated(Recorder):
+        def on_fit_task_end(self, estimator, context, *, X=None, fitted_estimator=None):
+            kept = fitted_estimator.truncate(1)
+            attributes = {name for name in vars(fitted_estimator) if name[-1] == "_"}
+            self.ended.append((kept.transform(X).shape[1], attributes))
+            if hasattr(fitted_estimator, "partial_fit"):
+                fitted_estimator.partial_fit(X)
+
+    recorder = Truncated()
+    estimator = skae.UndercompleteAE(**{"n_components": 4} | options | FEW)
+    plain = clone(estimator).fit(digits[:200])
+    estimator.set_callbacks(recorder).fit(digits[:200])
+    wanted = {name for name in vars(plain) if name[-1] == "_"}
+    assert recorder.ended == [(1, wanted)] * (estimator.n_iter_ + 1)
+    np.testing.assert_array_equal(plain.transform(digits), estimator.transform(digits))
+
+
 def test_what_breaks_off_an_epoch_ends_its_task(digits):
     class Impatient(Callback):
         def on_batch_end(self, net, **kwargs):

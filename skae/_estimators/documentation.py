@@ -157,6 +157,7 @@ DOCUMENTATION = {
         n_outputs), where ``n_outputs`` is ``n_components``. It draws its own initial
         weights. Each of its outputs is multiplied by a learnt weight, which starts at 0
         with ``init="pca"`` and at 1 with ``init="random"``, and a learnt bias is added.
+        The module computes in float32, and pickles keep what its ``state_dict`` holds.
         None uses ``hidden_layer_sizes``. It needs ``tied_weights=False``.
 
     decoder : callable, default=None

@@ -83,12 +83,14 @@ class Trainable(Starting, Watched):
         device = resolve_device(self.device)
         with own_settings(device, grad=True), _nan_allowed():
             engine, state, data = self._prepare(given[0], is_part)
-            self._watch(engine, state, data, given)
+            if not is_part:
+                self._watch(engine, state, data, given)
             rows = read_rows(data.X, data.mean, data.scale)
             engine.run(rows, data.split, state.engine, interrupts)
             with held_warnings() as held:
                 self._publish(engine, state, data)
-            self._end_task(*given)
+            if not is_part:
+                self._end_task(*given)
         return held
 
     def _prepare(self, X: Any, is_part: bool) -> tuple[Engine, TrainingState, Data]:
@@ -132,7 +134,7 @@ class Trainable(Starting, Watched):
             keeps_start=state.baseline is not None and not self._n_neighbors(),
             n_neighbors=self._n_neighbors(),
             # A user's activation may draw from the global generator.
-            draws_globally=callable(self.activation) or callable(self.code_activation),
+            draws_globally=any(map(callable, state.network.values())),
             **state.schedule.fill_in(self, data.n_training, data.is_part),
         )
         return Engine(

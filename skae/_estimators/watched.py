@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from .._machine.callers import held_warnings
 from .._training.engine import Engine
 from .._training.tasks import EpochTasks
 from .data import Data
@@ -54,11 +55,14 @@ class Watched(CallbackSupportMixin):
         now: Any = copy.copy(self)
         if state.baseline is not None:
             state = replace(state, baseline=replace(state.baseline, is_kept=False))
+        state = replace(state, prefixes=now._score_prefixes(engine, Selection()))
         network = copy.deepcopy(engine.module_).to("cpu").eval()
         unit = data.mean, data.scale, data.layout, data.seen
         now._set_model(network, state, *unit, engine.neighbor_map)
         now._tell(engine, Selection(), data)
-        now._finish(engine, data)
+        # Whatever is to be told is told of the weights that are kept.
+        with held_warnings():
+            now._finish(engine, data)
         return vars(now)
 
     def _end_task(self, X: Any, y: Any) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from .._machine.devices import seeded
 from .weights import unset
@@ -31,7 +32,13 @@ class Custom(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map rows, or codes, by the module."""
-        return torch.addcmul(self.bias, self.weight, self.module(x))
+        try:
+            answer = self.module(x)
+        except Exception as error:
+            when = "in training" if self.training else "after it"
+            reason = f"raised {_told(error)}, {when}, for {len(x)} rows"
+            raise self._unfit(reason) from error
+        return torch.addcmul(self.bias, self.weight, answer)
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator) -> None:
@@ -49,37 +56,46 @@ class Custom(nn.Module):
             raise self._unfit(f"{sizes} raised {_told(error)}") from error
         if not isinstance(module, nn.Module):
             raise self._unfit(f"{sizes} returned {module!r}")
-        return module.to("cpu", torch.float32)
+        if any(map(is_lazy, module.parameters())):
+            raise self._unfit(f"{sizes} returned layers of unknown sizes: {module!r}")
+        try:
+            return module.to("cpu", torch.float32)
+        except Exception as error:
+            raise self._unfit(f"{sizes}.to('cpu') raised {_told(error)}") from error
 
     def _try_out(self) -> int:
         """Return how many numbers a row needs in memory, or raise."""
+        x = torch.zeros(2, self.n_inputs, dtype=torch.float32, device="cpu")
         counts = [self.n_inputs, self.n_outputs]
 
         def count(module: nn.Module, inputs: object, output: object) -> None:
             if isinstance(output, Tensor):
                 counts.append(output.numel() // 2)
 
-        hooks = [m.register_forward_hook(count) for m in self.module.modules()]
-        with seeded(torch.Generator("cpu"), torch.device("cpu")):
-            self._check_answer()
-        for hook in hooks:
-            hook.remove()
-        return 2 * max(counts)
-
-    def _check_answer(self) -> None:
-        """Raise unless the module is differentiable and returns the right shape."""
-        x = torch.zeros(2, self.n_inputs, dtype=torch.float32, device="cpu")
         try:
-            answer = self.module.eval()(x.requires_grad_())
+            hooks = [m.register_forward_hook(count) for m in self.module.modules()]
+            with seeded(torch.Generator("cpu"), torch.device("cpu")):
+                answer = self.module.eval()(x.requires_grad_())
             slope = torch.autograd.grad(answer.sum(), x, allow_unused=True)[0]
         except Exception as error:
             reason = f"for rows of shape {tuple(x.shape)} raised {_told(error)}"
             raise self._unfit(reason) from error
+        self._check_answer(answer, slope)
+        for hook in hooks:
+            hook.remove()
+        return 2 * max(counts)
+
+    def _check_answer(self, answer: Tensor, slope: Tensor | None) -> None:
+        """Raise unless two rows got codes, or codes rows, differentiably."""
         if answer.shape != (wanted := (2, self.n_outputs)):
-            shapes = f"{tuple(answer.shape)} for rows of shape {tuple(x.shape)}"
-            raise self._unfit(f"gave {shapes}, not {wanted}")
+            given = f"{tuple(answer.shape)} for rows of shape {(2, self.n_inputs)}"
+            raise self._unfit(f"gave {given}, not {wanted}")
+        if answer.dtype != torch.float32:
+            raise self._unfit(f"gave {answer.dtype} for torch.float32")
         if slope is None:
             raise self._unfit("has no gradient")
+        if not answer.isfinite().all():
+            raise self._unfit("gave NaN or infinity for rows of zeros, the mean row")
 
     def _unfit(self, reason: str) -> TypeError:
         return TypeError(

@@ -119,7 +119,12 @@ class Batches:
 
     def _choose(self) -> Iterator[Tensor]:
         """Return the rows of each batch."""
-        return iter(torch.split(self._shuffled(self.index), self.batch_size))
+        index, size = self._shuffled(self.index), self.batch_size
+        first = torch.split(index, size)
+        if self.generator is None or size == 1 or len(index) % size != 1:
+            return iter(first)
+        # A row alone would make as large a step as a batch, and has no variance.
+        return iter([*first[:-2], torch.cat(first[-2:])])
 
     def _shuffled(self, index: Tensor) -> Tensor:
         if self.generator is None:
