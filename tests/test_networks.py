@@ -134,3 +134,9 @@ def test_what_a_residual_network_adds_is_bounded():
         for x in (torch.full((1, 6), distance) for distance in (1e3, 1e6))
     ]
     torch.testing.assert_close(*added, atol=0.1, rtol=0)
+
+
+def test_decoders_of_prefixes_ask_for_no_more_threads():
+    """They work one after the other, each on as few numbers as that of a plain code."""
+    plain, ordered = (Dense([64, 32, 8], ordered=ordered) for ordered in (False, True))
+    assert ordered.n_products == plain.n_products

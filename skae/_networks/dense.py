@@ -92,6 +92,12 @@ class Dense(Network):
         # For any default of torch; activations may have weights too.
         self.to("cpu", torch.float32)
 
+    @property
+    def n_products(self) -> int:
+        # Several decoders work one after the other, each on few numbers.
+        halves = self.encoder, self.decoders[-1]
+        return sum(w.numel() for half in halves for w in half.parameters())
+
     @classmethod
     def count(cls, **options: Any) -> int:
         sizes = options["sizes"]
