@@ -29,8 +29,9 @@ search = GridSearchCV(
 )
 
 # %%
-# For a progress bar of each fit, import ``ProgressBar`` from ``sklearn.callback``, install
-# rich, and add ``search.set_callbacks(ProgressBar(max_propagation_depth=None))``.
+# For a progress bar of each fit, install rich, import ``ProgressBar`` from
+# ``sklearn.callback``, and add
+# ``search.set_callbacks(ProgressBar(max_propagation_depth=None))``.
 #
 # ``ScoringMonitor`` of scikit-learn 1.9 only scores if ``y`` is given. The autoencoder
 # does not use it.
