@@ -130,6 +130,12 @@ def run_all(suite, folder, data=(), **options):
     run_suite("totals", suite, Options(**options), data, folder, Console())
 
 
+def test_progress_is_shown_where_there_is_no_terminal(suite, tmp_path, capsys):
+    run_all(suite, tmp_path)
+    shown = [f"totals: {number} of 4 cases" for number in (1, 2, 3, 4)]
+    assert capsys.readouterr().out.splitlines()[:4] == shown
+
+
 def test_record_has_a_line_for_each_case(suite, tmp_path, capsys):
     run_all(suite, tmp_path)
     lines = (tmp_path / "totals.jsonl").read_text().splitlines()

@@ -21,6 +21,8 @@ from .record import Record
 from .report import report
 from .suite import Case, Options, Suite, chosen_cases
 
+# Lines at most that tell of progress where there is no terminal.
+N_LINES = 20
 PACKAGES = ("skae", "numpy", "scikit-learn", "skorch", "torch")
 
 
@@ -41,9 +43,13 @@ def run_suite(
         return
     missing = _not_in(record, _at_hand(name, wanted, console), console)
     mark = {"quick": True} if options.quick else {}
-    lines = run_cases(suite, missing)
-    for line in track(lines, name, total=len(missing), console=console):
+    lines, total, is_live = run_cases(suite, missing), len(missing), console.is_terminal
+    shown = track(lines, name, total=total, console=console, disable=not is_live)
+    for number, line in enumerate(shown, 1):
         record.append(line | mark)
+        # A file or a pipe cannot show a bar that grows.
+        if not is_live and number * N_LINES // total > (number - 1) * N_LINES // total:
+            console.print(f"{name}: {number} of {total} cases")
     report(name, suite, folder, console)
 
 
