@@ -60,10 +60,9 @@ def _holds(estimator: Any, step: Any) -> bool:
 
 def as_rows(X: Any) -> np.ndarray:
     """Return the numbers of any container as an array, NaN where they are missing."""
-    X = as_array(X, allow_nan=True, owner="")
-    rows = np.asarray(X.toarray() if issparse(X) else X, dtype=np.float64)
-    _check_is_table("X", rows)
-    return rows
+    rows = as_array(X, allow_nan=True, owner="")
+    _check_is_table("X", X, np.shape(rows))
+    return np.asarray(rows.toarray() if issparse(rows) else rows, dtype=np.float64)
 
 
 def flat_rows(X: Any, **checks: Any) -> np.ndarray:
@@ -75,13 +74,13 @@ def flat_rows(X: Any, **checks: Any) -> np.ndarray:
 
 def first_rows(X: Any, n: int, name: str = "X") -> Any:
     """Return the first rows, at most ``n``, in the same container."""
-    _check_is_table(name, X)
+    _check_is_table(name, X, np.shape(as_array(X, allow_nan=True, owner="")))
     return X.tocsr()[:n] if issparse(X) else X[:n]
 
 
-def _check_is_table(name: str, X: Any) -> None:
-    if (n_axes := np.ndim(X)) < 2:
-        said = f"has the shape {np.shape(X)}" if n_axes else f"is {described(X)}"
+def _check_is_table(name: str, X: Any, shape: tuple[int, ...]) -> None:
+    if len(shape) < 2:
+        said = f"has the shape {shape}" if shape else f"is {described(X)}"
         raise ValueError(
             f"{name} {said}, but must be rows: pass an array of shape (n_samples, "
             "n_features), such as X[:1] for one row."

@@ -33,6 +33,8 @@ ARTISTS = {
     "stairs": ("patches", "Patch"),
     "imshow": ("image", "AxesImage"),
 }
+#: Projections of axes that have no straight x and y, or a third axis.
+BENT = {"polar", "3d"}
 #: Defaults that matplotlib does not take beside an option.
 REPLACED = {
     "c": {"color", "cmap"},
@@ -65,11 +67,11 @@ def axes(ax: Any, owner: str, size: tuple[float, float] | None = None) -> Any:
 
 
 def _check_axes(ax: Any, owner: str) -> None:
-    if not isinstance(ax, pyplot(owner).Axes):
+    if not isinstance(ax, pyplot(owner).Axes) or ax.name in BENT:
         raise TypeError(
-            f"ax is {described(ax)}, but {owner} draws into one matplotlib Axes: pass "
-            "that of figure.add_subplot(), or axs[0] of figure, axs = "
-            "plt.subplots(1, 2), or ax=None."
+            f"ax is {described(ax)}, but {owner} draws into one matplotlib Axes with "
+            "straight x and y: pass that of figure.add_subplot(), or axs[0] of figure, "
+            "axs = plt.subplots(1, 2), or ax=None."
         )
 
 

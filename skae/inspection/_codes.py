@@ -142,21 +142,24 @@ class CodeDisplay:
         else:
             self.ax_ = axes(ax, owner)
             draw = _draw_one if codes.shape[1] == 1 else _draw_two
-            draw(self.ax_, codes.T, labels, kwargs)
+            dots = draw(self.ax_, codes.T, labels, kwargs)
             self.ax_.set(**dict(zip(("xlabel", "ylabel"), names, strict=False)))
             place = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
-            _explain(self.ax_, labels, self.ax_, **place)
+            _explain(self.ax_, labels, dots, self.ax_, **place)
         self.figure_ = self.ax_.figure
         return self
 
 
 def _draw_two(
     ax: Any, codes: np.ndarray, labels: Labels | None, kwargs: dict[str, Any]
-) -> None:
-    """Draw two components against each other."""
+) -> Any:
+    """Draw two components against each other, and return the first dots."""
     everywhere = np.full(codes.shape[1], True), {"color": COLORS[0]}
-    for rows, style in labels.parts() if labels else [everywhere]:
+    drawn = [
         ax.scatter(*codes[:, rows], **merged("scatter", DOTS | style, kwargs))
+        for rows, style in (labels.parts() if labels else [everywhere])
+    ]
+    return drawn[0]
 
 
 def _draw_one(
@@ -197,21 +200,23 @@ def _draw_pairs(
         if j > i:
             part.set_axis_off()
             continue
-        _draw_two(part, codes[:, [j, i + 1]].T, labels, kwargs)
+        dots = _draw_two(part, codes[:, [j, i + 1]].T, labels, kwargs)
         part.set(xlabel=names[j], ylabel=names[i + 1])
         part.sharex(table[-1, j])
         part.sharey(table[i, 0])
         part.label_outer()
-    _explain(table[0, 0], labels, table[0, -1], loc="center")
+    _explain(table[0, 0], labels, dots, table[0, -1], loc="center")
     return table
 
 
-def _explain(drawn: Any, labels: Labels | None, ax: Any, **place: Any) -> None:
+def _explain(
+    drawn: Any, labels: Labels | None, dots: Any, ax: Any, **place: Any
+) -> None:
     """Add a legend of the classes drawn, or a bar of the values, at other axes."""
     if labels and labels.are_classes:
         ax.legend(*drawn.get_legend_handles_labels(), markerscale=2, **place)
-    elif labels and drawn.collections[0].get_array() is not None:
-        _add_bar(drawn.collections[0], labels, ax)
+    elif labels and dots and dots.get_array() is not None:
+        _add_bar(dots, labels, ax)
 
 
 def _add_bar(dots: Any, labels: Labels, ax: Any) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from importlib import import_module
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -64,9 +65,10 @@ class Labels:
     def _classes(self) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
         distinct, index = np.unique(self.known, return_inverse=True)
         for i, label in enumerate(distinct):
+            name = f"{label:.0f}" if self.known.dtype.kind == "f" else plain(label)
             is_in = self.is_known.copy()
             is_in[self.is_known] = index == i
-            style = {"color": COLORS[i % len(COLORS)], "label": plain(label)}
+            style = {"color": COLORS[i % len(COLORS)], "label": name}
             yield is_in, style | {"marker": MARKERS[i // len(COLORS)]}
 
 
@@ -96,6 +98,8 @@ def _are_missing(y: np.ndarray) -> np.ndarray:
 def _inferred(known: np.ndarray) -> tuple[np.ndarray, bool]:
     """Return labels as booleans, numbers or text, and whether they are dates."""
     known = np.array(known.tolist()) if known.dtype.kind == "O" else known
+    if known.dtype.kind == "O" and all(isinstance(v, Number) for v in known):
+        known = known.astype(np.float64)
     of_dates = known.dtype.kind == "O" and all(isinstance(v, date) for v in known)
     if known.dtype.kind == "M" or of_dates:
         return import_module("matplotlib.dates").date2num(known), True
