@@ -271,6 +271,15 @@ def test_extra_that_is_missing_is_named(iris, monkeypatch, tmp_path):
         compare([PCA(1)], iris[0], cv=2)
 
 
+def test_legend_of_maps_has_every_class(iris):
+    X, y = iris
+    labels = np.array(["_a", "b", "$c$"])[y]
+    maps = compare([PCA(2)], X, labels, cv=2).plot().maps
+    shown = {text.get_text() for text in maps.legends[0].get_texts()}
+    matplotlib.pyplot.close("all")
+    assert shown == {" _a", "b", r"\$c\$"}
+
+
 def test_figures_show_the_scores_and_the_maps(comparison):
     figures = comparison.plot()
     panels = figures.scores.axes

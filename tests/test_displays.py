@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+from fractions import Fraction
 
 import matplotlib
 
@@ -12,6 +13,8 @@ import pandas as pd
 import polars as pl
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.artist import getp
+from matplotlib.colors import to_rgba_array
 from matplotlib.text import Text
 from scipy.sparse import coo_matrix
 from sklearn.decomposition import PCA, TruncatedSVD
@@ -172,7 +175,7 @@ def test_axes_are_labelled_in_the_colour_of_the_style(name, autoencoder, X):
 @pytest.mark.parametrize("name", DISPLAYS)
 def test_missing_matplotlib_is_named(name, autoencoder, X, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=rf"{name} draws .* 'skae\[plot\]'"):
+    with pytest.raises(ImportError, match=rf"{name} needs .* 'skae\[plot\]'"):
         DISPLAYS[name](autoencoder, X)
 
 
@@ -281,6 +284,19 @@ def test_losses_alone_where_nothing_was_held_out(conv):
     assert display.axes_.shape == (1, 1)
     assert display.figure_.axes == [display.ax_]
     assert display.validation_scores is None
+
+
+def test_losses_where_no_epoch_ended(X):
+    options = {"solver": "sgd", "max_iter": 3, "random_state": 0}
+    with pytest.warns(match="diverged|PCA"):
+        ae = UndercompleteAE(2, learning_rate_init=1e6, **options).fit(X)
+    with pytest.raises(ValueError, match=r"no epoch .* stop_reason_='divergence'"):
+        LossCurveDisplay.from_estimator(ae)
+
+
+def test_losses_before_a_fit_whose_first_epoch_did_not_end():
+    display = LossCurveDisplay([3.0, 2.0], validation_scores=[], pca_score=0.5).plot()
+    assert display.axes_.shape == (1, 1)
 
 
 def test_random_start_has_no_line_of_pca(X):
@@ -442,6 +458,102 @@ def test_one_component_is_counted(X):
     assert of_all.ax_.get_legend() is None
 
 
+YEARS = np.datetime64("2020-01-01") + np.arange(200)
+GAPS = np.arange(200) % 3 == 1
+#: Labels whose entries are missing at GAPS.
+WITH_GAPS = {
+    "masked": np.ma.array(np.arange(200) % 3, mask=GAPS),
+    "masked text": np.ma.array(np.resize(["0", "1", "2"], 200), mask=GAPS),
+    "None": np.resize(np.array(["0", None, "2"], dtype=object), 200),
+    "NaN": np.where(GAPS, np.nan, np.arange(200) % 3),
+    "NaN in objects": np.resize(np.array([0, np.nan, 2], dtype=object), 200),
+    "NA": pd.Series(pd.array([0, None, 2], dtype="Int64")[np.arange(200) % 3]),
+    "categories": pd.Series(np.resize(["0", None, "2"], 200)).astype("category"),
+    "polars": pl.Series([0, None, 2] * 66 + [0, None]),
+}
+
+
+@pytest.mark.parametrize("kind", WITH_GAPS)
+@pytest.mark.parametrize("n_components", [1, 2])
+def test_rows_without_a_class_are_grey(kind, n_components, X):
+    model, y = PCA(n_components).fit(X), WITH_GAPS[kind]
+    display = CodeDisplay.from_estimator(model, X, y)
+    texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert texts == ["0", "2", "unlabelled"]
+    if n_components == 2:
+        dots = display.ax_.collections[-1]
+        np.testing.assert_allclose(dots.get_offsets(), model.transform(X)[GAPS])
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.linspace(0, 1, 200).astype(object),
+        [Fraction(k, 7) for k in range(200)],
+        YEARS,
+        YEARS.tolist(),
+        pd.Series(YEARS).dt.tz_localize("UTC"),
+        np.where(GAPS, np.datetime64("NaT"), YEARS),
+        np.where(GAPS, np.nan, np.linspace(0, 1, 200)),
+        np.ma.array(np.linspace(0, 1, 200), mask=GAPS),
+    ],
+)
+def test_values_and_dates_have_a_bar(y, pca, X):
+    display = CodeDisplay.from_estimator(pca, X, y)
+    display.figure_.canvas.draw()
+    dots, *grey = display.ax_.collections
+    where = ~GAPS if grey else np.full(200, True)
+    np.testing.assert_allclose(dots.get_offsets(), pca.transform(X)[where])
+    steps = np.diff(dots.get_array(), 2)
+    assert grey or abs(steps).max() < 1e-9
+    said = "y, unlabelled in 67 rows" if grey else "y"
+    assert display.figure_.axes[1].get_ylabel() == said
+    alone = CodeDisplay.from_estimator(PCA(1).fit(X), X, y)
+    drawn = np.ma.filled(alone.ax_.collections[0].get_offsets(), np.nan)[:, 1]
+    np.testing.assert_allclose(drawn[where], dots.get_array())
+    assert np.isnan(drawn[~where]).all()
+    assert alone.ax_.get_ylabel() == said
+
+
+@pytest.mark.parametrize(
+    ("y", "error", "message"),
+    [
+        ([f"s{k}" for k in range(200)], ValueError, "y has 200 classes, such as 's0'"),
+        (np.r_[np.inf, np.arange(199)], ValueError, "y is infinite in 1 rows"),
+        (YEARS - YEARS[0], TypeError, r"timedelta64\[D\]: pass numbers"),
+        (np.ones(3), ValueError, "inconsistent"),
+        (3, ValueError, "y should be a 1d array"),
+    ],
+)
+def test_labels_that_cannot_be_drawn(y, error, message, pca, X):
+    with pytest.raises(error, match=message):
+        CodeDisplay.from_estimator(pca, X, y)
+
+
+def test_names_have_no_meaning_to_matplotlib(pca, X):
+    y = np.resize(["_a", "$b$", "c"], len(X))
+    display = CodeDisplay.from_estimator(pca, X, y)
+    shown = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert sorted(shown) == sorted([" _a", r"\$b\$", "c"])
+    bars = ExplainedVarianceDisplay.from_estimator({"_a": pca})
+    assert len(bars.ax_.get_legend().get_texts()) == 2
+
+
+def test_bar_is_that_of_the_values_in_used_axes(pca, X):
+    ax = plt.subplots()[1]
+    ax.scatter([0, 1], [0, 1], c=[7, 8])
+    CodeDisplay.from_estimator(pca, X, np.linspace(0, 1, 200), ax=ax)
+    assert ax.figure.axes[1].get_ylim() == (0, 1)
+
+
+def test_colours_that_are_given(pca, X):
+    values = np.linspace(0, 1, 200)
+    (dots,) = CodeDisplay.from_estimator(pca, X, c=values).ax_.collections
+    np.testing.assert_array_equal(dots.get_array(), values)
+    with pytest.raises(ValueError, match="y and c both give a colour"):
+        CodeDisplay.from_estimator(pca, X, values, c=values)
+
+
 def test_one_component_is_drawn_against_values(X):
     model, y = PCA(1).fit(X), X[:, 20] + 0.5
     display = CodeDisplay.from_estimator(model, X, y)
@@ -457,8 +569,6 @@ def test_codes_that_cannot_be_drawn(X, pca):
         CodeDisplay.from_estimator(PCA(3).fit(X), X[:1])
     with pytest.raises(ValueError, match="inconsistent"):
         CodeDisplay.from_estimator(pca, X, [0, 1])
-    with pytest.raises(ValueError, match="Input y contains NaN"):
-        CodeDisplay.from_estimator(pca, X, np.full(len(X), np.nan))
 
 
 @pytest.mark.parametrize("model", ["pca", "autoencoder"])
@@ -760,6 +870,117 @@ def test_options_reach_what_is_drawn(name, pca, X):
     assert {image.get_cmap().name for image in images} == {"cividis"}
     lines = DISPLAYS[name](pca, X, linestyle=":").ax_.lines
     assert ":" in {line.get_linestyle() for line in lines}
+
+
+#: Options of what each display draws: short names, and what they mean.
+OF_LINES = [
+    ({"lw": 3.5}, "linewidth"),
+    ({"c": "r"}, "color"),
+    ({"ls": ":"}, "linestyle"),
+]
+OF_AREAS = [
+    ({"lw": 3.5}, "linewidth"),
+    ({"fc": "r"}, "facecolor"),
+    ({"ec": "r"}, "edgecolor"),
+]
+OF_DOTS = [*OF_AREAS, ({"linewidths": 3.5}, "linewidth"), ({"color": "r"}, "facecolor")]
+SHORT_NAMES = {
+    "CodeDisplay": [*OF_DOTS, ({"c": "r"}, "facecolor")],
+    "ExplainedVarianceDisplay": [*OF_AREAS, ({"width": 0.5}, "width")],
+    "SparsityDisplay": OF_AREAS,
+    "VectorFieldDisplay": OF_DOTS,
+    "FeatureInfluenceDisplay": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "meaning"),
+    [(n, *case) for n in DISPLAYS for case in SHORT_NAMES.get(n, OF_LINES)],
+)
+def test_short_names_of_options(name, options, meaning, autoencoder, X):
+    figure = DISPLAYS[name](autoencoder, X, **options).figure_
+    (value,) = options.values()
+    artists = figure.findobj(lambda artist: hasattr(artist, f"get_{meaning}"))
+    shown = [getp(artist, meaning) for artist in artists]
+    if value == "r":
+        colors = [tuple(row) for s in shown for row in to_rgba_array(s)[:, :3]]
+        assert (1, 0, 0) in colors
+    else:
+        assert value in [np.ravel(s)[0] for s in shown]
+
+
+@pytest.mark.parametrize("y", [None, np.arange(200) % 3, np.linspace(0, 1, 200)])
+@pytest.mark.parametrize("option", ["c", "color", "fc"])
+def test_one_colour_for_all_labels(y, option, pca, X):
+    display = CodeDisplay.from_estimator(pca, X, y, **{option: "r"})
+    colors = {tuple(d.get_facecolor()[0][:3]) for d in display.ax_.collections}
+    assert colors == {(1, 0, 0)}
+    assert display.figure_.axes == [display.ax_]
+
+
+@pytest.mark.parametrize(
+    "options", [{"vmin": 0, "vmax": 1}, {"norm": plt.Normalize(0, 1)}]
+)
+@pytest.mark.parametrize("name", WITH_PICTURES)
+def test_limits_of_pictures(name, options, pca, X):
+    images = DISPLAYS[name](pca, X, **IMAGE, **options).ax_.images
+    assert {image.get_clim() for image in images} == {(0, 1)}
+
+
+@pytest.mark.parametrize("name", DISPLAYS)
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [
+        ("numpy.ndarray", lambda: plt.subplots(1, 2)[1]),
+        ("matplotlib.figure.Figure", plt.figure),
+        ("builtins.str", lambda: "ax"),
+        (".*Axes3D", lambda: plt.figure().add_subplot(projection="3d")),
+        (".*PolarAxes", lambda: plt.figure().add_subplot(projection="polar")),
+    ],
+)
+def test_axes_of_another_kind(name, kind, make, autoencoder, X):
+    with pytest.raises(TypeError, match=rf"ax is .* {kind}, but {name} draws into one"):
+        DISPLAYS[name](autoencoder, X, ax=make())
+
+
+def test_integers_on_axes_that_are_not_linear(pca):
+    ax = plt.subplots()[1]
+    ax.set_xscale("log")
+    assert ExplainedVarianceDisplay.from_estimator(pca, ax=ax).ax_.get_xscale() == "log"
+
+
+BAD_ROWS = {
+    "features": (lambda X: X[:, :5], "X has 5 features, but .* expecting 64"),
+    "none": (lambda X: X[:0], r"0 sample|shape=\(0, 64\)"),
+    "infinite": (lambda X: np.where(X == 16, np.inf, X), "infinit"),
+    "flat": (lambda X: X[0], r"1D array instead|X has the shape \(64,\)"),
+    "None": (lambda X: None, r"X is None|scalar array instead"),
+    "number": (lambda X: 5, r"X is 5|scalar array instead"),
+}
+
+
+OF_ROWS = sorted(DISPLAYS.keys() - {"LossCurveDisplay", "ExplainedVarianceDisplay"})
+OF_BAD_ROWS = {(kind, name) for kind in BAD_ROWS for name in OF_ROWS}
+
+
+# X of FilterDisplay is optional.
+@pytest.mark.parametrize(
+    ("kind", "name"), sorted(OF_BAD_ROWS - {("None", "FilterDisplay")})
+)
+@pytest.mark.parametrize("model", ["pca", "autoencoder"])
+def test_rows_that_make_no_sense(kind, name, model, X, request):
+    make, message = BAD_ROWS[kind]
+    with pytest.raises(ValueError, match=message):
+        DISPLAYS[name](request.getfixturevalue(model), make(X))
+
+
+def test_spread_needs_two_rows_and_values(pca, X):
+    with pytest.raises(ValueError, match=r"shape=\(1, 64\)"):
+        FilterDisplay.from_estimator(pca, X[:1])
+    gaps = X.copy()
+    gaps[:, 3] = np.nan
+    with pytest.raises(ValueError, match="Feature 3 is missing in all 200 rows"):
+        FilterDisplay.from_estimator(pca, gaps)
 
 
 def test_axes_without_a_place_in_a_grid(autoencoder):

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..inspection._axes import COLORS, axes_grid, colormap
+from ..inspection._axes import COLORS, axes_grid, colormap, plain
 from .measures import LABELS
 
 OWNER = "Comparison"
@@ -20,11 +20,6 @@ def _panels(n_panels: int, size: tuple[float, float]) -> tuple[Any, list[Any]]:
     for ax in table.flat[n_panels:]:
         ax.set_axis_off()
     return table[0, 0].figure, list(table.flat[:n_panels])
-
-
-def plain(name: Any) -> str:
-    """Return a name without meaning to matplotlib, which sets formulas between $."""
-    return str(name).replace("$", r"\$")
 
 
 def draw_scores(scores: Any) -> Any:

@@ -5,10 +5,16 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array
 from sklearn.utils._param_validation import validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
-from .._rows.checks import check_answers, check_reconstructs, check_shape
+from .._rows.checks import (
+    check_answers,
+    check_reconstructs,
+    check_shape,
+    described,
+)
 from .._rows.containers import as_array
 from .._rows.statistics import squared_errors
 from ._walks import decode, encode
@@ -54,13 +60,31 @@ def _holds(estimator: Any, step: Any) -> bool:
 
 def as_rows(X: Any) -> np.ndarray:
     """Return the numbers of any container as an array, NaN where they are missing."""
-    X = as_array(X, allow_nan=True, owner="")
-    return np.asarray(X.toarray() if issparse(X) else X, dtype=np.float64)
+    rows = as_array(X, allow_nan=True, owner="")
+    _check_is_table("X", X, np.shape(rows))
+    return np.asarray(rows.toarray() if issparse(rows) else rows, dtype=np.float64)
 
 
-def first_rows(X: Any, n: int) -> Any:
+def flat_rows(X: Any, **checks: Any) -> np.ndarray:
+    """Return two or more rows as an array with two axes, or raise as check_array."""
+    rows = as_rows(X)
+    rows = rows.reshape(len(rows), int(np.prod(rows.shape[1:])))
+    return check_array(rows, ensure_min_samples=2, input_name="X", **checks)
+
+
+def first_rows(X: Any, n: int, name: str = "X") -> Any:
     """Return the first rows, at most ``n``, in the same container."""
+    _check_is_table(name, X, np.shape(as_array(X, allow_nan=True, owner="")))
     return X.tocsr()[:n] if issparse(X) else X[:n]
+
+
+def _check_is_table(name: str, X: Any, shape: tuple[int, ...]) -> None:
+    if len(shape) < 2:
+        said = f"has the shape {shape}" if shape else f"is {described(X)}"
+        raise ValueError(
+            f"{name} {said}, but must be rows: pass an array of shape (n_samples, "
+            "n_features), such as X[:1] for one row."
+        )
 
 
 def in_container(rows: np.ndarray, X: Any) -> Any:

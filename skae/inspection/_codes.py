@@ -1,20 +1,20 @@
 """Codes as a map: by class, by value, in pairs of components."""
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, Self
 
 import numpy as np
 from sklearn.decomposition import PCA
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from .._machine.extras import imported
 from ._asking import codes_of
-from ._axes import COLORS, axes, axes_grid, colormap
+from ._axes import COLORS, axes, axes_grid, merged
+from ._labels import Labels, read_labels
 
 # Maximum number of components for all pairs.
 MOST_PAIRED = 8
-# Maximum number of distinct integers that are taken for classes.
-MOST_CLASSES = 20
-MARKERS = "o^sDvP"
+DOTS = {"s": 12, "linewidths": 0, "alpha": 0.8}
 
 
 class CodeDisplay:
@@ -30,7 +30,8 @@ class CodeDisplay:
         Codes. With more than two columns all pairs are drawn.
     y : array-like of shape (n_samples,), default=None
         Class or value of each row. Strings, booleans, and up to 20 distinct integers
-        are classes, with a legend. Other numbers are values, with a colour bar.
+        are classes, with a legend. Other numbers and dates are values, with a colour
+        bar. Rows whose entry is None, NaN or masked are grey, "unlabelled".
     names : sequence of str, default=None
         Name of each column of ``codes``.
 
@@ -101,17 +102,13 @@ class CodeDisplay:
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If it has no ``transform``.
+            If it has no ``transform``, or if ``y`` holds durations.
         ValueError
-            If codes are not finite, if ``y`` is not one class or value for each row, or
-            if there are more than eight components with ``pairs=True``.
+            If codes are not finite, if ``y`` is not one class or value for each row, if
+            it has more than 20 classes of text, or infinite values, or if there are
+            more than eight components with ``pairs=True``.
         """
         codes = codes_of(estimator, X)
-        if y is not None:
-            y = check_array(
-                column_or_1d(y), ensure_2d=False, dtype=None, input_name="y"
-            )
-            check_consistent_length(codes, y)
         names = None
         if codes.shape[1] > 2 and pairs:
             _check_paired(codes.shape[1])
@@ -136,70 +133,65 @@ class CodeDisplay:
             The display itself.
         """
         codes, owner = np.asarray(self.codes), type(self).__name__
+        _check_colours(self.y, kwargs, owner)
+        labels = None if self.y is None else read_labels(self.y, codes)
         names = self.names or [f"Component {j}" for j in range(codes.shape[1])]
         if codes.shape[1] > 2:
-            self.axes_ = _draw_pairs(ax, codes, self.y, names, owner, kwargs)
+            self.axes_ = _draw_pairs(ax, codes, labels, names, owner, kwargs)
             self.ax_ = self.axes_[0, 0]
         else:
             self.ax_ = axes(ax, owner)
             draw = _draw_one if codes.shape[1] == 1 else _draw_two
-            draw(self.ax_, codes.T, self.y, kwargs)
+            dots = draw(self.ax_, codes.T, labels, kwargs)
             self.ax_.set(**dict(zip(("xlabel", "ylabel"), names, strict=False)))
-            if codes.shape[1] == 2 or _are_classes(self.y):
-                place = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
-                _explain(self.ax_, self.y, self.ax_, **place)
+            place = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+            _explain(self.ax_, labels, dots, self.ax_, **place)
         self.figure_ = self.ax_.figure
         return self
 
 
-def _are_classes(y: Any) -> bool:
-    """Whether labels are of few kinds: text, booleans or few distinct integers."""
-    y = np.asarray(y)
-    if y.dtype.kind not in "iuf":
-        return True
-    distinct = np.unique(y)
-    return len(distinct) <= MOST_CLASSES and bool((distinct == distinct.round()).all())
+def _draw_two(
+    ax: Any, codes: np.ndarray, labels: Labels | None, kwargs: dict[str, Any]
+) -> Any:
+    """Draw two components against each other, and return the first dots."""
+    everywhere = np.full(codes.shape[1], True), {"color": COLORS[0]}
+    drawn = [
+        ax.scatter(*codes[:, rows], **merged("scatter", DOTS | style, kwargs))
+        for rows, style in (labels.parts() if labels else [everywhere])
+    ]
+    return drawn[0]
 
 
-def _draw_two(ax: Any, codes: np.ndarray, y: Any, kwargs: Any) -> None:
-    """Draw two components against each other."""
-    options: dict[str, Any] = {"s": 12, "linewidths": 0, "alpha": 0.8}
-    if y is None:
-        ax.scatter(*codes, **options | {"color": COLORS[0]} | kwargs)
-        return
-    if not _are_classes(y):
-        ax.scatter(*codes, **options | {"c": y, "cmap": colormap()} | kwargs)
-        return
-    labels, index = np.unique(np.asarray(y), return_inverse=True)
-    for i, label in enumerate(labels):
-        style = {"color": COLORS[i % len(COLORS)], "label": str(label)}
-        style["marker"] = MARKERS[i // len(COLORS) % len(MARKERS)]
-        ax.scatter(*codes[:, index == i], **options | style | kwargs)
-
-
-def _draw_one(ax: Any, codes: np.ndarray, y: Any, kwargs: Any) -> None:
+def _draw_one(
+    ax: Any, codes: np.ndarray, labels: Labels | None, kwargs: dict[str, Any]
+) -> None:
     """Draw one component as a histogram, or against the values."""
-    if y is not None and not _are_classes(y):
+    if labels and not labels.are_classes:
         # Colours would repeat the vertical axis.
-        _draw_two(ax, np.stack([codes[0], y]), None, kwargs)
-        ax.set_ylabel("y")
+        _draw_two(ax, np.stack([codes[0], labels.values]), None, kwargs)
+        ax.set_ylabel(labels.axis_label)
+        if labels.are_dates:
+            ax.yaxis_date()
         return
-    y = np.zeros(codes.shape[1], dtype=int) if y is None else np.asarray(y)
-    labels, index = np.unique(y, return_inverse=True)
-    parts = [codes[0, index == i] for i in range(len(labels))]
-    colors = [COLORS[i % len(COLORS)] for i in range(len(labels))]
+    parts = list(labels.parts()) if labels else [(slice(None), {"color": COLORS[0]})]
     options = {
         "bins": 30,
         "stacked": True,
-        "color": colors,
-        "label": labels.astype(str),
+        "color": [style["color"] for _, style in parts],
+        "label": [style.get("label") for _, style in parts],
     }
-    ax.hist(parts, **options | kwargs)
+    heights = [codes[0, rows] for rows, _ in parts]
+    ax.hist(heights, **merged("hist", options, kwargs))
     ax.set_ylabel("Rows")
 
 
 def _draw_pairs(
-    ax: Any, codes: np.ndarray, y: Any, names: Sequence[str], owner: str, kwargs: Any
+    ax: Any,
+    codes: np.ndarray,
+    labels: Labels | None,
+    names: Sequence[str],
+    owner: str,
+    kwargs: dict[str, Any],
 ) -> np.ndarray:
     """Draw every pair of components in the lower triangle of a table of axes."""
     n_parts = codes.shape[1] - 1
@@ -208,21 +200,42 @@ def _draw_pairs(
         if j > i:
             part.set_axis_off()
             continue
-        _draw_two(part, codes[:, [j, i + 1]].T, y, kwargs)
+        dots = _draw_two(part, codes[:, [j, i + 1]].T, labels, kwargs)
         part.set(xlabel=names[j], ylabel=names[i + 1])
         part.sharex(table[-1, j])
         part.sharey(table[i, 0])
         part.label_outer()
-    _explain(table[0, 0], y, table[0, -1], loc="center")
+    _explain(table[0, 0], labels, dots, table[0, -1], loc="center")
     return table
 
 
-def _explain(drawn: Any, y: Any, ax: Any, **place: Any) -> None:
+def _explain(
+    drawn: Any, labels: Labels | None, dots: Any, ax: Any, **place: Any
+) -> None:
     """Add a legend of the classes drawn, or a bar of the values, at other axes."""
-    if y is not None and not _are_classes(y):
-        drawn.figure.colorbar(drawn.collections[0], ax=ax, label="y")
-    elif y is not None:
+    if labels and labels.are_classes:
         ax.legend(*drawn.get_legend_handles_labels(), markerscale=2, **place)
+    elif labels and dots and dots.get_array() is not None:
+        _add_bar(dots, labels, ax)
+
+
+def _add_bar(dots: Any, labels: Labels, ax: Any) -> None:
+    """Add a bar of the colours of values."""
+    dates = import_module("matplotlib.dates")
+    ticks: dict[str, Any] = {}
+    if labels.are_dates:
+        locator = dates.AutoDateLocator()
+        ticks = {"ticks": locator, "format": dates.ConciseDateFormatter(locator)}
+    dots.figure.colorbar(dots, ax=ax, label=labels.axis_label, **ticks)
+
+
+def _check_colours(y: Any, kwargs: dict[str, Any], owner: str) -> None:
+    is_colour = imported("matplotlib.colors", owner).is_color_like
+    if y is not None and "c" in kwargs and not is_colour(kwargs["c"]):
+        raise ValueError(
+            "y and c both give a colour for each row: pass one of them, y for classes "
+            "or values with a legend, or c as in ax.scatter."
+        )
 
 
 def _check_paired(n_components: int) -> None:

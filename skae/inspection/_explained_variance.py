@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from ._asking import owner_of
-from ._axes import COLORS, axes, count_in_integers
+from ._axes import COLORS, axes, count_in_integers, merged, plain
 
 # Width of all bars of a component, as a share of the distance of two components.
 FILLED = 0.8
@@ -96,13 +96,15 @@ class ExplainedVarianceDisplay:
             The display itself.
         """
         ax = axes(ax, type(self).__name__)
-        width = FILLED / len(self.ratios)
+        n_bars = len(self.ratios)
+        width = kwargs.get("width", FILLED / n_bars)
         for i, (name, ratio) in enumerate(self.ratios.items()):
             components = np.arange(1, 1 + len(ratio))
-            color, shift = COLORS[i % len(COLORS)], (i + 0.5) * width - FILLED / 2
-            options = {"color": color, "label": f"{name}, each", "alpha": 0.6} | kwargs
-            ax.bar(components + shift, ratio, width, **options)
-            total, label = np.cumsum(ratio), f"{name}, cumulative"
+            color, shift = COLORS[i % len(COLORS)], (i + 0.5 - n_bars / 2) * width
+            label, defaults = f"{plain(name)}, each", {"width": width, "alpha": 0.6}
+            options = merged("bar", defaults | {"color": color, "label": label}, kwargs)
+            ax.bar(components + shift, ratio, **options)
+            total, label = np.cumsum(ratio), f"{plain(name)}, cumulative"
             ax.plot(components, total, ".-", color=color, label=label)
         most = max(map(len, self.ratios.values()))
         ax.set(xlim=(0.4, most + 0.6), xlabel="Components")

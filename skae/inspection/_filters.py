@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._rows.checks import POSITIVE_INTEGER
 from .._rows.layout import Shape
-from ._asking import as_rows, check_parameter, find_owner, owner_of, rows_before
+from ._asking import check_parameter, find_owner, flat_rows, owner_of, rows_before
 from ._axes import axes
 from ._pictures import (
     FILLED,
@@ -110,7 +110,8 @@ class FilterDisplay:
         TypeError
             If it has neither ``network_`` nor ``components_``.
         ValueError
-            If ``n_filters`` is not positive, or filters do not fit ``image_shape``.
+            If ``n_filters`` is not positive, filters do not fit ``image_shape``, or
+            ``X`` has fewer than two rows, infinite values, or other features.
         """
         check_parameter(cls, "n_filters", n_filters, POSITIVE_INTEGER)
         owner = _owner(estimator)
@@ -119,8 +120,9 @@ class FilterDisplay:
         if filters.ndim == 2:
             layout = find_layout(image_shape, filters, estimator)
             if X is not None:
-                rows = as_rows(rows_before(estimator, owner, X))
-                filters = filters * np.nanstd(rows.reshape(len(rows), -1), axis=0)
+                filters = filters * _spread(
+                    rows_before(estimator, owner, X), owner, filters.shape[1]
+                )
         chosen = filters[_largest(filters, n_filters)]
         return cls(chosen, image_shape=layout).plot(ax=ax, **kwargs)
 
@@ -160,6 +162,22 @@ class FilterDisplay:
                 ax.axhline(i + FILLED / 2, color="gray", linewidth=0.5, zorder=0)
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+
+def _spread(X: Any, owner: Any, n_features: int) -> np.ndarray:
+    """Return the standard deviation of each feature that enters an estimator."""
+    rows = flat_rows(X, ensure_all_finite="allow-nan")
+    if rows.shape[1] != n_features:
+        raise ValueError(
+            f"X has {rows.shape[1]} features, but {type(owner).__name__} is expecting "
+            f"{n_features} features as input."
+        )
+    if len(missing := np.flatnonzero(np.isnan(rows).all(axis=0))):
+        raise ValueError(
+            f"Feature {missing[0]} is missing in all {len(rows)} rows of X, so it has "
+            "no standard deviation: pass rows that have it, or X=None."
+        )
+    return np.nanstd(rows, axis=0)
 
 
 def _largest(filters: np.ndarray, n_filters: int) -> np.ndarray:

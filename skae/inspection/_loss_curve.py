@@ -6,7 +6,7 @@ import numpy as np
 
 from .._rows.checks import check_reconstructs
 from ._asking import owner_of
-from ._axes import COLORS, axes_grid, count_in_integers
+from ._axes import COLORS, axes_grid, count_in_integers, merged
 
 
 class LossCurveDisplay:
@@ -79,11 +79,14 @@ class LossCurveDisplay:
             If the estimator is not fitted.
         TypeError
             If it has no ``loss_curve_``, or cannot reconstruct.
+        ValueError
+            If no epoch ended.
         """
         cure = "only estimators trained in epochs have it, such as UndercompleteAE"
         owner = owner_of(estimator, "loss_curve_", cure)
         # A classifier's scores are not explained variances.
         check_reconstructs(owner)
+        _check_epochs(owner)
         scores = getattr(owner, "validation_scores_", None)
         display = cls(
             np.asarray(owner.loss_curve_),
@@ -107,7 +110,9 @@ class LossCurveDisplay:
         display : LossCurveDisplay
             The display itself.
         """
-        n_panels = 1 if self.validation_scores is None else 2
+        # A later fit may end before its first epoch: then losses are all there is.
+        has_scores = self.validation_scores is not None and len(self.validation_scores)
+        n_panels = 2 if has_scores else 1
         height = 5.2 / (1 + n_panels)
         table = axes_grid(ax, n_panels, 1, (6.4, 1.5 * height), type(self).__name__)
         self._plot_losses(table[0, 0], kwargs)
@@ -122,8 +127,8 @@ class LossCurveDisplay:
         epochs = np.arange(1, 1 + len(self.loss_curve))
         # A line with one point is invisible.
         marker = "o" if len(epochs) == 1 else None
-        options = {"color": COLORS[0], "marker": marker} | kwargs
-        ax.plot(epochs, self.loss_curve, **options)
+        defaults = {"color": COLORS[0], "marker": marker}
+        ax.plot(epochs, self.loss_curve, **merged("plot", defaults, kwargs))
         ax.set(xlabel="Epoch", ylabel="Training loss")
         count_in_integers(ax.xaxis)
 
@@ -131,7 +136,8 @@ class LossCurveDisplay:
         n_epochs, scores = len(self.loss_curve), np.asarray(self.validation_scores)
         # Scores are of the last fit only; losses include warm starts.
         epochs = np.arange(1 + n_epochs - len(scores), 1 + n_epochs)
-        ax.plot(epochs, scores, **{"color": COLORS[0], "label": "epochs"} | kwargs)
+        defaults = {"color": COLORS[0], "label": "epochs"}
+        ax.plot(epochs, scores, **merged("plot", defaults, kwargs))
         best = int(np.argmax(scores))
         label = f"highest, epoch {epochs[best]}"
         ax.plot(epochs[best], scores[best], "o", color=COLORS[2], label=label)
@@ -141,3 +147,12 @@ class LossCurveDisplay:
         ax.set(xlabel="Epoch", ylabel="Held-out\nexplained variance")
         count_in_integers(ax.xaxis)
         ax.legend()
+
+
+def _check_epochs(owner: Any) -> None:
+    if not len(owner.loss_curve_):
+        raise ValueError(
+            f"{type(owner).__name__} has no loss to draw, because no epoch of its "
+            f"training ended: stop_reason_={getattr(owner, 'stop_reason_', None)!r}. "
+            "After a divergence, fit it again with a lower learning_rate_init."
+        )

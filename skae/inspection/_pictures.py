@@ -8,7 +8,7 @@ import numpy as np
 from .._rows.layout import SPATIAL_DIMS, Shape, find_shape, said_shape
 from .._rows.statistics import extremes
 from ._asking import find_owner
-from ._axes import COLORS
+from ._axes import COLORS, merged
 
 #: Left, right, bottom and top of a cell, in the units of the axes.
 Box = tuple[float, float, float, float]
@@ -109,9 +109,10 @@ def draw_cell(
     image = to_image(row, layout, is_signed)
     if image.ndim > 2:
         image = np.clip((image - low) / (high - low), 0, 1)
-    options = {"cmap": DIVERGING if is_signed else "gray", "interpolation": "nearest"}
+    colors = {"cmap": DIVERGING if is_signed else "gray", "vmin": low, "vmax": high}
     place = {"extent": box, "aspect": "auto", "origin": "upper"}
-    ax.imshow(image, vmin=low, vmax=high, **place, **options | kwargs)
+    options = {"interpolation": "nearest"} | colors | place
+    ax.imshow(image, **merged("imshow", options, kwargs))
 
 
 def _draw_curves(ax: Any, shares: np.ndarray, box: Box, kwargs: Any) -> None:
@@ -119,14 +120,15 @@ def _draw_curves(ax: Any, shares: np.ndarray, box: Box, kwargs: Any) -> None:
     left, right, bottom, top = box
     x = np.linspace(left, right, shares.shape[1])
     for channel, color in zip(shares, _cycled(len(shares)), strict=True):
-        options = {"color": color, "linewidth": 1.0} | kwargs
+        options = merged("plot", {"color": color, "linewidth": 1.0}, kwargs)
         ax.plot(x, bottom + channel * (top - bottom), **options)
 
 
 def plot_curves(ax: Any, row: np.ndarray, layout: Shape, **kwargs: Any) -> None:
     """Draw a row into axes of its own, a curve for each channel over the features."""
     for channel, color in zip(np.reshape(row, layout), _cycled(layout[0]), strict=True):
-        ax.plot(channel, **{"color": color, "linewidth": 1.0} | kwargs)
+        options = merged("plot", {"color": color, "linewidth": 1.0}, kwargs)
+        ax.plot(channel, **options)
 
 
 def _cycled(n: int) -> list[str]:

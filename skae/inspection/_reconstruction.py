@@ -136,7 +136,7 @@ class ReconstructionDisplay:
         asked, is_corrupted = first_rows(X, n_samples), corrupted is not None
         inputs = as_rows(asked)
         if is_corrupted:
-            asked = first_rows(corrupted, n_samples)
+            asked = first_rows(corrupted, n_samples, "corrupted")
             _check_same_shape(as_rows(asked), inputs)
         display = cls(
             inputs,

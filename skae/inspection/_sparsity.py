@@ -6,7 +6,7 @@ import numpy as np
 
 from .._rows.checks import NONNEGATIVE
 from ._asking import check_parameter, codes_of
-from ._axes import COLORS, axes_grid, count_in_integers
+from ._axes import COLORS, axes_grid, count_in_integers, merged
 
 # Bars of the histogram, at most.
 MOST_BARS = 40
@@ -119,7 +119,7 @@ class SparsityDisplay:
         display : SparsityDisplay
             The display itself.
         """
-        options = {"fill": True, "color": COLORS[0]} | kwargs
+        options = merged("stairs", {"fill": True, "color": COLORS[0]}, kwargs)
         table = axes_grid(ax, 1, 2, (4.0, 3.4), type(self).__name__)
         self.axes_, (left, right) = table, table[0]
         self._plot_shares(left, options)

@@ -8,7 +8,7 @@ import numpy as np
 from .._rows.checks import check_reconstructs
 from .._rows.layout import Shape
 from ._asking import as_rows, codes_of
-from ._axes import axes, axes_grid, colormap, pyplot
+from ._axes import axes, axes_grid, colormap, merged, pyplot
 from ._pictures import (
     cell,
     draw_cell,
@@ -204,7 +204,9 @@ class TraversalDisplay:
             norm = plt.Normalize(*value_limits(np.asarray(values)))
             colors = plt.cm.ScalarMappable(norm, colormap())
             for color, row in zip(colors.to_rgba(values), rows, strict=True):
-                plot_curves(part, row, layout, **{"color": color} | kwargs)
+                plot_curves(
+                    part, row, layout, **merged("plot", {"color": color}, kwargs)
+                )
             part.figure.colorbar(colors, ax=part, label=f"Component {component}")
             part.set(xlabel="Feature", ylabel="Decoded value")
             part.sharex(table[-1, 0])

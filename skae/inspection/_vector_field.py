@@ -5,12 +5,11 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.decomposition import PCA
-from sklearn.utils import check_array
 
 from .._rows.checks import POSITIVE_INTEGER, check_index
 from .._rows.containers import column_names
-from ._asking import as_rows, check_parameter, in_container, reconstruct
-from ._axes import COLORS, axes
+from ._asking import check_parameter, flat_rows, in_container, reconstruct
+from ._axes import COLORS, axes, merged, plain
 from ._pictures import value_limits
 
 # Margin of the grid at each end, as a share of the range of the rows.
@@ -120,15 +119,12 @@ class VectorFieldDisplay:
             if ``features`` are not two of them, or if ``n_steps`` is not positive.
         """
         check_parameter(cls, "n_steps", n_steps, POSITIVE_INTEGER)
-        given = as_rows(X)
-        flat = check_array(
-            given.reshape(len(given), -1), ensure_min_samples=2, ensure_min_features=2
-        )
+        flat = flat_rows(X, ensure_min_features=2)
         centre, basis, names = _plane(flat, features, column_names(X, flat.shape[1]))
         rows = (flat - centre) @ basis.T
         first, second = (_grid(column, n_steps) for column in rows.T)
         points = centre + np.stack(np.meshgrid(first, second), axis=-1) @ basis
-        asked = in_container(points.reshape(-1, *given.shape[1:]), X)
+        asked = in_container(points.reshape(-1, *np.shape(X)[1:]), X)
         moved = reconstruct(estimator, asked).reshape(points.shape)
         arrows = (moved - points) @ basis.T
         display = cls(first, second, arrows, rows=rows, names=names)
@@ -153,10 +149,11 @@ class VectorFieldDisplay:
         if self.rows is not None:
             dots = {"s": 8, "linewidths": 0, "alpha": 0.6}
             ax.scatter(*np.transpose(self.rows), color=COLORS[1], label="rows", **dots)
-        options = {"angles": "xy", "color": COLORS[0], "zorder": 2} | kwargs
+        defaults = {"angles": "xy", "color": COLORS[0], "zorder": 2}
+        options = merged("quiver", defaults, kwargs)
         ax.quiver(self.first, self.second, *np.moveaxis(self.arrows, -1, 0), **options)
         names = self.names or ("First coordinate", "Second coordinate")
-        ax.set(xlabel=names[0], ylabel=names[1])
+        ax.set(xlabel=plain(names[0]), ylabel=plain(names[1]))
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
