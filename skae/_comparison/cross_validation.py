@@ -211,10 +211,10 @@ def _check_encodes(name: Any, estimator: Any) -> None:
 
 
 def _class_name(estimator: Any) -> str:
-    """Return the name of a class; for a pipeline, of the last step that does a thing."""
+    """Return the name of a class; for a pipeline, of its last step with a class."""
     steps = [step for _, step in getattr(estimator, "steps", [])]
-    does = [step for step in steps if step not in (None, "passthrough")]
-    return _class_name(does[-1]) if does else type(estimator).__name__
+    steps = [step for step in steps if step not in (None, "passthrough")]
+    return _class_name(steps[-1]) if steps else type(estimator).__name__
 
 
 def _numbered(names: list[str]) -> list[str]:
@@ -254,7 +254,7 @@ def _folds(cv: Any, X: Any, y: np.ndarray | None, random_state: Any) -> list[Fol
         kind = KFold if y is None else StratifiedKFold
         cv = kind(int(cv), shuffle=True, random_state=random_state)
     elif np.iterable(cv) and not isinstance(cv, str):
-        cv = _checked_pairs(cv, X.shape[0] if hasattr(X, "shape") else len(X))
+        cv = _checked_pairs(cv, X.shape[0])
     splitter = check_cv(cv, y, classifier=y is not None)
     return [Fold(*map(np.asarray, indices)) for indices in splitter.split(X, y)]
 
@@ -262,7 +262,7 @@ def _folds(cv: Any, X: Any, y: np.ndarray | None, random_state: Any) -> list[Fol
 def _checked_pairs(cv: Iterable[Any], n_rows: int) -> list[Fold]:
     """Return folds that the user made, as indices."""
     folds = list(cv)
-    if not folds or not all(np.iterable(fold) and len(fold) == 2 for fold in folds):
+    if not folds or not all(hasattr(f, "__len__") and len(f) == 2 for f in folds):
         raise ValueError(
             f"cv={shortened(folds)} must be a number of folds, or one or more pairs of "
             "training rows and held-out rows."

@@ -34,11 +34,11 @@ def more_epochs(subject: Subject) -> list[str]:
     more, calls = scaled(subject, "max_iter", 2), ["more calls of partial_fit"]
     if subject.fitted("max_iter_") != 1 or subject.fitted("validation_scores_"):
         return more
-    # Without held-out rows, max_iter=1 cannot be told from partial_fit.
-    holds_out = subject.parameter("max_iter") != 1 or subject.parameter(
-        "early_stopping"
-    )
-    return calls if holds_out else [*more, *calls]
+    # Without early stopping, max_iter=1 cannot be told from partial_fit.
+    may_be_fit = subject.parameter("max_iter") == 1
+    if may_be_fit and not subject.parameter("early_stopping"):
+        return [*more, *calls]
+    return calls
 
 
 def more_held_out(subject: Subject) -> list[str]:
