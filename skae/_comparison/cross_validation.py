@@ -174,10 +174,11 @@ class _Data:
 
 def _named(estimators: Any) -> dict[str, Any]:
     """Return estimators by their names; equal classes are numbered."""
-    if hasattr(estimators, "fit") or not np.iterable(estimators):
+    is_one = hasattr(estimators, "fit") or isinstance(estimators, str)
+    if is_one or not np.iterable(estimators):
         raise TypeError(
-            f"estimators={estimators!r} must be several transformers, in a dict by "
-            'their names or in a list, such as {"PCA": PCA(8)}.'
+            f"estimators={estimators!r} must be a dict or a list of transformers, such "
+            'as {"PCA": PCA(8)}.'
         )
     if not isinstance(estimators, Mapping):
         estimators = list(estimators)
@@ -254,20 +255,22 @@ def _folds(cv: Any, X: Any, y: np.ndarray | None, random_state: Any) -> list[Fol
         kind = KFold if y is None else StratifiedKFold
         cv = kind(int(cv), shuffle=True, random_state=random_state)
     elif np.iterable(cv) and not isinstance(cv, str):
-        cv = _checked_pairs(cv, X.shape[0])
-    splitter = check_cv(cv, y, classifier=y is not None)
-    return [Fold(*map(np.asarray, indices)) for indices in splitter.split(X, y)]
+        cv = list(cv)
+        _check_pairs(cv)
+    splitter, n_rows = check_cv(cv, y, classifier=y is not None), X.shape[0]
+    return [
+        Fold(*(_indices(rows, n_rows) for rows in fold))
+        for fold in splitter.split(X, y)
+    ]
 
 
-def _checked_pairs(cv: Iterable[Any], n_rows: int) -> list[Fold]:
-    """Return folds that the user made, as indices."""
-    folds = list(cv)
+def _check_pairs(folds: list[Any]) -> None:
+    """Raise if folds that the user made are not pairs."""
     if not folds or not all(hasattr(f, "__len__") and len(f) == 2 for f in folds):
         raise ValueError(
             f"cv={shortened(folds)} must be a number of folds, or one or more pairs of "
             "training rows and held-out rows."
         )
-    return [Fold(*(_indices(rows, n_rows) for rows in fold)) for fold in folds]
 
 
 def _indices(rows: Any, n_rows: int) -> np.ndarray:
