@@ -11,14 +11,14 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.sparse import csr_array
+from scipy.sparse import coo_matrix, csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA, KernelPCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE, trustworthiness
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skae import Comparison, ConvAE, DenoisingAE, UndercompleteAE, compare
@@ -177,6 +177,9 @@ def test_names_of_a_list():
     steps = make_pipeline(StandardScaler(), PCA(1))
     found = compare([PCA(1), steps, KernelPCA(2)], X, cv=2)
     assert list(found.table.index) == ["PCA-1", "PCA-2", "KernelPCA"]
+    idle = Pipeline([("first", PCA(1)), ("none", None), ("last", "passthrough")])
+    found = compare((e for e in (idle, KernelPCA(2))), X, cv=2)
+    assert list(found.table.index) == ["PCA", "KernelPCA"]
 
 
 def test_without_classes_there_is_no_accuracy(iris):
@@ -206,13 +209,39 @@ def test_folds_may_be_given(cv, iris):
     assert len(scores) == (2 if isinstance(cv, KFold) else 1)
 
 
-@pytest.mark.parametrize("kind", ["frame", "sparse", "list", "images", "gaps"])
+@pytest.mark.filterwarnings("ignore:The least populated class")
+def test_folds_with_one_class_have_no_accuracy(iris):
+    y = np.zeros(150, dtype=int)
+    y[7] = 1
+    scores = compare([PCA(2)], iris[0], y, cv=2, random_state=0).scores
+    assert scores["accuracy"].isna().sum() == 1
+    assert scores["trustworthiness"].notna().all()
+
+
+def test_masks_are_folds(iris):
+    train = np.arange(150) % 3 > 0
+    masks, indices = [(train, ~train)], [map(np.flatnonzero, (train, ~train))]
+    indices = [tuple(pair) for pair in indices]
+    found = [compare([PCA(2)], *iris, cv=cv, random_state=0) for cv in (masks, indices)]
+    pd.testing.assert_frame_equal(*(f.scores[MEASURES[:4]] for f in found))
+    np.testing.assert_array_equal(found[0].labels, found[1].labels)
+
+
+def test_classes_may_be_a_column(iris):
+    X, y = iris
+    found = [compare([PCA(2)], X, c, cv=2, random_state=0) for c in (y, y[:, None])]
+    pd.testing.assert_frame_equal(*(f.scores[MEASURES[:4]] for f in found))
+
+
+@pytest.mark.parametrize("kind", ["frame", "sparse", "coo", "list", "images", "gaps"])
 def test_rows_of_all_kinds(kind, digits):
     X, estimator = digits[:60], UndercompleteAE(2, max_iter=1, random_state=0)
     if kind == "frame":
         X = pd.DataFrame(X).add_prefix("p")
     elif kind == "sparse":
         X = csr_array(X)
+    elif kind == "coo":
+        X = coo_matrix(X)
     elif kind == "list":
         X = X.tolist()
     elif kind == "images":
@@ -254,11 +283,32 @@ def test_few_rows_have_few_neighbours(iris):
         ([PCA(1)], {"y": np.linspace(0, 1, 150)}, ValueError, "is continuous"),
         ([PCA(1)], {"y": [0, 1]}, ValueError, "inconsistent numbers of samples"),
         ([PCA(1)], {"cv": GroupKFold(2)}, ValueError, "groups"),
+        ([PCA(1)], {"cv": []}, ValueError, r"cv=\[\] must be a number of folds"),
+        ([PCA(1)], {"cv": [3]}, ValueError, r"cv=\[3\] must be a number of folds"),
+        ([PCA(1)], {"cv": [([], [1])]}, ValueError, r"cv has the rows \[\], which"),
+        ([PCA(1)], {"cv": [([0, 1], [150])]}, ValueError, r"rows \[150\].* below 150"),
+        ([PCA(1)], {"cv": [([0.5], [1])]}, ValueError, r"cv has the rows \[0.5\]"),
+        ([PCA(1)], {"y": [0, 1, None] * 50}, ValueError, "y has 50 missing values"),
+        ([PCA(1)], {"y": [0, 1, np.nan] * 50}, ValueError, "y has 50 missing values"),
+        (PCA(1), {}, TypeError, r"estimators=PCA\(.*\) must be a dict or a list"),
+        (PCA, {}, TypeError, "estimators=<class .* must be a dict or a list"),
+        (make_pipeline(PCA(1), PCA(1)), {}, TypeError, "must be a dict or a list"),
+        ("PCA", {}, TypeError, "estimators='PCA' must be a dict or a list"),
+        (None, {}, TypeError, "estimators=None must be a dict or a list"),
+        ([PCA], {}, TypeError, "PCA.* must be an object with fit and transform"),
+        ([("a", PCA(1))], {}, TypeError, r"tuple \('a', PCA.*pass a dict"),
+        ({1: PCA(1), "1": PCA(2)}, {}, ValueError, r"names \[1, '1'\], of which two"),
     ],
 )
 def test_what_cannot_be_compared(estimators, options, error, message, iris):
     with pytest.raises(error, match=message):
         compare(estimators, iris[0], **options)
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e200])
+def test_rows_that_float64_cannot_square(factor, iris):
+    with pytest.raises(ValueError, match=r"largest magnitude in X is \S+, but compare"):
+        compare([UndercompleteAE(2, max_iter=1)], iris[0] * factor, cv=2)
 
 
 def test_extra_that_is_missing_is_named(iris, monkeypatch, tmp_path):

@@ -6,15 +6,20 @@ import signal
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris, make_swiss_roll
-from sklearn.decomposition import NMF, PCA
+from sklearn.decomposition import NMF, PCA, FactorAnalysis, KernelPCA
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler, scale
 from skorch.callbacks import Callback
 
 from skae import ContractiveAE, ConvAE, DenoisingAE, SparseAE, UndercompleteAE
+from skae._rows.split import n_held_out
 from skae.inspection import Diagnosis, Finding, diagnose
 
 # What is ill on purpose warns too.
@@ -153,6 +158,19 @@ def test_parts_that_still_gain(digits):
     assert "after 4 epochs" in found(diagnose(ae), "not converged").message
 
 
+@pytest.mark.parametrize("max_iter", ["auto", 1, 5])
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_partial_fit_needs_more_calls(max_iter, early_stopping, digits):
+    ae = UndercompleteAE(
+        8, max_iter=max_iter, early_stopping=early_stopping, random_state=0
+    )
+    finding = found(diagnose(ae.partial_fit(digits[:500])), "not converged")
+    assert "after 1 epoch," in finding.message
+    may_be_fit = max_iter == 1 and not early_stopping
+    cure = "more calls of partial_fit"
+    assert finding.cure == ("max_iter=2, or " + cure if may_be_fit else cure)
+
+
 def test_other_transformers_that_used_all_iterations(digits):
     nmf = NMF(8, max_iter=5, init="nndsvda").fit(digits)
     assert found(diagnose(nmf, digits), "not converged").cure == "max_iter=10"
@@ -197,6 +215,54 @@ def test_pca_that_is_kept(options, cure, iris):
     assert cure in finding.cure
 
 
+@pytest.mark.parametrize("fraction", [0.05, 0.1, 0.3, 0.6])
+@pytest.mark.parametrize("n_rows", [32, 60, 150])
+def test_cure_holds_out_more_rows(n_rows, fraction, iris):
+    options = {**KEPT["max_iter"][0], "validation_fraction": fraction}
+    ae = UndercompleteAE(2, **options, random_state=0).fit(iris[:n_rows])
+    pattern = r"validation_fraction=([\d.]+)(?: \(of (\d+) rows or more\))?"
+    for X in (iris[:n_rows], None):
+        cure = found(diagnose(ae, X), "PCA kept").cure
+        proposed = re.search(pattern, cure)
+        assert proposed or "more rows" in cure
+        if proposed:
+            larger, n_enough = float(proposed[1]), int(proposed[2] or n_rows)
+            assert n_held_out(n_enough, larger) > n_held_out(n_enough, fraction)
+            assert (X is None) == (proposed[2] is not None)
+
+
+REPEATED = {
+    "one component": (PCA(1), slice(4), slice(300, None)),
+    "one component, kept": (UndercompleteAE(1, **SHORT), slice(40), slice(40)),
+    "largest fraction": (
+        UndercompleteAE(1, validation_fraction=0.5, **SHORT),
+        slice(40),
+        slice(40),
+    ),
+    "lbfgs": (UndercompleteAE(2, solver="lbfgs", **SHORT), slice(300), slice(300)),
+    "no decay": (
+        UndercompleteAE(1, weight_decay=0.0, early_stopping=False, **SHORT),
+        slice(20),
+        slice(300, None),
+    ),
+    "all active": (SparseAE(4, sparsity="top_k", k=4, **SHORT), slice(99), slice(99)),
+}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "fitted", "asked"), REPEATED.values(), ids=REPEATED
+)
+def test_cures_change_something(estimator, fitted, asked, curved):
+    estimator.fit(curved[fitted])
+    values = estimator.get_params()
+    for finding in diagnose(estimator, curved[asked]):
+        cures = re.findall(r"(\w+)=([^\s,]+)", finding.cure)
+        assert cures or "more rows" in finding.cure
+        for name, value in cures:
+            assert value != str(values[name])
+            assert "lbfgs" not in str(values["solver"]) or name != "learning_rate_init"
+
+
 def test_pca_that_leaves_nothing_to_gain(flat):
     ae = UndercompleteAE(4, max_iter=2, random_state=0).fit(flat)
     finding = found(diagnose(ae), "PCA kept")
@@ -212,6 +278,30 @@ def test_pca_that_is_kept_without_an_epoch(digits):
     ae = UndercompleteAE(2, callbacks=[EndsAtOnce()], random_state=0).fit(digits[:300])
     finding = found(diagnose(ae), "PCA kept")
     assert finding.message == "Training did not change PCA."
+
+
+UNDER_FITTED = {
+    "sparse": SparseAE(200, alpha=1e3, max_iter=10, random_state=0),
+    "contractive": ContractiveAE(8, alpha=1.0, init="random", **SHORT),
+    "all rows": SparseAE(64, alpha=1e3, max_iter=10, early_stopping=False),
+}
+
+
+@pytest.mark.parametrize("ae", UNDER_FITTED.values(), ids=UNDER_FITTED)
+def test_fits_that_explain_nothing(ae, digits):
+    X = digits[:300]
+    finding = found(diagnose(ae.fit(X), X), "under-fitted")
+    assert f"explain {ae.score(X):.2g} of the variance" in finding.message
+    alpha = ae.alpha / 1000
+    assert finding.cure.startswith(f"alpha={alpha:g}, or learning_rate_init=0.00333")
+    names = {f.name for f in diagnose(clone(ae).set_params(alpha=alpha).fit(X), X)}
+    assert "under-fitted" not in names
+
+
+def test_noise_that_no_few_axes_explain(rng):
+    X = rng.normal(size=(2000, 300))
+    finding = found(diagnose(PCA(1).fit(X)), "under-fitted")
+    assert finding.cure == "n_components=2"
 
 
 def test_few_rows_learnt_by_heart(digits):
@@ -284,6 +374,31 @@ def test_rows_in_another_unit(estimator, curved):
     times = float(re.search(r"deviate (\S+) times", finding.message)[1])
     assert times == pytest.approx(100, rel=0.05)
     assert "the same scaler" in finding.cure
+
+
+UNITS = {
+    "percent": lambda X: X / 100,
+    "sixteenth": lambda X: X / 16,
+    "half": lambda X: X / 2,
+    "minus the mean": lambda X: X - X.mean(axis=0),
+    "standardised": scale,
+}
+
+
+@pytest.mark.parametrize("convert", UNITS.values(), ids=UNITS)
+@pytest.mark.parametrize("estimator", [PCA(3), UndercompleteAE(3, **SHORT)])
+def test_smaller_unit_or_other_mean_is_not_over_fitted(convert, estimator, digits):
+    estimator.fit(digits[:900])
+    names = {f.name for f in diagnose(estimator, convert(digits[900:]))}
+    assert "over-fitted" not in names
+    assert "outside the output's range" in names
+
+
+def test_few_rows_may_vary_less_by_chance(digits):
+    pca = PCA(3).fit(digits)
+    for start in range(0, 1700, 5):
+        names = {f.name for f in diagnose(pca, digits[start : start + 5])}
+        assert "outside the output's range" not in names
 
 
 def test_row_far_from_all_others(curved):
@@ -467,7 +582,7 @@ def test_gaps_are_no_illness(curved, rng):
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
 def test_pca_of_equal_rows_says_nothing_of_others(iris):
     pca = PCA(1).fit(np.ones((20, 4)))
-    assert "outside the output's range" not in {f.name for f in diagnose(pca, iris)}
+    assert diagnose(pca, iris) == []
 
 
 def test_images_are_diagnosed_as_flat_rows(digits):
@@ -478,7 +593,38 @@ def test_images_are_diagnosed_as_flat_rows(digits):
     assert [f.name for f in diagnosis] == ["PCA kept"]
 
 
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        FactorAnalysis(2),
+        KMeans(2),
+        KernelPCA(2),
+        ColumnTransformer([("some", PCA(2), [0, 1, 2])]),
+        FeatureUnion([("pca", PCA(2))]),
+        make_pipeline(PCA(2), LogisticRegression()),
+        make_pipeline(StandardScaler(), FactorAnalysis(2)),
+        GridSearchCV(PCA(), {"n_components": [1, 2]}, cv=2, refit=False),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_what_cannot_reconstruct(estimator, iris):
+    estimator.fit(iris, np.arange(150) % 3)
+    with pytest.raises(TypeError, match="cannot reconstruct"):
+        diagnose(estimator, iris)
+    assert diagnose(estimator) == []
+
+
+@pytest.mark.parametrize("estimator", [PCA(2), UndercompleteAE(2, **SHORT)])
+def test_rows_of_other_features(estimator, iris):
+    estimator.fit(iris)
+    with pytest.raises(ValueError, match=r"X has 3 features, but .* expecting 4"):
+        diagnose(estimator, iris[:, :3])
+
+
 def test_what_cannot_be_diagnosed(iris):
+    for kind in (PCA, UndercompleteAE):
+        with pytest.raises(TypeError, match="is a class, not an instance"):
+            diagnose(kind, iris)
     with pytest.raises(NotFittedError):
         diagnose(UndercompleteAE(2))
     pca = PCA(2).fit(iris)

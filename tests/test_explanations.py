@@ -9,13 +9,14 @@ import polars as pl
 import pytest
 import torch
 from scipy.sparse import csr_array
+from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
 from sklearn.decomposition import NMF, PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skae import ConvAE, DenoisingAE, SparseAE, UndercompleteAE
 from skae.inspection import (
@@ -161,6 +162,9 @@ def test_what_cannot_be_explained(explain, iris):
         explain(KMeans(2).fit(iris), iris)
     with pytest.raises(NotFittedError):
         explain(UndercompleteAE(2), iris)
+    for kind in (PCA, UndercompleteAE):
+        with pytest.raises(TypeError, match="is a class, not an instance"):
+            explain(kind, iris)
     with pytest.raises(ValueError, match="Column 0 of X holds 'a'"):
         explain(PCA(1).fit(iris), [["a", 1.0], ["b", 2.0]])
 
@@ -213,7 +217,7 @@ def test_loadings_are_correlations(iris):
 def test_influence_of_a_trained_linear_code_is_its_weights(iris):
     X = iris.to_numpy()
     options = {"hidden_layer_sizes": (), "init": "random", "max_iter": 20}
-    ae = UndercompleteAE(2, **options, random_state=0).fit(X)
+    ae = UndercompleteAE(2, **options, transform_max_iter=0, random_state=0).fit(X)
     found = feature_influence(ae, X)
     weights = ae.network_.encoder[0].weight.detach().numpy() / ae.scale_
     spread = X.std(axis=0) / ae.transform(X).std(axis=0)[:, None]
@@ -223,13 +227,17 @@ def test_influence_of_a_trained_linear_code_is_its_weights(iris):
 
 
 def test_jacobian_is_what_differences_say(autoencoder, curve):
-    class Other:
+    class Other(BaseEstimator):
         """The same transformer, which does not tell its derivative."""
 
-        transform, inverse_transform = (
+        fit, transform, inverse_transform = (
+            autoencoder.fit,
             autoencoder.transform,
             autoencoder.inverse_transform,
         )
+
+        def __sklearn_is_fitted__(self):
+            return True
 
     options = {"max_rows": 50, "random_state": 0}
     ours = feature_influence(autoencoder, curve, **options)
@@ -237,6 +245,98 @@ def test_jacobian_is_what_differences_say(autoencoder, curve):
     np.testing.assert_allclose(ours.encoder, others.encoder, atol=5e-3)
     np.testing.assert_array_equal(ours.decoder, others.decoder)
     assert list(others.encoder.index) == ["component0", "component1"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"transform_max_iter": 0},
+        {"transform_max_iter": 1},
+        {"neighbor_weight": 1.0},
+        {"neighbor_weight": 1.0, "transform_max_iter": 0},
+        {"neighbor_weight": 1.0, "transform_n_neighbors": 0, "transform_max_iter": 0},
+    ],
+    ids=str,
+)
+def test_encoder_differentiates_what_transform_does(options, curve):
+    ae = UndercompleteAE(2, max_iter=10, random_state=0, **options).fit(curve)
+    codes, spread = ae.transform(curve), curve.std(axis=0)
+    changes = [
+        (ae.transform(curve + step) - ae.transform(curve - step)) / 0.1
+        for step in np.diag(0.05 * spread)
+    ]
+    found = feature_influence(ae, curve, max_rows=300).encoder
+    expected = np.mean(changes, axis=1).T / codes.std(axis=0)[:, None]
+    # At the ends of the range ours are one-sided.
+    np.testing.assert_allclose(found, expected, atol=0.02)
+
+
+class Bounded(PCA):
+    """PCA that is defined only in the range of its training rows and their codes."""
+
+    def fit(self, X, y=None):
+        super().fit(X)
+        self.codes_ = super().transform(X)
+        self.rows_ = np.asarray(X)
+        return self
+
+    def transform(self, X):
+        _check_within(X, self.rows_)
+        return super().transform(X)
+
+    def inverse_transform(self, X):
+        _check_within(X, self.codes_)
+        return super().inverse_transform(X)
+
+
+def _check_within(values, others):
+    assert (values >= others.min(axis=0)).all()
+    assert (values <= others.max(axis=0)).all()
+
+
+def test_steps_stay_in_the_range_of_the_rows_and_codes(iris):
+    X = iris.to_numpy()
+    found = feature_influence(Bounded(2).fit(X), X, max_rows=150)
+    expected = feature_influence(PCA(2).fit(X), X, max_rows=150)
+    for part in ("encoder", "decoder"):
+        np.testing.assert_allclose(found[part], expected[part], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        NMF(2, max_iter=500, tol=1e-2),
+        make_pipeline(FunctionTransformer(np.sqrt, np.square), PCA(2)),
+    ],
+    ids=["NMF", "sqrt"],
+)
+def test_rows_at_the_end_of_a_domain_have_influence(model, digits):
+    X = digits[:100, 2:5]
+    assert (X == 0).any()
+    found = feature_influence(model.fit(X), X)
+    assert np.isfinite(found.encoder).all(axis=None)
+
+
+@pytest.mark.parametrize("transform_max_iter", [0, "auto"])
+@pytest.mark.parametrize("exponent", [-600, -130, 146, 500, 660])
+def test_influence_has_no_unit(exponent, transform_max_iter, curve):
+    ae = UndercompleteAE(
+        2, max_iter=2, transform_max_iter=transform_max_iter, random_state=0
+    )
+    expected = feature_influence(ae.fit(curve), curve, random_state=0)
+    X = curve * 2.0**exponent
+    found = feature_influence(ae.fit(X), X, random_state=0)
+    for part in ("encoder", "decoder"):
+        np.testing.assert_allclose(found[part], expected[part], atol=2e-2)
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e150, 1e200])
+def test_errors_that_float64_cannot_square(factor, curve):
+    X = curve * factor
+    ae = UndercompleteAE(2, max_iter=1, random_state=0).fit(X)
+    with pytest.raises(ValueError, match=r"largest magnitude in X is \S+, but recons"):
+        reconstruction_errors(ae, X)
 
 
 def test_decoder_is_differentiated_as_torch_does(autoencoder, curve):
@@ -308,6 +408,8 @@ def test_rows_are_drawn_by_random_state(autoencoder, curve):
     ("options", "message"),
     [
         ({"average": "median"}, "average='median' must be one of 'mean', 'rms'"),
+        ({"average": ["mean"]}, r"average=\['mean'\] must be one of 'mean', 'rms'"),
+        ({"max_rows": True}, "max_rows=True must be an integer of 1 or more"),
         ({"max_rows": 0}, "max_rows=0 must be an integer of 1 or more"),
         ({"max_rows": 2.5}, "max_rows=2.5 must be an integer of 1 or more"),
     ],
@@ -348,5 +450,6 @@ def test_heat_map_is_drawn_where_it_is_told_to(iris):
     assert display.figure_ is figure
     assert display.image_.get_cmap().name == "gray"
     assert display.image_.get_clim()[1] == 2
-    with pytest.raises(ValueError, match="part='code' must be"):
-        display.plot(part="code")
+    for part in ("code", ["decoder"]):
+        with pytest.raises(ValueError, match="must be one of 'decoder', 'encoder'"):
+            display.plot(part=part)

@@ -89,6 +89,8 @@ def few_label_accuracy(
 ) -> float:
     """Return the accuracy on held-out rows after training with few labels."""
     chosen = _some_of_each(y, fold.train, n_labels, seed)
+    if len(np.unique(y[chosen])) < 2:
+        return np.nan
     rows, others = (_safe_indexing(X, index) for index in (chosen, fold.test))
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     classifier.fit(encode(estimator, rows), y[chosen])

@@ -26,6 +26,8 @@ POSITIVE = Interval(Real, 0, None, closed="neither")
 NONNEGATIVE = Interval(Real, 0, None, closed="left")
 FRACTION = Interval(Real, 0, 1, closed="neither")
 SHARE = Interval(Real, 0, 1, closed="both")
+# Values up to this one, and down to its inverse, can be squared and summed.
+MOST_TO_SQUARE = 1e145
 #: Smallest and largest value that a loss allows, in the unit of the data.
 DOMAINS: dict[Any, tuple[float, float]] = {
     "bernoulli": (0.0, 1.0),
@@ -167,11 +169,12 @@ def check_codes(Z: Any, n_components: int) -> np.ndarray:
     return Z
 
 
-def check_count(name: str, value: Any, most: int) -> None:
-    """Raise if a value is not an integer from 1 to ``most``."""
+def check_count(name: str, value: Any, most: int | None = None) -> None:
+    """Raise if a value is not an integer from 1 to ``most``; None is no bound."""
     is_integer = isinstance(value, Integral) and not isinstance(value, bool)
-    if not is_integer or not 1 <= value <= most:
-        raise ValueError(f"{name}={value!r} must be an integer from 1 to {most}.")
+    if not is_integer or value < 1 or (most is not None and value > most):
+        allowed = "of 1 or more" if most is None else f"from 1 to {most}"
+        raise ValueError(f"{name}={value!r} must be an integer {allowed}.")
 
 
 def check_float(name: str, value: Any) -> None:
@@ -203,6 +206,16 @@ def check_shape(
             f"{type(estimator).__name__}.{verb} returned the shape {shape} instead of "
             f"({n_rows}, {n_values}): it must return one row for each row, and "
             "inverse_transform rows as long as those of X."
+        )
+
+
+def check_squares(X: Any, owner: str) -> None:
+    """Raise if values are so large, or so small, that float64 cannot hold squares."""
+    largest = max(abs(float(value)) for value in extremes(X))
+    if MOST_TO_SQUARE < largest < np.inf or 0 < largest < 1 / MOST_TO_SQUARE:
+        raise ValueError(
+            f"The largest magnitude in X is {largest:.3g}, but {owner} needs squares, "
+            "which float64 cannot hold: divide X by a constant first."
         )
 
 

@@ -3,8 +3,9 @@
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
-from .._rows.checks import check_reconstructs
+from .._rows.checks import check_reconstructs, check_squares
 from .._rows.chunks import dense
 from .._rows.containers import unmasked
 from .._rows.transformers import flat, flat_answer
@@ -42,10 +43,12 @@ def reconstruction_errors(estimator: Any, X: Any, *, signed: bool = False) -> An
 
     Raises
     ------
+    NotFittedError
+        If the estimator is not fitted.
     TypeError
         If the estimator cannot reconstruct.
     ValueError
-        If ``X`` is not numeric or is empty.
+        If ``X`` is not numeric or is empty, or if float64 cannot hold its squares.
     ImportError
         If pandas is not installed.
 
@@ -64,9 +67,11 @@ def reconstruction_errors(estimator: Any, X: Any, *, signed: bool = False) -> An
     'petal width (cm)'
     """
     pd = pandas("reconstruction_errors")
+    check_is_fitted(estimator)
     check_reconstructs(estimator)
     X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
     rows = dense(flat(X)).astype(np.float64)
+    check_squares(rows, "reconstruction_errors")
     answers = flat_answer(
         estimator, "inverse_transform", reconstruct(estimator, X), rows.shape
     )

@@ -1,17 +1,18 @@
 """Influence of features on components and back: Jacobians in standard deviations."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from numbers import Integral
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
+from sklearn.utils.validation import check_is_fitted
 
-from .._rows.checks import check_reconstructs
+from .._rows.checks import check_count, check_reconstructs
 from .._rows.chunks import dense
 from .._rows.containers import column_names, unmasked
 from .._rows.transformers import flat, flat_answer
+from ._asking import codes_of
 from ._axes import axes
 from ._frames import component_names, feature_names, pandas
 from ._walks import encode
@@ -19,6 +20,8 @@ from ._walks import encode
 # Step of central differences, in standard deviations: large enough for rounding in
 # float32, and small enough for curvature, not to matter.
 STEP = 0.05
+# Standard deviations for which derivatives do not leave the range of float32.
+SAFE = 1e-25, 1e25
 # Maximum number of columns, or rows, of a heat map that are named.
 MOST_NAMED = 40
 
@@ -49,10 +52,13 @@ def feature_influence(
     Parameters
     ----------
     estimator : object
-        Fitted estimator with ``transform`` and ``inverse_transform``. If it has a
-        ``jacobian`` method, as the autoencoders of this package, that gives the
-        derivative of the encoder. All other derivatives are central differences over a
-        tenth of a standard deviation, which are exact for linear maps up to rounding.
+        Fitted estimator with ``transform`` and ``inverse_transform``. Derivatives are
+        central differences over a tenth of a standard deviation, which are exact for
+        linear maps up to rounding. At the ends of the range of a feature or component
+        they are one-sided: beyond it ``transform`` may not be defined. Autoencoders of
+        this package whose ``transform`` neither improves codes nor places them on a map
+        (``transform_max_iter``, ``transform_n_neighbors``) give the derivative of the
+        encoder by ``jacobian``.
     X : {array-like, sparse matrix} of shape (n_samples, ...)
         Rows in the unit that the estimator was fitted in, without missing values.
         Standard deviations are those of these rows and of their codes.
@@ -76,10 +82,13 @@ def feature_influence(
 
     Raises
     ------
+    NotFittedError
+        If the estimator is not fitted.
     TypeError
         If the estimator cannot reconstruct.
     ValueError
-        If ``X`` has missing values or fewer than two rows, or a parameter is invalid.
+        If ``X`` has missing values or fewer than two rows, if codes are not finite, or
+        a parameter is invalid.
     ImportError
         If pandas is not installed.
 
@@ -95,14 +104,15 @@ def feature_influence(
     pca1              -0.05             -0.05
     """
     pd = pandas("feature_influence")
+    check_is_fitted(estimator)
     check_reconstructs(estimator)
-    rows = _read(estimator, X)
-    codes = encode(estimator, X)
+    check_count("max_rows", max_rows)
+    _check_name("average", average, AVERAGES)
+    rows, codes = _read(estimator, X), codes_of(estimator, X)
     spread_x, spread_z = _deviations(rows.values), _deviations(codes)
     some = _drawn(len(codes), max_rows, random_state)
-    points = replace(rows, values=rows.values[some])
-    of_codes = _mean(_changes_of_codes(estimator, points, spread_x), average)
-    of_rows = _mean(_changes_of_rows(estimator, codes[some], spread_z), average)
+    of_codes = AVERAGES[average](_changes_of_codes(estimator, rows, some, spread_x))
+    of_rows = AVERAGES[average](_changes_of_rows(estimator, codes, some, spread_z))
     names = {
         "index": component_names(estimator, codes.shape[1]),
         "columns": feature_names(estimator, X, rows.layout),
@@ -121,9 +131,9 @@ class _Rows:
     layout: tuple[int, ...]
     columns: list[Any] | None
 
-    def moved(self, step: np.ndarray) -> Any:
-        """Return the rows plus a step, in their original layout."""
-        values = (self.values + step).reshape(-1, *self.layout)
+    def in_container(self, values: np.ndarray) -> Any:
+        """Return other values in the layout of the rows."""
+        values = values.reshape(-1, *self.layout)
         # Steps of a pipeline may pick columns by name.
         if self.columns is None:
             return values
@@ -150,24 +160,24 @@ def _read(estimator: Any, X: Any) -> _Rows:
 
 def _drawn(n_rows: int, max_rows: int, random_state: Any) -> np.ndarray:
     """Return indices of at most ``max_rows`` random rows."""
-    if not isinstance(max_rows, Integral) or max_rows < 1:
-        raise ValueError(f"max_rows={max_rows!r} must be an integer of 1 or more.")
     order = check_random_state(random_state).permutation(n_rows)
     return np.sort(order[:max_rows])
 
 
-def _mean(changes: np.ndarray, average: str) -> np.ndarray:
-    """Average over the first axis."""
-    if average not in AVERAGES:
+def _check_name(parameter: str, value: Any, options: Iterable[str]) -> None:
+    """Raise if a value is none of some names."""
+    if not isinstance(value, str) or value not in options:
         raise ValueError(
-            f"average={average!r} must be one of {', '.join(map(repr, AVERAGES))}."
+            f"{parameter}={value!r} must be one of {', '.join(map(repr, options))}."
         )
-    return AVERAGES[average](changes)
 
 
 def _deviations(values: np.ndarray) -> np.ndarray:
     """Return standard deviations, exactly zero for a constant."""
-    return np.where(np.ptp(values, axis=0) > 0, values.std(axis=0), 0.0)
+    # Squares of values up to 1 do not overflow.
+    largest = _known(np.abs(values).max(axis=0))
+    spread = np.std(values / largest, axis=0) * largest
+    return np.where(np.ptp(values, axis=0) > 0, spread, 0.0)
 
 
 def _known(spread: np.ndarray) -> np.ndarray:
@@ -175,34 +185,66 @@ def _known(spread: np.ndarray) -> np.ndarray:
     return np.where(spread > 0, spread, np.nan)
 
 
-def _changes_of_codes(estimator: Any, points: _Rows, spread: np.ndarray) -> np.ndarray:
+def _changes_of_codes(
+    estimator: Any, rows: _Rows, some: np.ndarray, spread: np.ndarray
+) -> np.ndarray:
     """Return ``dz_j/dx_i std(x_i)`` at ``[:, j, i]``."""
-    if hasattr(estimator, "jacobian"):
-        slopes = estimator.jacobian(points.moved(np.zeros_like(spread)))
+    if _tells_slopes(estimator, spread):
+        slopes = estimator.jacobian(rows.in_container(rows.values[some]))
         return slopes.reshape(*slopes.shape[:2], -1) * spread
-    return _differences(lambda step: encode(estimator, points.moved(step)), spread)
+    return _differences(
+        lambda values: encode(estimator, rows.in_container(values)),
+        rows.values,
+        some,
+        spread,
+    )
 
 
-def _changes_of_rows(estimator: Any, codes: np.ndarray, spread: np.ndarray) -> Any:
+def _tells_slopes(estimator: Any, spread: np.ndarray) -> bool:
+    """Whether ``jacobian`` differentiates what ``transform`` does, within float32."""
+    low, high = SAFE
+    is_safe = np.all((spread == 0) | ((spread > low) & (spread < high)))
+    if not is_safe or not hasattr(estimator, "jacobian"):
+        return False
+    asked = (
+        (getattr(estimator, name, 0), getattr(estimator, f"{name}_", 0))
+        for name in ("transform_max_iter", "transform_n_neighbors")
+    )
+    return not any(auto if value == "auto" else value for value, auto in asked)
+
+
+def _changes_of_rows(
+    estimator: Any, codes: np.ndarray, some: np.ndarray, spread: np.ndarray
+) -> Any:
     """Return ``dx^_i/dz_j std(z_j)`` at ``[:, j, i]``."""
 
-    def decode(step: np.ndarray) -> np.ndarray:
-        rows = estimator.inverse_transform(codes + step)
+    def decode(codes: np.ndarray) -> np.ndarray:
+        rows = estimator.inverse_transform(codes)
         wanted = len(codes), "n_features"
         return flat_answer(estimator, "inverse_transform", rows, wanted).astype(float)
 
-    return _differences(decode, spread).swapaxes(1, 2)
+    return _differences(decode, codes, some, spread).swapaxes(1, 2)
 
 
 def _differences(
-    function: Callable[[np.ndarray], np.ndarray], spread: np.ndarray
+    function: Callable[[np.ndarray], np.ndarray],
+    values: np.ndarray,
+    some: np.ndarray,
+    spread: np.ndarray,
 ) -> np.ndarray:
     """Return changes per standard deviation of each argument, along the last axis.
 
-    Central differences cancel the curvature.
+    Central differences cancel the curvature. Arguments stay in the range of ``values``.
     """
-    steps = np.diag(STEP * spread)
-    changes = [(function(step) - function(-step)) / (2 * STEP) for step in steps]
+    low, high = values.min(axis=0), values.max(axis=0)
+    points, changes = values[some], []
+    for i, step in enumerate(STEP * spread):
+        ends = [points.copy(), points.copy()]
+        ends[0][:, i] = np.maximum(points[:, i] - step, low[i])
+        ends[1][:, i] = np.minimum(points[:, i] + step, high[i])
+        width = (ends[1][:, i] - ends[0][:, i]) / (spread[i] or 1.0)
+        change = function(ends[1]) - function(ends[0])
+        changes.append(change / (width[:, None] if step else 1.0))
     return np.stack(changes, axis=2)
 
 
@@ -321,8 +363,7 @@ class FeatureInfluenceDisplay:
             "decoder": "deviations of the feature",
             "encoder": "deviations of the component",
         }
-        if part not in labels:
-            raise ValueError(f"part={part!r} must be 'decoder' or 'encoder'.")
+        _check_name("part", part, labels)
         frame = getattr(self, part)
         self.ax_ = axes(ax, type(self).__name__)
         self.figure_ = self.ax_.figure

@@ -5,6 +5,7 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
+from ..._rows.checks import check_reconstructs
 from ..._rows.containers import unmasked
 from . import codes, rows, training
 from .findings import Diagnosis, Finding
@@ -17,6 +18,7 @@ CHECKS: tuple[Callable[[Subject], Finding | None], ...] = (
     training.find_bad_end,
     training.find_early_end,
     training.find_pca_kept,
+    training.find_nothing_explained,
     training.find_gap_of_held_out,
     training.find_gap_of_rows,
     training.find_few_held_out,
@@ -42,11 +44,14 @@ def diagnose(estimator: Any, X: Any = None) -> Diagnosis:
     - "not converged": training diverged, was interrupted, or ended at ``max_iter``
       while it still improved;
     - "PCA kept": training did not improve on PCA, and why;
+    - "under-fitted": reconstructions explain less than 1 % of the variance;
     - "over-fitted": the unexplained variance of held-out rows, or of new rows ``X``, is
       at least three times that of training, and 2 % of the variance higher;
     - "held-out rows too few": fewer than 20;
     - "outside the output's range": values that no reconstruction can have with this
-      loss, or rows that deviate more than twice as much as training rows;
+      loss, or rows that seem to have another unit: they deviate more than twice as
+      much from the mean of training as training rows did, or 20 rows or more have less
+      than 0.6 times their deviation, or a mean that is one deviation away;
     - "rows that outweigh all": one row makes a fifth of the squared error or of the
       variance, or rows are so far out that only PCA reconstructs them;
     - "code wide enough to copy": as many components as features or more, and nothing
@@ -99,6 +104,8 @@ def diagnose(estimator: Any, X: Any = None) -> Diagnosis:
     check_is_fitted(estimator)
     X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
     subject = Subject(*reducing_step(estimator, X))
+    if X is not None:
+        check_reconstructs(subject.estimator)
     if X is not None and not subject.has_rows:
         raise ValueError(
             f"X has {len(subject.rows)} rows, of which no two differ: pass two or more "

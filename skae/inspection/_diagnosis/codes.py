@@ -32,7 +32,8 @@ def _more_active(subject: Subject) -> list[str]:
     """Return what lets more components be active."""
     counted = subject.parameter("sparsity") in ("top_k", "batch_top_k")
     if counted and (n_active := subject.fitted("mean_active_")):
-        return [f"k={math.ceil(2 * n_active)}", *lower_rate(subject)]
+        k = min(math.ceil(2 * n_active), subject.width or 1)
+        return [*([f"k={k}"] if k > n_active else []), *lower_rate(subject)]
     return [*scaled(subject, "alpha", 1 / 3), *lower_rate(subject)]
 
 
@@ -123,7 +124,7 @@ def find_copying(subject: Subject) -> Finding | None:
     if subject.parameter("alpha") == 0:
         penalty = ["alpha=0.001"]
     noise = ["noise_level=0.1"] if subject.parameter("noise") is not None else []
-    fewer = [f"n_components={max(1, n_features // 2)}"]
+    fewer = [f"n_components={n_features // 2}"] if n_features > 1 else ["more features"]
     return Finding("code wide enough to copy", message, either(fewer, penalty, noise))
 
 

@@ -31,14 +31,22 @@ def find_outside_domain(subject: Subject) -> Finding | None:
 
 
 def find_other_unit(subject: Subject) -> Finding | None:
-    """Find rows that are far from the training rows."""
-    if not subject.has_rows or not subject.is_far:
+    """Find rows that are far from the training rows, or vary far less."""
+    if not subject.has_rows or not subject.is_elsewhere:
         return None
+    cures = ["X in the unit of fit, by the same scaler"]
     message = (
         f"Rows deviate {subject.deviation:.3g} times as much from mean_ as the "
         "training rows, where nothing was learnt."
     )
-    return Finding(OUTSIDE, message, "X in the unit of fit, by the same scaler")
+    if not subject.is_far:
+        message = (
+            f"The standard deviation of X is {subject.relative_spread:.3g} times that "
+            f"of the training rows, and its mean lies {subject.shift:.3g} of the "
+            "latter away from mean_."
+        )
+        cures += ["rows of all kinds that fit has seen"]
+    return Finding(OUTSIDE, message, either(cures))
 
 
 def find_far_rows(subject: Subject) -> Finding | None:

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
 from ..._rows.checks import check_answers
@@ -21,8 +22,12 @@ from .._walks import encode
 
 # Relative rounding error of means and scales of the same rows.
 ROUNDING = 1e-5
-# Maximum deviation of rows, in multiples of that of training rows.
-FARTHER = 2.0
+# Rows like those of training: their largest root mean square distance from the mean of
+# training, the largest distance of their mean from it, and their least deviation, all
+# in deviations of training rows.
+FARTHER, SHIFTED, NARROWER = 2.0, 1.0, 0.6
+# Fewer rows may deviate less, or have another mean, by chance.
+ENOUGH_ROWS = 20
 
 
 def reducing_step(estimator: Any, X: Any) -> tuple[Any, Any]:
@@ -75,7 +80,11 @@ class Subject:
     @cached_property
     def errors(self) -> np.ndarray:
         """Squared error of each row; zero if it has no value."""
-        answers = self.estimator.inverse_transform(self.codes)
+        try:
+            answers = self.estimator.inverse_transform(self.codes)
+        except NotFittedError as error:
+            # KernelPCA has an inverse only if asked for.
+            raise TypeError(f"{self.estimator!r} cannot reconstruct: {error}") from None
         shape = self.rows.shape
         answers = flat_answer(self.estimator, "inverse_transform", answers, shape)
         errors = squared_errors(self.rows, answers, self.spread)
@@ -100,8 +109,12 @@ class Subject:
 
     @cached_property
     def has_rows(self) -> bool:
-        """Whether there are rows, and they vary."""
-        return self.X is not None and len(self.rows) > 1 and bool(self.distances.any())
+        """Whether there are rows, and they vary.
+
+        Encoding comes first: ``transform`` checks the number of features.
+        """
+        n_rows = 0 if self.X is None else min(len(self.rows), len(self.codes))
+        return n_rows > 1 and bool(self.distances.any())
 
     @property
     def scale(self) -> float | None:
@@ -142,6 +155,29 @@ class Subject:
     def is_far(self) -> bool:
         """Whether rows lie farther out than training rows did."""
         return self.deviation > FARTHER
+
+    @property
+    def relative_spread(self) -> float:
+        """Deviation of rows from their mean, in the scale of training."""
+        return self.spread / (self.scale or self.spread)
+
+    @property
+    def shift(self) -> float:
+        """Root mean square distance of the mean from that of training, in its scale."""
+        mean = self.standardised(column_means(self.rows))
+        return float(np.sqrt(np.nanmean(np.square(mean))))
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether rows differ from training rows in deviation or mean, not by chance.
+
+        Their shares of variance cannot be compared with those in training.
+        """
+        if self.is_far:
+            return True
+        if self.scale is None or len(self.rows) < ENOUGH_ROWS:
+            return False
+        return self.relative_spread < NARROWER or self.shift > SHIFTED
 
     @property
     def width(self) -> int | None:

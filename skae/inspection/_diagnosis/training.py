@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from numbers import Integral
 
+import numpy as np
+
 from ..._rows.checks import is_share
 from ..._rows.split import n_held_out
 from .cures import either, lower_rate, more_epochs, more_held_out, scaled
@@ -12,6 +14,8 @@ from .subject import Subject
 
 # Share of the variance that counts as zero.
 NOTHING = 1e-6
+# Share of the variance below which next to nothing is explained.
+LITTLE = 0.01
 # Overfitting: unexplained variance of other rows, as a multiple of that of training
 # rows, and its least excess.
 TIMES_OF_OTHERS, MISSED = 3.0, 0.02
@@ -32,7 +36,7 @@ def find_pca_kept(subject: Subject) -> Finding | None:
         message = (
             "PCA explains all of the held-out rows: training cannot improve on it."
         )
-        fewer = [f"n_components={max(1, (subject.width or 2) // 2)}"]
+        fewer = scaled(subject, "n_components", 1 / 2) or ["PCA, which is faster"]
         return Finding("PCA kept", message, either(fewer))
     verdict = "is no better" if max(scores) <= pca else "may be chance on so few rows"
     message = (
@@ -84,9 +88,9 @@ def find_early_end(subject: Subject) -> Finding | None:
     errors = [1 - s for s in scores] if scores else subject.fitted("loss_curve_")
     if not _still_gains(errors, subject.parameter("tol")):
         return None
-    message = (
-        f"Training ended after {subject.fitted('n_iter_')} epochs, still improving."
-    )
+    n_epochs = subject.fitted("n_iter_")
+    unit = "epoch" if n_epochs == 1 else "epochs"
+    message = f"Training ended after {n_epochs} {unit}, still improving."
     return Finding("not converged", message, either(more_epochs(subject)))
 
 
@@ -120,6 +124,32 @@ def _find_iterations_used_up(subject: Subject) -> Finding | None:
     return Finding("not converged", message, f"max_iter={2 * most}")
 
 
+def find_nothing_explained(subject: Subject) -> Finding | None:
+    """Find that reconstructions are hardly better than the mean."""
+    explained = _explained(subject)
+    if explained is None or explained >= LITTLE:
+        return None
+    message = f"Reconstructions explain {explained:.2g} of the variance."
+    cures = [*scaled(subject, "alpha", 1e-3), *lower_rate(subject)]
+    if subject.fitted("stop_reason_") == "max_iter":
+        cures += more_epochs(subject)
+    if (subject.width or 0) < (subject.n_features or np.inf):
+        cures += scaled(subject, "n_components", 2) or ["more components"]
+    return Finding("under-fitted", message, either(cures))
+
+
+def _explained(subject: Subject) -> float | None:
+    """Return the share of the variance explained in fit, or of rows like those."""
+    if subject.is_of_training:
+        return 1 - subject.unexplained
+    shares = subject.fitted("explained_variance_ratio_")
+    if subject.fitted("validation_scores_") or shares is not None:
+        known = _missed_in_fit(subject)
+        return None if known is None else 1 - known
+    is_known = subject.has_rows and not subject.is_elsewhere
+    return 1 - subject.unexplained if is_known else None
+
+
 def find_gap_of_held_out(subject: Subject) -> Finding | None:
     """Find held-out rows with far more unexplained variance than training rows."""
     scores = subject.fitted("validation_scores_")
@@ -136,19 +166,22 @@ def find_gap_of_rows(subject: Subject) -> Finding | None:
     known = _missed_in_fit(subject)
     if not subject.has_rows or known is None:
         return None
-    if subject.is_of_training or subject.is_far or subject.fitted("is_pca_"):
+    if subject.is_of_training or subject.is_elsewhere or subject.fitted("is_pca_"):
         return None
     return _gap(subject, known, subject.unexplained, "X")
 
 
 def _missed_in_fit(subject: Subject) -> float | None:
     """Return the unexplained variance in fit, of held-out rows if there were any."""
+    missed = np.nan
     if (best := subject.fitted("best_score_")) is not None:
-        return float(1 - best)
-    if subject.fitted("loss_curve_") and _has_comparable_loss(subject):
-        return float(subject.fitted("loss_curve_")[-1])
-    shares = subject.fitted("explained_variance_ratio_")
-    return None if shares is None else 1 - float(sum(shares))
+        missed = 1 - best
+    elif subject.fitted("loss_curve_") and _has_comparable_loss(subject):
+        missed = subject.fitted("loss_curve_")[-1]
+    elif (shares := subject.fitted("explained_variance_ratio_")) is not None:
+        missed = 1 - np.sum(shares)
+    # Equal rows have no variance to explain.
+    return float(missed) if np.isfinite(missed) else None
 
 
 def _has_comparable_loss(subject: Subject) -> bool:
