@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.pipeline import Pipeline
 
 from ._rows.checks import check_answers, check_finite, check_reconstructs
 from ._rows.chunks import chunks, dense
@@ -31,7 +30,7 @@ from ._rows.statistics import (
     root_mean_square,
     squared_errors,
 )
-from ._rows.transformers import flat, flat_answer, is_scaler
+from ._rows.transformers import flat, flat_answer, reducing_step
 
 __all__ = ["explained_variance", "neg_mean_squared_error"]
 
@@ -152,26 +151,12 @@ def _read(estimator: Any, X: Any, raw_units: bool) -> tuple[Any, Any, Any]:
     """Return what reconstructs, its rows, and the same rows flat for scoring."""
     X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
     if not raw_units:
-        estimator, X = _reducing_step(estimator, X)
+        _, estimator, X = reducing_step(estimator, X)
     check_reconstructs(estimator)
     X = X.tocsr() if issparse(X) else X
     rows = flat(X)
     check_finite(rows, allow_nan=True, owner=type(estimator).__name__)
     return estimator, X, rows
-
-
-def _reducing_step(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """Return the step of a pipeline that reduces, and the rows that enter it."""
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    if not isinstance(estimator, Pipeline):
-        return estimator, X
-    steps = [step for _, step in estimator.steps]
-    reduces = [i for i, step in enumerate(steps) if not is_scaler(step)]
-    last = reduces[-1] if reduces else 0
-    X = estimator[:last].transform(X) if last else X
-    # The rest of the pipeline undoes scalers after it.
-    is_last = last == len(steps) - 1
-    return _reducing_step(steps[last], X) if is_last else (estimator[last:], X)
 
 
 def _squared_error(estimator: Any, X: Any, rows: Any, scale: float) -> float:

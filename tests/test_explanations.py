@@ -24,6 +24,7 @@ from skae.inspection import (
     feature_influence,
     reconstruction_errors,
 )
+from skae.metrics import neg_mean_squared_error
 
 matplotlib.use("Agg")
 # So few epochs and rows often leave PCA as it is.
@@ -100,12 +101,36 @@ def test_feature_that_is_wrong_has_the_largest_error(iris):
     assert errors.iloc[3, 1] > 0 > errors.iloc[4, 1]
 
 
-def test_pipeline_counts_in_the_unit_of_the_data(iris):
-    model = make_pipeline(StandardScaler(), PCA(2)).fit(iris)
+@pytest.mark.parametrize("nest", [False, True])
+def test_pipeline_counts_in_the_unit_of_its_step_or_of_the_data(iris, nest):
+    model = make_pipeline(StandardScaler(), PCA(2))
+    model = (make_pipeline("passthrough", model) if nest else model).fit(iris)
     answers = model.inverse_transform(model.transform(iris))
-    np.testing.assert_allclose(
-        reconstruction_errors(model, iris), (iris - answers) ** 2
-    )
+    raw = reconstruction_errors(model, iris, raw_units=True)
+    np.testing.assert_allclose(raw, (iris - answers) ** 2)
+    scaled = reconstruction_errors(model, iris)
+    np.testing.assert_allclose(scaled * iris.var(ddof=0), raw)
+    assert list(scaled.columns) == list(raw.columns) == list(iris.columns)
+    assert list(scaled.index) == list(iris.index)
+    score = neg_mean_squared_error(model, iris)
+    assert scaled.to_numpy().mean() == pytest.approx(-score)
+
+
+def test_errors_of_a_pipeline_sum_to_its_scores(iris):
+    ae = UndercompleteAE(2, max_iter=1, random_state=0)
+    model = make_pipeline(StandardScaler(), ae).fit(iris)
+    sums = reconstruction_errors(model, iris).sum(axis=1)
+    np.testing.assert_allclose(sums, -model.score_samples(iris), rtol=1e-5)
+
+
+def test_features_that_a_step_makes_are_not_named_after_others(iris):
+    model = make_pipeline(PCA(4), UndercompleteAE(2, max_iter=1, random_state=0))
+    assert list(reconstruction_errors(model.fit(iris), iris).columns) == [
+        "x0",
+        "x1",
+        "x2",
+        "x3",
+    ]
 
 
 def test_frames_keep_their_names(iris):

@@ -8,11 +8,13 @@ from sklearn.utils.validation import check_is_fitted
 from .._rows.checks import check_reconstructs, check_squares
 from .._rows.chunks import dense
 from .._rows.containers import unmasked
-from .._rows.transformers import flat, flat_answer
+from .._rows.transformers import flat, flat_answer, keeps_features, reducing_step
 from ._frames import feature_names, index_of, pandas
 
 
-def reconstruction_errors(estimator: Any, X: Any, *, signed: bool = False) -> Any:
+def reconstruction_errors(
+    estimator: Any, X: Any, *, signed: bool = False, raw_units: bool = False
+) -> Any:
     """Return what each feature adds to the squared reconstruction error of each row.
 
     ``n_features / n_known (x_i - x^_i)^2`` with ``x^ =
@@ -23,19 +25,23 @@ def reconstruction_errors(estimator: Any, X: Any, *, signed: bool = False) -> An
     Parameters
     ----------
     estimator : object
-        Fitted estimator with ``transform`` and ``inverse_transform``. A pipeline
-        reconstructs as a whole, in the unit of ``X``.
+        Fitted estimator with ``transform`` and ``inverse_transform``. For a pipeline it
+        is the last step that is not a scaler, for a search the best estimator, as in
+        :mod:`skae.metrics`.
     X : {array-like, sparse matrix} of shape (n_samples, ...)
         Rows in the unit that the estimator was fitted in.
     signed : bool, default=False
         Whether errors have the sign of ``x - x^``: positive values are higher than
         expected, negative values are lower.
+    raw_units : bool, default=False
+        Whether to reconstruct with the whole pipeline, in the unit of ``X``. The
+        features with the largest variance in ``X`` then have the largest errors.
 
     Returns
     -------
     errors : pandas.DataFrame of shape (n_samples, n_features)
-        Squared errors in the squared unit of ``X``; NaN where the value is missing, and
-        infinite where the reconstruction is not finite. In a row with missing values
+        Squared errors in the squared unit of the features; NaN where the value is
+        missing, infinite where the reconstruction is not finite. In a row with missing values
         the other errors are multiplied by ``n_features / n_known``, so that they add up
         to the error of a whole row. The index is that of ``X`` if it is a data frame.
         Columns have the names of the features in ``X`` or in ``fit``, or "x0", "x1",
@@ -69,15 +75,17 @@ def reconstruction_errors(estimator: Any, X: Any, *, signed: bool = False) -> An
     pd = pandas("reconstruction_errors")
     check_is_fitted(estimator)
     check_reconstructs(estimator)
-    X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
+    given = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
+    step, whole, X = estimator, estimator, given
+    if not raw_units:
+        step, whole, X = reducing_step(estimator, given)
     rows = dense(flat(X)).astype(np.float64)
     check_squares(rows, "reconstruction_errors")
-    answers = flat_answer(
-        estimator, "inverse_transform", reconstruct(estimator, X), rows.shape
-    )
-    names = feature_names(estimator, X, np.shape(X)[1:] or rows.shape[1:])
+    answers = flat_answer(whole, "inverse_transform", reconstruct(whole, X), rows.shape)
+    named = given if raw_units or keeps_features(estimator, step) else X
+    names = feature_names(step, named, np.shape(X)[1:] or rows.shape[1:])
     errors = _parts(rows, answers.astype(np.float64), signed)
-    return pd.DataFrame(errors, index=index_of(X), columns=names)
+    return pd.DataFrame(errors, index=index_of(given), columns=names)
 
 
 def reconstruct(estimator: Any, X: Any) -> Any:

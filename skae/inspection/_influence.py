@@ -13,7 +13,7 @@ from .._rows.chunks import dense
 from .._rows.containers import column_names, unmasked
 from .._rows.transformers import flat, flat_answer
 from ._asking import codes_of
-from ._axes import axes
+from ._axes import axes, merged
 from ._frames import component_names, feature_names, pandas
 from ._walks import encode
 
@@ -370,7 +370,7 @@ class FeatureInfluenceDisplay:
         # Zero has the colour in the middle.
         largest = np.nanmax(np.abs(frame.to_numpy()), initial=0.0) or 1.0
         drawn = {"cmap": "PuOr", "vmin": -largest, "vmax": largest, "aspect": "auto"}
-        self.image_ = self.ax_.imshow(frame, **drawn | kwargs)
+        self.image_ = self.ax_.imshow(frame, **merged("imshow", drawn, kwargs))
         self.figure_.colorbar(self.image_, ax=self.ax_, label=labels[part])
         # NaN must not look like zero.
         self.ax_.set(xlabel="feature", ylabel="component", facecolor="#999999")

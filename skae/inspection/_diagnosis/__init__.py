@@ -7,9 +7,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..._rows.checks import check_reconstructs
 from ..._rows.containers import unmasked
+from ..._rows.transformers import reducing_step
 from . import codes, rows, training
 from .findings import Diagnosis, Finding
-from .subject import Subject, reducing_step
+from .subject import Subject
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]
 
@@ -103,7 +104,8 @@ def diagnose(estimator: Any, X: Any = None) -> Diagnosis:
     """
     check_is_fitted(estimator)
     X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
-    subject = Subject(*reducing_step(estimator, X))
+    step, _, X = reducing_step(estimator, X)
+    subject = Subject(step, X)
     if X is not None:
         check_reconstructs(subject.estimator)
     if X is not None and not subject.has_rows:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
-from sklearn.pipeline import Pipeline
 
 from ..._rows.checks import check_answers
 from ..._rows.chunks import dense
@@ -17,7 +16,7 @@ from ..._rows.statistics import (
     squared_distances,
     squared_errors,
 )
-from ..._rows.transformers import flat, flat_answer, is_scaler
+from ..._rows.transformers import flat, flat_answer
 from .._walks import encode
 
 # Relative rounding error of means and scales of the same rows.
@@ -28,18 +27,6 @@ ROUNDING = 1e-5
 FARTHER, SHIFTED, NARROWER = 2.0, 1.0, 0.6
 # Fewer rows may deviate less, or have another mean, by chance.
 ENOUGH_ROWS = 20
-
-
-def reducing_step(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """Return the step of a pipeline that reduces, and the rows that enter it."""
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    if not isinstance(estimator, Pipeline):
-        return estimator, X
-    steps = [step for _, step in estimator.steps]
-    reduces = [i for i, step in enumerate(steps) if not is_scaler(step)]
-    last = reduces[-1] if reduces else len(steps) - 1
-    X = estimator[:last].transform(X) if last and X is not None else X
-    return reducing_step(steps[last], X)
 
 
 @dataclass(frozen=True, eq=False)
