@@ -41,8 +41,8 @@ def reconstruction_errors(
     -------
     errors : pandas.DataFrame of shape (n_samples, n_features)
         Squared errors in the squared unit of the features; NaN where the value is
-        missing, infinite where the reconstruction is not finite. In a row with missing values
-        the other errors are multiplied by ``n_features / n_known``, so that they add up
+        missing, infinite where the reconstruction is not finite. In a row with missing
+        values the other errors are multiplied by ``n_features / n_known``: they add up
         to the error of a whole row. The index is that of ``X`` if it is a data frame.
         Columns have the names of the features in ``X`` or in ``fit``, or "x0", "x1",
         ...; "x2_5" is the pixel in row 2 and column 5 of an image.
