@@ -4,8 +4,8 @@ Explain a component by features
 
 The components of PCA have loadings, one number for each feature.
 :func:`skae.inspection.feature_influence` gives the same numbers for PCA, and their like
-for an autoencoder. They come from the derivatives of encoder and decoder, averaged over
-rows.
+for an autoencoder. They come from the derivatives of ``transform`` and
+``inverse_transform``, averaged over rows.
 """
 
 import matplotlib.pyplot as plt
