@@ -55,7 +55,7 @@ OWN = {
     ],
     skae.DenoisingAE: [
         {},
-        *({"noise": name} | FEW for name in ("gaps", "salt_and_pepper", "swap")),
+        {"noise": "swap"} | FEW,
         {"noise": AddNoise(), "n_components": None, "init": "random"} | FEW,
         {"emphasis": 1.0, "noise": "masking"} | FEW,
         {"noise_level": 0.0, "solver": "lbfgs"} | FEW,
