@@ -18,6 +18,7 @@ from skorch.callbacks import Callback
 from test_custom import Convolutions, Residual
 
 import skae
+from skae._objectives.corruption import NOISES
 from skae.metrics import explained_variance, neg_mean_squared_error
 
 ESTIMATORS = [
@@ -55,7 +56,7 @@ OWN = {
     ],
     skae.DenoisingAE: [
         {},
-        {"noise": "swap"} | FEW,
+        *({"noise": noise} | FEW for noise in NOISES),
         {"noise": AddNoise(), "n_components": None, "init": "random"} | FEW,
         {"emphasis": 1.0, "noise": "masking"} | FEW,
         {"noise_level": 0.0, "solver": "lbfgs"} | FEW,
