@@ -113,12 +113,9 @@ def compare(
     """
     pd = pandas("compare")
     named = _named(estimators)
-    X = as_array(X, allow_nan=True, owner="compare")
-    # Rows of other sparse formats cannot be picked.
-    X, y = X.tocsr() if issparse(X) else X, _classes(X, y)
-    check_squares(flat(X), "compare")
-    for number, value in {"n_labels": n_labels, "n_neighbors": n_neighbors}.items():
-        check_count(number, value)
+    X, y = _rows(X), _classes(X, y)
+    check_count("n_labels", n_labels)
+    check_count("n_neighbors", n_neighbors)
     folds = _folds(cv, X, y, random_state)
     seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
     data, parts, maps = _Data(X, y, folds, n_labels, seed), [], {}
@@ -127,6 +124,13 @@ def compare(
         parts.append(pd.DataFrame({"estimator": name, **scores}))
     labels = None if y is None else y[folds[0].test]
     return Comparison(pd.concat(parts, ignore_index=True), maps, labels)
+
+
+def _rows(X: Any) -> Any:
+    """Return rows that can be picked by their indices."""
+    X = as_array(X, allow_nan=True, owner="compare")
+    check_squares(flat(X), "compare")
+    return X.tocsr() if issparse(X) else X
 
 
 @dataclass(frozen=True)

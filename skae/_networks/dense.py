@@ -74,17 +74,12 @@ class Dense(Network):
     ) -> None:
         super().__init__()
         maps = [linear(a, b) for a, b in pairwise(sizes)]
-        self.encoder = _alternate(maps, activation)
-        if encoder is not None:
-            own = Custom("encoder", encoder, sizes[0], sizes[-1])
-            self.encoder = nn.Sequential(own)
+        self.encoder = _encoder(maps, activation, encoder)
         if code_activation != "identity":
             self.encoder.append(make_activation(code_activation))
         self.widths = prefix_widths(sizes[-1]) if ordered else [sizes[-1]]
         self.decoders = nn.ModuleList(
-            _alternate(_mirrored(maps, width, tied_weights), activation)
-            if decoder is None
-            else nn.Sequential(Custom("decoder", decoder, width, sizes[0]))
+            _decoder(maps, width, activation, tied_weights, decoder)
             for width in self.widths
         )
         own_values = (m.n_values for m in self.modules() if isinstance(m, Custom))
@@ -139,6 +134,31 @@ class Dense(Network):
             last = cast(Tensor, cast(nn.Sequential, decoder)[-1].bias)
             # In training mode activations may be random, or need several rows.
             last.sub_(self.eval().decode(last.new_zeros(1, width))[0])
+
+
+def _encoder(
+    maps: Sequence[nn.Linear],
+    activation: str | Callable[[], nn.Module],
+    factory: Factory | None,
+) -> nn.Sequential:
+    """Return the maps in a chain, or what a factory makes in their place."""
+    if factory is None:
+        return _alternate(maps, activation)
+    sizes = maps[0].in_features, maps[-1].out_features
+    return nn.Sequential(Custom("encoder", factory, *sizes))
+
+
+def _decoder(
+    maps: Sequence[nn.Linear],
+    width: int,
+    activation: str | Callable[[], nn.Module],
+    tied_weights: bool,
+    factory: Factory | None,
+) -> nn.Sequential:
+    """Return what undoes the maps from so many components, or a factory's module."""
+    if factory is None:
+        return _alternate(_mirrored(maps, width, tied_weights), activation)
+    return nn.Sequential(Custom("decoder", factory, width, maps[0].in_features))
 
 
 def _mirrored(

@@ -128,13 +128,7 @@ class CodeGridDisplay:
         """
         check_reconstructs(estimator)
         codes = codes_of(estimator, X)
-        if codes.shape[1] != 2:
-            raise ValueError(
-                f"{cls.__name__} draws codes of 2 components, but those of "
-                f"{type(estimator).__name__} have {codes.shape[1]}: fit it with "
-                "n_components=2, or use TraversalDisplay."
-            )
-        _check_spread(codes)
+        _check_plane(codes, type(estimator).__name__)
         first, second = (places(column, n_steps, percentiles) for column in codes.T)
         grid = np.stack(np.meshgrid(first, second), axis=-1)
         rows = as_rows(decode(estimator, grid.reshape(-1, 2)).reconstructions)
@@ -190,7 +184,14 @@ def _shrunk(ends: np.ndarray) -> np.ndarray:
     return ends.mean() + FILLED * (ends - ends.mean())
 
 
-def _check_spread(codes: np.ndarray) -> None:
+def _check_plane(codes: np.ndarray, owner: str) -> None:
+    """Raise unless codes have two components, and each of them varies."""
+    if codes.shape[1] != 2:
+        raise ValueError(
+            "CodeGridDisplay draws codes of 2 components, but those of "
+            f"{owner} have {codes.shape[1]}: fit it with n_components=2, or use "
+            "TraversalDisplay."
+        )
     # Codes of equal rows may differ by rounding.
     is_constant = np.ptp(codes, axis=0) <= 1e-6 * abs(codes).max(axis=0)
     for component in np.flatnonzero(is_constant):

@@ -104,8 +104,6 @@ def feature_influence(
     pca1              -0.05             -0.05
     """
     pd = pandas("feature_influence")
-    check_is_fitted(estimator)
-    check_reconstructs(estimator)
     check_count("max_rows", max_rows)
     _check_name("average", average, AVERAGES)
     rows, codes = _read(estimator, X), codes_of(estimator, X)
@@ -141,6 +139,8 @@ class _Rows:
 
 
 def _read(estimator: Any, X: Any) -> _Rows:
+    check_is_fitted(estimator)
+    check_reconstructs(estimator)
     X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
     values = dense(flat(X)).astype(np.float64)
     if len(values) < 2:

@@ -140,12 +140,7 @@ class TraversalDisplay:
         check_reconstructs(estimator)
         codes = codes_of(estimator, X)
         start = find_origin(estimator, codes, origin)
-        if components is None:
-            components = range(min(codes.shape[1], MOST_DRAWN))
-        if not np.iterable(components) or not len(components):
-            raise ValueError(
-                f"components={components!r} must be indices, such as (0, 1)."
-            )
+        components = _chosen(components, codes.shape[1])
         walks = [
             walk_component(estimator, codes, component, start, n_steps, percentiles)
             for component in components
@@ -212,3 +207,12 @@ class TraversalDisplay:
             part.sharex(table[-1, 0])
             part.label_outer()
         self.axes_, self.ax_, self.figure_ = table, table[0, 0], table[0, 0].figure
+
+
+def _chosen(components: Sequence[int] | None, n_components: int) -> Sequence[int]:
+    """Return the components asked for, or the first ones."""
+    if components is None:
+        return range(min(n_components, MOST_DRAWN))
+    if not np.iterable(components) or not len(components):
+        raise ValueError(f"components={components!r} must be indices, such as (0, 1).")
+    return components
