@@ -132,13 +132,9 @@ class CodeGridDisplay:
         first, second = (places(column, n_steps, percentiles) for column in codes.T)
         grid = np.stack(np.meshgrid(first, second), axis=-1)
         rows = as_rows(decode(estimator, grid.reshape(-1, 2)).reconstructions)
-        display = cls(
-            first,
-            second,
-            rows.reshape(*grid.shape[:2], *rows.shape[1:]),
-            codes=codes if show_codes else None,
-            image_shape=find_layout(image_shape, rows, estimator),
-        )
+        drawn = first, second, rows.reshape(*grid.shape[:2], *rows.shape[1:])
+        layout = find_layout(image_shape, rows, estimator)
+        display = cls(*drawn, codes=codes if show_codes else None, image_shape=layout)
         return display.plot(ax=ax, **kwargs)
 
     def plot(self, ax: Any = None, **kwargs: Any) -> Self:

@@ -141,15 +141,13 @@ class TraversalDisplay:
         codes = codes_of(estimator, X)
         start = find_origin(estimator, codes, origin)
         components = _chosen(components, codes.shape[1])
-        walks = [
-            walk_component(estimator, codes, component, start, n_steps, percentiles)
-            for component in components
-        ]
+        steps = start, n_steps, percentiles
+        walks = [walk_component(estimator, codes, c, *steps) for c in components]
         rows = np.stack([as_rows(walk.reconstructions) for walk in walks])
         values = [w.codes[:, c] for w, c in zip(walks, components, strict=True)]
         layout = find_layout(image_shape, rows[0], estimator)
-        display = cls(list(components), np.stack(values), rows, image_shape=layout)
-        return display.plot(ax=ax, **kwargs)
+        drawn = list(components), np.stack(values), rows
+        return cls(*drawn, image_shape=layout).plot(ax=ax, **kwargs)
 
     def plot(self, ax: Any = None, **kwargs: Any) -> Self:
         """Draw the walks.
