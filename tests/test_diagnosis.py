@@ -636,7 +636,9 @@ def test_what_cannot_be_diagnosed(iris):
         def transform(self, X):
             return np.full((len(X), 2), np.nan)
 
-    with pytest.raises(ValueError, match="Lost encodes 150 of 150 rows as NaN"):
+    with pytest.raises(
+        ValueError, match=r"Lost\.transform encodes 150 of 150 rows as NaN"
+    ):
         diagnose(Lost(2).fit(iris), iris)
 
 

@@ -16,6 +16,7 @@ from sklearn.utils import _safe_indexing
 
 from .._rows.chunks import dense, sample
 from .._rows.transformers import flat
+from ..inspection._walks import encode
 from ..metrics import explained_variance, neg_mean_squared_error
 
 # Maximum number of rows whose pairwise distances are compared.
@@ -77,11 +78,6 @@ def _reconstruction(estimator: Any, X: Any) -> dict[str, float]:
                 neg_mean_squared_error(estimator, X, raw_units=True),
             )
     return {"explained_variance": scores[0], "mean_squared_error": -scores[1]}
-
-
-def encode(estimator: Any, X: Any) -> np.ndarray:
-    """Return codes as flat rows."""
-    return dense(flat(estimator.transform(X)))
 
 
 def few_label_accuracy(

@@ -81,14 +81,16 @@ def reconstruction_errors(
         step, whole, X = reducing_step(estimator, given)
     rows = dense(flat(X)).astype(np.float64)
     check_squares(rows, "reconstruction_errors")
-    answers = flat_answer(whole, "inverse_transform", reconstruct(whole, X), rows.shape)
+    answers = flat_answer(
+        whole, "inverse_transform", _reconstructed(whole, X), rows.shape
+    )
     named = given if raw_units or keeps_features(estimator, step) else X
     names = feature_names(step, named, np.shape(X)[1:] or rows.shape[1:])
     errors = _parts(rows, answers.astype(np.float64), signed)
     return pd.DataFrame(errors, index=index_of(given), columns=names)
 
 
-def reconstruct(estimator: Any, X: Any) -> Any:
+def _reconstructed(estimator: Any, X: Any) -> Any:
     """Encode and decode rows, in one call if the estimator can."""
     if hasattr(estimator, "reconstruct"):
         return estimator.reconstruct(X)

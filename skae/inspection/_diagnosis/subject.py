@@ -17,7 +17,7 @@ from ..._rows.statistics import (
     squared_errors,
 )
 from ..._rows.transformers import flat, flat_answer
-from .._walks import encode
+from .._asking import codes_of
 
 # Relative rounding error of means and scales of the same rows.
 ROUNDING = 1e-5
@@ -55,14 +55,7 @@ class Subject:
     @cached_property
     def codes(self) -> np.ndarray:
         """Their codes."""
-        codes = encode(self.estimator, self.X)
-        if n_lost := int(np.sum(~np.isfinite(codes).all(axis=1))):
-            raise ValueError(
-                f"{type(self.estimator).__name__} encodes {n_lost} of {len(codes)} "
-                "rows as NaN or infinity, which prevents a diagnosis. Fit it again, or "
-                "pass rows without missing values."
-            )
-        return codes
+        return codes_of(self.estimator, self.X)
 
     @cached_property
     def errors(self) -> np.ndarray:
