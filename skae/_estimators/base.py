@@ -31,10 +31,10 @@ from .._rows.statistics import (
 )
 from .._training.solvers import is_full_batch
 from .availability import available_unless
+from .callback_support import with_callbacks
 from .fitting import Trainable
 from .model import ENCODER, Coding, FittedModel
 from .state import TrainingState
-from .watched import with_callbacks
 
 
 def _why_not_in_parts(estimator: Any) -> str | None:

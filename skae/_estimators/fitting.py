@@ -21,6 +21,7 @@ from .._training.engine import Engine
 from .._training.history import tabulated
 from .._training.settings import Settings
 from .._training.state import state_of
+from .callback_support import CallbackSupport
 from .data import Data, measure, widened
 from .selection import (
     Selection,
@@ -32,7 +33,6 @@ from .selection import (
 )
 from .starting import Starting
 from .state import Baseline, TrainingState
-from .watched import Watched
 
 
 def _go_back(attributes: dict[str, Any], before: dict[str, Any]) -> None:
@@ -49,7 +49,7 @@ def _nan_allowed() -> AbstractContextManager[Any]:
     return torch.autograd.set_detect_anomaly(True, check_nan=False)
 
 
-class Trainable(Starting, Watched):
+class Trainable(Starting, CallbackSupport):
     """What ``fit`` does: read rows, start or continue, train, select, publish."""
 
     def _train(self, X: Any, y: Any = None, *, is_part: bool) -> Self:
@@ -84,7 +84,7 @@ class Trainable(Starting, Watched):
         with own_settings(device, grad=True), _nan_allowed():
             engine, state, data = self._prepare(given[0], is_part)
             if not is_part:
-                self._watch(engine, state, data, given)
+                self._follow(engine, state, data, given)
             rows = read_rows(data.X, data.mean, data.scale)
             engine.run(rows, data.split, state.engine, interrupts)
             with held_warnings() as held:

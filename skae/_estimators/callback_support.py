@@ -26,10 +26,10 @@ except ImportError:  # scikit-learn before 1.9 has none.
         return method
 
 
-__all__ = ["Watched", "with_callbacks"]
+__all__ = ["CallbackSupport", "with_callbacks"]
 
 
-class Watched(CallbackSupportMixin):
+class CallbackSupport(CallbackSupportMixin):
     """Notifies scikit-learn's callbacks when a fit and its epochs begin and end."""
 
     def _begin_task(self) -> None:
@@ -37,7 +37,7 @@ class Watched(CallbackSupportMixin):
         if hasattr(self, "_init_callback_context"):
             self._init_callback_context()
 
-    def _watch(
+    def _follow(
         self, engine: Engine, state: TrainingState, data: Data, rows: tuple[Any, Any]
     ) -> None:
         """Let callbacks follow the epochs, if there are any."""
