@@ -139,7 +139,8 @@ class FittedModel:
 
     def _encode(self, rows: Tensor, coding: Coding) -> Tensor:
         # The network has seen zero, the mean, where values were missing.
-        seen = rows.nan_to_num() if self.allows_nan else rows
+        fills = self.allows_nan and not self.network.reads_gaps
+        seen = rows.nan_to_num() if fills else rows
         pull = 0.0
         if self.neighbor_map is not None and coding.n_neighbors:
             code = self._place(seen, self.neighbor_map, coding.n_neighbors)

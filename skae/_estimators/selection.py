@@ -57,7 +57,8 @@ def select(engine: Engine, baseline: Baseline | None, pcas: PCAs) -> Selection:
     trained = engine.encoder, network.decode, network.widths
     ours = engine.ask(lambda rows: rows.all_unexplained(*trained))
     penalty = engine.ask(lambda rows: rows.penalty(network))
-    best = 1 - (geometric_mean(ours).item() if penalty else engine.stopping.best)
+    is_own = penalty or engine.criterion_.judges
+    best = 1 - (geometric_mean(ours).item() if is_own else engine.stopping.best)
     if baseline is None:
         return Selection(validation_scores=scores, best_score=best)
     linear = network.project, network.expand, network.widths
@@ -75,10 +76,11 @@ def select(engine: Engine, baseline: Baseline | None, pcas: PCAs) -> Selection:
     return Selection(wins, wins, scores, kept_score, pca_score, (pca, ours))
 
 
-def _penalty_of_pca(engine: Engine) -> float:
-    linear = copy.deepcopy(engine.module_)
+def _start_of(network: Any) -> Any:
+    """Return the PCA that training started from, as a network."""
+    linear = copy.deepcopy(network)
     linear.zero_last_layers()
-    return engine.ask(lambda rows: rows.penalty(linear))
+    return linear
 
 
 def _aims(engine: Engine, pcas: PCAs, penalty: float) -> tuple[Tensor, ...]:
@@ -86,23 +88,26 @@ def _aims(engine: Engine, pcas: PCAs, penalty: float) -> tuple[Tensor, ...]:
 
     First of training, then of PCA as training started, then of PCA of most rows.
     """
-    network, is_squared = engine.module_, engine.criterion_.loss.falls_with_squares
+    objective, first = engine.criterion_, _start_of(engine.module_)
+    is_squared = objective.loss.falls_with_squares
 
-    def judge(encode: Any, decode: Any) -> Tensor:
+    def judge(network: Any) -> Tensor:
+        if objective.judges:
+            return engine.ask(lambda rows: rows.all_errors(network))
+        maps = network.encode, network.decode, network.widths
         return engine.ask(
             lambda rows: (rows.all_unexplained if is_squared else rows.all_losses)(
-                encode, decode, network.widths
+                *maps
             )
         )
 
-    ours = judge(network.encode, network.decode)
-    start = judge(network.project, network.expand)
+    ours, start = judge(engine.module_), judge(first)
     most = start.clone()
     for pca, places in pcas:
-        most[places] = judge(pca.project, pca.expand)[places]
-    if not (is_squared and penalty):
+        most[places] = judge(pca)[places]
+    if not (is_squared and penalty) or objective.judges:
         return ours, start, most
-    of_pca = _penalty_of_pca(engine)
+    of_pca = engine.ask(lambda rows: rows.penalty(first))
     return ours + penalty, start + of_pca, most + of_pca
 
 

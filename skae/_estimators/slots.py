@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._networks.dense import Dense
+from .._networks.linear_skip import LinearSkip
 from .._networks.network import Network
 from .._objectives.losses import make_loss
 from .._objectives.neighbors import NeighborMap
@@ -29,6 +30,8 @@ class Slots(SharedParameters):
     """Methods that a subclass overrides; it never overrides the fit."""
 
     _network_class: ClassVar[type[Network]] = Dense
+    #: PCA plus such a network, for ``init="pca"``.
+    _skip_class: ClassVar[type[LinearSkip]] = LinearSkip
 
     def _check_parameters(self) -> None:
         """Raise if parameters contradict each other, or are too large for a float."""

@@ -1,7 +1,7 @@
 """Networks: modules with two methods, ``encode`` and ``decode``."""
 
 from bisect import bisect
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,10 @@ class Network(nn.Module):
     ``widths`` are the numbers of first components that it learns to decode. ``link``
     maps reconstructions to the output of ``decode``. ``n_values`` is how many numbers a
     row needs in memory at once: itself, or a layer before and after its activation.
+    With ``reads_gaps`` rows may have NaN; else it is replaced by zero, the mean.
     """
+
+    reads_gaps: ClassVar[bool] = False
 
     widths: list[int]
     link: Link

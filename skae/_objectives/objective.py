@@ -17,6 +17,8 @@ class Objective(nn.Module):
 
     #: Whether it does not change during training; else the last weights are best.
     is_stationary = True
+    #: Whether ``errors`` judge held-out rows, not their unexplained variance.
+    judges = False
     #: Number of columns after each row of a batch: its place on a map, which the
     #: encoder learns and the decoder inverts.
     n_given = 0
@@ -74,6 +76,16 @@ class Objective(nn.Module):
     def penalty_weight(self) -> Any:
         """Return the penalty's weight."""
         return self.alpha
+
+    def errors(
+        self, network: Any, x: Tensor, seen: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Return a positive number for each row, (n, 1), that training should lower."""
+        raise NotImplementedError
+
+    def overall(self, errors: Tensor) -> float:
+        """Sum up ``errors`` of rows: a number whose relative changes count."""
+        return errors.mean().item()
 
     def advance(self, network: Any, share: float) -> None:
         """Update what depends on the share of training that is done."""

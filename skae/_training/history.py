@@ -36,7 +36,7 @@ class RecordedNet(EndedNet):
             self.average.show()
         if not training:
             self.history.record("unexplained", loss)
-            loss += self.validation.penalty(self.module_)
+            loss = self.validation.aim(self.module_, loss)
         else:
             rate = self.optimizer_.param_groups[0].get("lr", math.nan)
             self.history.record("learning_rate", float(rate))

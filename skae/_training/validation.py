@@ -118,6 +118,23 @@ class Validation:
         return torch.cat([self.losses(x, encode, decode, widths) for x in self]).cpu()
 
     @torch.no_grad()
+    def all_errors(self, network: Any) -> Tensor:
+        """Return the objective's own errors of all rows."""
+        errors = [
+            self.objective.errors(
+                network, x, self.objective.corrupted(x, self.generator), self.generator
+            )
+            for x in self
+        ]
+        return torch.cat(errors).cpu()
+
+    def aim(self, network: Any, unexplained: float) -> float:
+        """Return what training should lower, given the unexplained share."""
+        if self.objective.judges:
+            return float(self.objective.overall(self.all_errors(network)))
+        return unexplained + self.penalty(network)
+
+    @torch.no_grad()
     def penalty(self, network: Any) -> float:
         """Return the weighted penalty of all rows, in shares of their variance."""
         if self.objective.penalty is None:
@@ -149,7 +166,7 @@ class Validation:
     def error_of_first(self, network: Any) -> float:
         """Set the initial weights as baseline for each width; return their error."""
         self.baseline = self._by_widths(network)
-        return geometric_mean(self.baseline).item() + self.penalty(network)
+        return self.aim(network, geometric_mean(self.baseline).item())
 
     def loses_at_a_width(self, network: Any) -> bool:
         """Whether a width does worse than the baseline."""
