@@ -7,6 +7,7 @@ from ._estimators.conv import ConvAE
 from ._estimators.denoising import DenoisingAE
 from ._estimators.sparse import SparseAE
 from ._estimators.undercomplete import UndercompleteAE
+from ._estimators.variational import VariationalAE
 
 __all__ = [
     "Comparison",
@@ -15,6 +16,7 @@ __all__ = [
     "DenoisingAE",
     "SparseAE",
     "UndercompleteAE",
+    "VariationalAE",
     "compare",
     "inspection",
     "metrics",

@@ -1,25 +1,23 @@
 """The convolutional autoencoder, for signals, images and volumes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
 from torch import nn
 
-from .._networks.convolutional import Convolutional, check_convolutions
-from .._networks.windows import NORMALIZATIONS, UPSAMPLINGS
+from .._networks.convolutional import Convolutional
 from .._objectives.corruption import Corruption, of_images
-from .._rows.checks import POSITIVE_INTEGER, check_layer_sizes, names
 from .._training.schedule import Schedule
+from .convolving import ConvolvingAutoencoder
 from .corrupting import CorruptingAutoencoder
 from .data import Data
 from .embedding import EmbeddingAutoencoder
-from .layouts import ImageAutoencoder
 from .parameters import autoencoder
 
 
 @autoencoder
-class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
+class ConvAE(EmbeddingAutoencoder, ConvolvingAutoencoder, CorruptingAutoencoder):
     """Convolutional autoencoder of signals, images and volumes.
 
     Minimises ``mean_i loss(x_i, decode(encode(corrupt(x_i))))`` where ``encode`` has
@@ -62,26 +60,7 @@ class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
         eight channels or more and none of its three sizes is more than twice another,
         such as (16, 16, 16), it may be a volume.
 
-    channels : int or sequence of int, default=(32, 64)
-        Channels of the encoder's convolutions, from the input to the code. The decoder
-        mirrors them.
-
-    kernel_size : int or sequence of int, default=3
-        Width of the kernels along each axis: one number, or one for each convolution.
-
-    stride : int or sequence of int, default=2
-        Step of the kernels, at most their width: the factor by which a convolution
-        makes an image smaller. One number, or one for each convolution. Axes shorter
-        than the kernel use a shorter kernel.
-
-    upsampling : {"transpose", "nearest", "linear"}, default="transpose"
-        How the decoder makes images larger: by transposed convolutions, or by
-        interpolation and a convolution, which costs more but leaves no checkerboard
-        [3]_. ``tied_weights`` needs "transpose".
-
-    normalization : {"batch", "layer"}, default=None
-        What follows each convolution except the decoder's last: batch normalization,
-        normalization over all channels and positions of a row, or nothing.
+    <convolution parameters>
 
     <embedding parameters>
 
@@ -117,8 +96,6 @@ class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
        auto-encoders for hierarchical feature extraction", ICANN 2011.
     .. [2] P. Vincent, H. Larochelle, I. Lajoie, Y. Bengio and P.-A. Manzagol, "Stacked
        denoising autoencoders", JMLR 11, 2010.
-    .. [3] A. Odena, V. Dumoulin and C. Olah, "Deconvolution and checkerboard
-       artifacts", Distill, 2016.
     <embedding references>
 
     Examples
@@ -137,47 +114,16 @@ class ConvAE(EmbeddingAutoencoder, ImageAutoencoder, CorruptingAutoencoder):
     True
     """
 
-    channels: int | Sequence[int] = (32, 64)
-    kernel_size: int | Sequence[int] = 3
-    stride: int | Sequence[int] = 2
-    upsampling: str = "transpose"
-    normalization: str | None = None
     activation: str | Callable[[], nn.Module] = "silu"
     learning_rate_init: float = 0.006
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **CorruptingAutoencoder._parameter_constraints,
-        **ImageAutoencoder._parameter_constraints,
+        **ConvolvingAutoencoder._parameter_constraints,
         **EmbeddingAutoencoder._parameter_constraints,
-        "channels": ["array-like", POSITIVE_INTEGER],
-        "kernel_size": ["array-like", POSITIVE_INTEGER],
-        "stride": ["array-like", POSITIVE_INTEGER],
-        "upsampling": [names(UPSAMPLINGS)],
-        "normalization": [names(NORMALIZATIONS), None],
     }
 
     _network_class = Convolutional
-
-    def _network_options(self, schedule: Schedule, width: int) -> dict[str, Any]:
-        if self.tied_weights and self.upsampling != "transpose":
-            raise ValueError(
-                f"tied_weights=True needs upsampling='transpose', the transpose of the "
-                f"encoder's convolutions, not {self.upsampling!r}."
-            )
-        hidden = [256]
-        if not isinstance(self.hidden_layer_sizes, str):
-            hidden = check_layer_sizes(self.hidden_layer_sizes)
-        return {
-            "shape": self.image_shape_,
-            "n_components": width,
-            **check_convolutions(self.channels, self.kernel_size, self.stride),
-            "hidden": hidden,
-            "activation": self.activation,
-            "code_activation": self.code_activation,
-            "upsampling": self.upsampling,
-            "normalization": self.normalization,
-            "tied_weights": self.tied_weights,
-        }
 
     def _schedule(self, data: Data, width: int) -> Schedule:
         # Without weight decay, the many weights overfit few rows.

@@ -54,6 +54,29 @@ DOCUMENTATION = {
     transform_n_neighbors_ : int
         Number of neighbours that "auto" stands for; 0 without a map.
 """,
+    "<convolution parameters>": """
+    channels : int or sequence of int, default=(32, 64)
+        Channels of the encoder's convolutions, from the input to the code. The decoder
+        mirrors them.
+
+    kernel_size : int or sequence of int, default=3
+        Width of the kernels along each axis: one number, or one for each convolution.
+
+    stride : int or sequence of int, default=2
+        Step of the kernels, at most their width: the factor by which a convolution
+        makes an image smaller. One number, or one for each convolution. Axes shorter
+        than the kernel use a shorter kernel.
+
+    upsampling : {"transpose", "nearest", "linear"}, default="transpose"
+        How the decoder makes images larger: by transposed convolutions, or by
+        interpolation and a convolution, which costs more but leaves no checkerboard
+        (Odena, Dumoulin and Olah, "Deconvolution and checkerboard artifacts", 2016).
+        ``tied_weights`` needs "transpose".
+
+    normalization : {"batch", "layer"}, default=None
+        What follows each convolution except the decoder's last: batch normalization,
+        normalization over all channels and positions of a row, or nothing.
+""",
     "<corruption parameters>": """
     noise : str or callable, default="gaussian"
         Corruption of the standardised rows, ``(x - mean_) / scale_``:
@@ -90,6 +113,19 @@ DOCUMENTATION = {
        and projection for dimension reduction", arXiv:1802.03426, 2018.
 """,
     "<network parameters>": """
+    <layer parameters>
+
+    code_activation : str or callable, default="identity"
+        Activation of the code, from the same list.
+
+    <loss parameter>
+
+    tied_weights : bool, default=False
+        Whether the decoder uses the encoder's weights, transposed. Biases are separate.
+
+    <start parameter>
+""",
+    "<layer parameters>": """
     hidden_layer_sizes : int, array-like of int or "auto", default="auto"
         Widths of the encoder's hidden layers, from the input to the code. The decoder
         mirrors them. With ``()`` the encoder and the decoder are one linear map each.
@@ -108,10 +144,8 @@ DOCUMENTATION = {
         Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
         "leaky_relu", "elu", "gelu", "silu", "softplus", or a class such as
         ``torch.nn.Mish``.
-
-    code_activation : str or callable, default="identity"
-        Activation of the code, from the same list.
-
+""",
+    "<loss parameter>": """
     loss : str or callable, default="squared_error"
         Distance between a row ``x`` and its reconstruction ``x^``, averaged over
         features:
@@ -129,10 +163,8 @@ DOCUMENTATION = {
 
         The first three and functions compare standardised rows, ``(x - mean_) /
         scale_``; "bernoulli" compares rows as they are.
-
-    tied_weights : bool, default=False
-        Whether the decoder uses the encoder's weights, transposed. Biases are separate.
-
+""",
+    "<start parameter>": """
     init : {"pca", "random"}, default="pca"
         How training starts:
 

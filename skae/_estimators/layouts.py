@@ -47,7 +47,7 @@ class ImageAutoencoder(BaseAutoencoder):
             check_images(given, self.image_shape_)
         X, flat = super()._check_rows(X, reset=reset, min_samples=min_samples)
         if reset:
-            self.image_shape_: Shape = find_shape(
+            self.image_shape_: Any = find_shape(
                 self.image_shape, self.spatial_dims, given, X.shape[1]
             )
         return X, given or flat

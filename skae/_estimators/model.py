@@ -177,6 +177,13 @@ class FittedModel:
         rows = rows if self.domain is None else np.clip(rows, *self.domain)
         return np.clip(rows, *self.seen, dtype=rows.dtype) if clip else rows
 
+    def apply(
+        self, function: Callable[[Network, Tensor], Tensor], x: np.ndarray
+    ) -> np.ndarray:
+        """Apply a function of the network and of standardised rows."""
+        answers = self._map(lambda rows: function(self.network, rows), self._send(x))
+        return answers.cpu().numpy()
+
     def in_layout(self, rows: np.ndarray) -> np.ndarray:
         """Reshape outputs (..., n_features) to the layout of the training rows."""
         return rows.reshape(*rows.shape[:-1], *self.layout)

@@ -244,6 +244,13 @@ def _compared(estimator: Any, engine: Engine, aims: tuple[Tensor, Tensor]) -> st
     widths: Sequence[int] = engine.module_.widths
     by = f" with {_listed(widths)} components" if len(widths) > 1 else ""
     n_rows = len(aims[0])
+    if engine.criterion_.judges:
+        offset = engine.criterion_.offset
+        return (
+            f"The objective on {n_rows} held-out rows is {_shown(pca - offset)} with "
+            f"PCA, and {_shown(ours - offset)} with the best weights, which is "
+            f"{verdict}."
+        )
     if engine.criterion_.loss.falls_with_squares:
         return (
             f"PCA explains {_shown(1 - pca)} of the variance of {n_rows} held-out "

@@ -33,8 +33,8 @@ class Convolutional(Network):
 
     ``shape`` is (channels, ...sizes) of an image; ``channels``, ``kernel_sizes`` and
     ``strides`` have an entry for each convolution, one at least; ``hidden`` are the
-    widths of dense layers between the last convolution and the code. A bias for each
-    entry of a row ends the decoder.
+    widths of dense layers between the last convolution and the code; ``heads`` is as in
+    :class:`Dense`. A bias for each entry of a row ends the decoder.
     """
 
     def __init__(
@@ -50,13 +50,16 @@ class Convolutional(Network):
         upsampling: str = "transpose",
         normalization: str | None = None,
         tied_weights: bool = False,
+        heads: int = 1,
     ) -> None:
         super().__init__()
         self.shape, self.widths = tuple(shape), [n_components]
         self._steps = steps = _steps(shape, channels, kernel_sizes, strides)
         self.inner_shape = (channels[-1], *steps[-1][1].outputs)
         self._sizes = [math.prod(self.inner_shape), *hidden, n_components]
-        self.dense = Dense(self._sizes, activation, code_activation, tied_weights)
+        self.dense = Dense(
+            self._sizes, activation, code_activation, tied_weights, heads=heads
+        )
         maps = _maps(steps, None if tied_weights else upsampling)
         self.convolutions, self.expansions = _chain(*maps, activation, normalization)
         self.bias = unset(math.prod(shape))

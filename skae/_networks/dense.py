@@ -59,8 +59,11 @@ class Dense(Network):
     ``sizes`` are the widths from the input to the code, both included. An ``ordered``
     code has a decoder for each of the :func:`prefix_widths`: a single one could not
     tell missing components from zeros. An ``encoder`` or ``decoder`` is a factory that
-    makes a module in place of the layers.
+    makes a module in place of the layers. The encoder gives ``heads`` numbers for each
+    component that is decoded.
     """
+
+    draws_evenly = True
 
     def __init__(
         self,
@@ -71,13 +74,16 @@ class Dense(Network):
         ordered: bool = False,
         encoder: Factory | None = None,
         decoder: Factory | None = None,
+        heads: int = 1,
     ) -> None:
         super().__init__()
+        sizes = [*sizes[:-1], heads * sizes[-1]]
         maps = [linear(a, b) for a, b in pairwise(sizes)]
         self.encoder = _encoder(maps, activation, encoder)
         if code_activation != "identity":
             self.encoder.append(make_activation(code_activation))
-        self.widths = prefix_widths(sizes[-1]) if ordered else [sizes[-1]]
+        width = sizes[-1] // heads
+        self.widths = prefix_widths(width) if ordered else [width]
         self.decoders = nn.ModuleList(
             _decoder(maps, width, activation, tied_weights, decoder)
             for width in self.widths

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .dense import Dense, draw_evenly
+from .dense import draw_evenly
 from .network import Network
 
 # In standard deviations: inputs of the network are clipped there.
@@ -141,7 +141,7 @@ class LinearSkip(Network):
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:
         self.network.reset_parameters(generator, torch.zeros_like(output))
-        if isinstance(self.network, Dense):
+        if self.network.draws_evenly:
             # With few inputs, Glorot weights without biases make similar units, which
             # learn slowly, and a single layer cannot learn odd functions about the
             # mean.

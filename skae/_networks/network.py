@@ -16,10 +16,12 @@ class Network(nn.Module):
     ``widths`` are the numbers of first components that it learns to decode. ``link``
     maps reconstructions to the output of ``decode``. ``n_values`` is how many numbers a
     row needs in memory at once: itself, or a layer before and after its activation.
-    With ``reads_gaps`` rows may have NaN; else it is replaced by zero, the mean.
+    With ``reads_gaps`` rows may have NaN; else it is replaced by zero, the mean. With
+    ``draws_evenly`` the part beside PCA starts with weights as torch draws them.
     """
 
     reads_gaps: ClassVar[bool] = False
+    draws_evenly = False
 
     widths: list[int]
     link: Link

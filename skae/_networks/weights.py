@@ -30,9 +30,9 @@ def draw_weights(module: nn.Module, generator: torch.Generator) -> None:
             parameter.zero_()
 
 
-def unset(n: int) -> nn.Parameter:
-    """Return ``n`` uninitialised weights."""
-    return nn.Parameter(torch.empty(n, **PLAIN))
+def unset(*shape: int) -> nn.Parameter:
+    """Return uninitialised weights."""
+    return nn.Parameter(torch.empty(shape, **PLAIN))
 
 
 def filled(shape: tuple[int, ...], value: float) -> Tensor:

@@ -20,8 +20,7 @@ Corruption = Callable[[Tensor, torch.Generator], Tensor]
 
 def gaussian(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
     """Add normal noise of standard deviation ``level``."""
-    noise = torch.randn(x.shape, **_drawn_by(generator))
-    return torch.add(x, noise.to(x), alpha=level)
+    return torch.add(x, standard_normal(x, generator), alpha=level)
 
 
 def uniform(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
@@ -91,6 +90,11 @@ def _replace(x: Tensor, hits: Tensor, values: Tensor | float) -> Tensor:
     """Like ``torch.where``, in half of its time."""
     kept = x * ~hits
     return kept if isinstance(values, float) and not values else kept + hits * values
+
+
+def standard_normal(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw normal numbers of the shape of ``x``."""
+    return torch.randn(x.shape, **_drawn_by(generator)).to(x)
 
 
 def _drawn_by(generator: torch.Generator) -> dict[str, Any]:

@@ -132,6 +132,7 @@ class Poisson(Loss):
         level = level if np.isfinite(level) else mean.mean(dtype=np.float64)
         level = level or 1.0
         super().__init__(mean / level, float(scale / level))
+        self.level = float(level)
 
     def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
         scale = self.link.scale

@@ -19,6 +19,8 @@ class Objective(nn.Module):
     is_stationary = True
     #: Whether ``errors`` judge held-out rows, not their unexplained variance.
     judges = False
+    #: What is added to them, so that they are positive.
+    offset = 0.0
     #: Number of columns after each row of a batch: its place on a map, which the
     #: encoder learns and the decoder inverts.
     n_given = 0

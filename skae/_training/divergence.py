@@ -9,8 +9,8 @@ def has_diverged(net: Any) -> bool:
         return True
     _, last = net.training_rows.first_losses(net.module_)
     objective = net.criterion_
-    is_penalised = objective.penalty is not None or objective.n_given > 0
-    losses = [last] if is_penalised else [last, net.epochs()[-1]["train_loss"]]
+    is_more = objective.judges or objective.penalty is not None or objective.n_given > 0
+    losses = [last] if is_more else [last, net.epochs()[-1]["train_loss"]]
     return any(has_grown(net, loss) for loss in losses)
 
 
