@@ -52,6 +52,8 @@ def fits():
     exact = skae.ContractiveAE(4, init="random", jacobian_norm="exact", **few)
     yield "contractive, exact", exact.fit(X), X
     yield "images", skae.ConvAE(4, **few).fit(images), images
+    yield "variational", skae.VariationalAE(4, **few).fit(X), X
+    yield "variational images", skae.VariationalAE(2, **few).fit(images), images
     blocks = skae.ConvAE(4, noise="block", noise_level=0.2, **few)
     yield "images, blocks", blocks.fit(images), images
     for cls in (skae.UndercompleteAE, skae.SparseAE, skae.DenoisingAE, skae.ConvAE):

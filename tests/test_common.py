@@ -72,6 +72,11 @@ OWN = {
         | FEW,
         {"neighbor_weight": 1.0, "channels": 4} | FEW,
     ],
+    skae.VariationalAE: [
+        SOME,
+        {"n_components": None, "beta": 2.0, "free_bits": 0.1, "init": "random"} | FEW,
+        {"loss": "poisson", "hidden_layer_sizes": (), "n_importance": 1} | FEW,
+    ],
     skae.SparseAE: [
         {},
         {"sparsity": "l1", "target_sparsity": 0.5} | FEW,

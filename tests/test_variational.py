@@ -133,7 +133,7 @@ def test_bound_of_a_wrong_posterior_is_lower_and_rises_with_more_draws():
     vae.network_.shrinkage *= 0.9
     bounds = [
         vae.set_params(n_importance=n).score_samples(X).astype(float)
-        for n in (1, 10, 100, 10000)
+        for n in (1, 10, 100, 3000)
     ]
     means = [bound.mean() for bound in bounds]
     assert means == sorted(means)
@@ -152,7 +152,7 @@ def test_linear_networks_learn_what_pca_is(rng):
     pca = PCA(2).fit(X)
     bound = vae.set_params(n_importance=1).score(X)
     assert pca.score(X) - 0.05 < bound < pca.score(X) + 1e-3
-    assert vae.noise_variance_ == pytest.approx(pca.noise_variance_, rel=0.05)
+    assert vae.noise_variance_ == pytest.approx(pca.noise_variance_, rel=0.15)
 
 
 def test_it_raises_the_bound_of_curved_rows(curved):
@@ -209,7 +209,7 @@ def test_score_is_in_the_unit_of_the_data(curved):
 
 def test_beta_and_free_bits_set_how_much_the_code_tells(curved):
     def nats(**options):
-        vae = VariationalAE(3, early_stopping=False, max_iter=40, random_state=0)
+        vae = VariationalAE(3, early_stopping=False, max_iter=20, random_state=0)
         means, deviations = vae.set_params(**options).fit(curved).posterior(curved)
         log_variances = torch.tensor(2 * np.log(deviations))
         return divergence(torch.tensor(means), log_variances).mean(0).numpy()
@@ -222,7 +222,7 @@ def test_beta_and_free_bits_set_how_much_the_code_tells(curved):
 
 
 def test_collapsed_components_are_counted(curved):
-    vae = VariationalAE(3, beta=100.0, early_stopping=False, max_iter=40)
+    vae = VariationalAE(3, beta=100.0, early_stopping=False, max_iter=20)
     with pytest.warns(ConvergenceWarning, match="components are not used"):
         vae.set_params(random_state=0).fit(curved)
     variances = vae.transform(curved).var(axis=0)

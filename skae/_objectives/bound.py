@@ -106,7 +106,8 @@ def even_normal(n_groups: int, n_draws: int, n_components: int) -> Tensor:
     Each is normal, but together they lie more evenly than independent ones: scrambled
     points of Sobol (Owen, 1998).
     """
-    points = torch.quasirandom.SobolEngine(n_components, scramble=True, seed=0)
+    engine: Any = torch.quasirandom.SobolEngine
+    points = engine(n_components, scramble=True, seed=0)
     uniform = points.draw(n_groups * n_draws, dtype=torch.float64)
     normal = torch.special.ndtri(uniform.clamp(1e-9, 1 - 1e-9)).float()
     return normal.view(n_groups, n_draws, n_components)
