@@ -36,6 +36,7 @@ from .suites import (
     reconstruction,
     search,
     steps,
+    variational,
 )
 
 SUITES: dict[str, Suite] = {
@@ -59,6 +60,7 @@ SUITES: dict[str, Suite] = {
     "search": search.SUITE,
     "speed": speed.SUITE,
     "steps": steps.SUITE,
+    "variational": variational.SUITE,
 }
 RECORDS = pathlib.Path(__file__).parents[1] / "docs" / "records"
 

@@ -70,7 +70,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "auto_examples",
     "subsection_order": [
-        f"examples/{name}" for name in ("reduce", "reconstruct", "inspect")
+        f"examples/{name}" for name in ("reduce", "reconstruct", "generate", "inspect")
     ],
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("skae",),

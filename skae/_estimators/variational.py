@@ -328,6 +328,7 @@ class VariationalAE(ConvolvingAutoencoder):
             noise = even_normal(-(-LEAST_DRAWS // n_draws), n_draws, self.n_components_)
         bounds = partial(importance_weighted, loss, noise.to(model.device))
         found = model.map(partial(model.apply, bounds), X)
+        found[np.isnan(found)] = -np.inf
         # A density is per unit of the data.
         is_density = isinstance(loss, SquaredError)
         return found - is_density * self.n_features_in_ * np.log(self.scale_)
