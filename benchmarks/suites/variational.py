@@ -119,9 +119,8 @@ def gains(rows: list[Row], width: int) -> str:
 
 def table_rows(rows: list[Row]) -> list[list[str]]:
     """Return a row for each data set: its size, and the gains at each width."""
-    by_name = {
-        n: [r for r in rows if r["data"] == n] for n in (r["data"] for r in rows)
-    }
+    names = dict.fromkeys(r["data"] for r in rows)
+    by_name = {name: [r for r in rows if r["data"] == name] for name in names}
     return [
         [
             name,

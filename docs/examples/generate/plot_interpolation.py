@@ -2,9 +2,9 @@
 From one row to another
 =======================
 
-Between the codes of two rows lie the codes of rows in between. With PCA these are mixtures
-of both images. The decoder of a variational autoencoder has seen codes in between during
-training, because it is trained with codes that are drawn at random about those of rows.
+Codes between those of two rows can be decoded too. With PCA the images are mixtures of
+both rows. A variational autoencoder is trained with codes that are drawn at random
+about those of the rows, so that its decoder knows codes in between.
 """
 
 import matplotlib.pyplot as plt
@@ -24,6 +24,7 @@ start, end = X[y == 0][:1], X[y == 1][:1]
 
 
 def show(paths, title):
+    """Show a line of images for each model."""
     figure, axes = plt.subplots(2, 9, figsize=(9, 2.6), layout="constrained")
     figure.suptitle(title, fontsize="medium")
     for line, (name, rows) in zip(axes, paths.items(), strict=True):
