@@ -66,6 +66,7 @@ def _what_may_grow(estimator: Any, engine: Engine) -> str:
         "learning_rate_init": settings.learning_rate_init,
         "weight_decay": settings.weight_decay,
         "alpha": objective.alpha if objective.penalty is not None else 0,
+        "beta": getattr(objective, "beta", 0),
     }
     named = [f"{name}={value}" for name, value in values.items() if value]
     if callable(estimator.loss):

@@ -205,7 +205,7 @@ def check_resolved(name: Any, loss: Loss, x: Tensor) -> None:
         raise ValueError(
             f"loss={name!r} cannot tell the rows of X apart: their deviation "
             f"{scale:.3g} from means of {mean.min():.3g} to {mean.max():.3g} is too "
-            "small for float32. Rescale X (MinMaxScaler) or use loss='squared_error'."
+            "small for float32. Rescale X (MinMaxScaler) or use another loss."
         )
 
 

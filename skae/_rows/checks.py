@@ -253,7 +253,7 @@ def check_domain(X: Any, loss: Any) -> None:
         raise ValueError(
             f"{negative}loss={loss!r} needs values in [{low:g}, {high:g}], but X spans "
             f"[{smallest:.10g}, {largest:.10g}]: rescale it (MinMaxScaler) or use "
-            "loss='squared_error'."
+            "another loss."
         )
 
 

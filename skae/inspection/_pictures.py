@@ -24,12 +24,10 @@ def find_layout(image_shape: Any, rows: np.ndarray, estimator: Any = None) -> Sh
     """
     n_values = int(np.prod(rows.shape[1:]))
     said, given = said_shape(image_shape), rows.shape[1:]
-    owner = find_owner(estimator, "image_shape_")
-    if said is None and owner is not None:
-        fitted = owner.image_shape_
-        # A step before it may have changed the number of features.
-        if int(np.prod(fitted)) == n_values:
-            return fitted
+    fitted = getattr(find_owner(estimator, "image_shape_"), "image_shape_", None)
+    # A step before it may have changed the number of features.
+    if said is None and fitted is not None and int(np.prod(fitted)) == n_values:
+        return fitted
     spatial_dims = SPATIAL_DIMS.get(len(said or given), 3)
     return find_shape(said, spatial_dims, given if len(given) > 1 else (), n_values)
 
