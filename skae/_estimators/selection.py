@@ -214,7 +214,8 @@ def _report_no_gain(estimator: Any, engine: Engine, selection: Selection) -> Non
     """Warn that PCA is kept, unless there is another reason."""
     # PCA may be exact, or another warning may give the reason.
     is_exact = selection.pca_score is not None and 1 - selection.pca_score <= NEGLIGIBLE
-    if selection.aims is None or is_exact or engine.interrupted:
+    is_untrained = engine.interrupted or engine.max_epochs == 0
+    if selection.aims is None or is_exact or is_untrained:
         return
     more = "More rows"
     if engine.stop_reason == "max_iter":
