@@ -52,7 +52,7 @@ PCAs = Iterable[tuple[Any, np.ndarray]]
 def select(engine: Engine, baseline: Baseline | None, pcas: PCAs) -> Selection:
     """Score training on the held-out rows, and PCA if training started there."""
     if not engine.settings.validation_fraction:
-        return Selection(keeps_training=not engine.ended_at_once)
+        return Selection(keeps_training=bool(engine.epochs()) or baseline is None)
     network, scores = engine.module_, [1 - e["unexplained"] for e in engine.epochs()]
     trained = engine.encoder, network.decode, network.widths
     ours = engine.ask(lambda rows: rows.all_unexplained(*trained))
