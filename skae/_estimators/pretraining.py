@@ -59,10 +59,17 @@ class Stack:
         self, part: "Part", objective: Objective, n_epochs: int, state: EngineState
     ) -> Engine:
         """Train a layer with the settings of the whole network."""
+        settings = replace(
+            self.engine.settings,
+            max_epochs=n_epochs,
+            keeps_start=False,
+            # In so few steps no other decay shows its effect.
+            decay_is_open=False,
+        )
         engine = Engine(
             part.layer.network,
             objective,
-            replace(self.engine.settings, max_epochs=n_epochs, keeps_start=False),
+            settings,
             device=self.engine.device,
             verbose=self.engine.verbose,
         )
