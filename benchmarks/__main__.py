@@ -35,6 +35,7 @@ from .suites import (
     overcomplete,
     reconstruction,
     search,
+    stacked,
     steps,
 )
 
@@ -58,6 +59,7 @@ SUITES: dict[str, Suite] = {
     "rivals": rivals.SUITE,
     "search": search.SUITE,
     "speed": speed.SUITE,
+    "stacked": stacked.SUITE,
     "steps": steps.SUITE,
 }
 RECORDS = pathlib.Path(__file__).parents[1] / "docs" / "records"

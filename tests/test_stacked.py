@@ -378,7 +378,7 @@ def test_ctrl_c_in_a_layer_is_raised_and_changes_nothing(
         ({"pretraining": [1, 2]}, "holds 1: each layer"),
         ({"pretraining": "odd"}, "must be a str among"),
         ({"solver": "lbfgs"}, "pretraining='denoising' adds random noise"),
-        ({"noise_level": 2.0}, "noise_level=2.0 must be a share"),
+        ({"noise": "swap", "noise_level": 2.0}, "noise_level=2.0 must be a share"),
         ({"noise": "gaussian", "noise_level": 1e30}, "hides the rows"),
         ({"alpha": -1.0}, "'alpha' parameter"),
         ({"pretraining_max_iter": -1}, "'pretraining_max_iter' parameter"),

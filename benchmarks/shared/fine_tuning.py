@@ -7,8 +7,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-AVERAGING = 0.998
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -16,6 +14,7 @@ class Recipe:
 
     ``radius`` is how far rows are moved, in pixels' units, to where the loss rises. The
     last layer, which starts at zero, takes steps ``head_rate`` times as large.
+    ``averaging`` is the decay of the average of the weights over steps.
     """
 
     n_epochs: int
@@ -23,6 +22,7 @@ class Recipe:
     head_rate: float = 1.0
     radius: float = 0.0
     batch_size: int = 250
+    averaging: float = 0.998
 
 
 def loss(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ def fine_tune(
     optimizer = torch.optim.Adam(groups, lr=rate, fused=True)
     n_steps = recipe.n_epochs * -(-len(x) // recipe.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
-    averaging = get_ema_multi_avg_fn(AVERAGING)
+    averaging = get_ema_multi_avg_fn(recipe.averaging)
     average = AveragedModel(network, multi_avg_fn=averaging)
     for _ in range(recipe.n_epochs):
         for batch in torch.randperm(len(x)).split(recipe.batch_size):

@@ -136,8 +136,8 @@ class StackedAE(BaseAutoencoder):
 
     pretraining: str | Sequence[str] = "denoising"
     pretraining_max_iter: int | str = "auto"
-    noise: str | Corruption = "gaps"
-    noise_level: float = 0.25
+    noise: str | Corruption = "gaussian"
+    noise_level: float = 0.3
     alpha: float = 0.01
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
