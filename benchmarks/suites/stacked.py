@@ -70,7 +70,7 @@ def cases(options: Options) -> list[Case]:
     size = {"data": "MNIST", "width": 500, "max_iter": 8, "n_labels": 1000}
     methods, activations = list(METHODS), list(ACTIVATIONS)
     if options.quick:
-        size = {"data": "digits", "width": 64, "max_iter": 4, "n_labels": 100}
+        size = {"data": "digits", "width": 64, "max_iter": 30, "n_labels": 100}
         methods, activations = ["none", *methods[-2:]], ["logistic"]
     return [
         {**size, "activation": activation, "method": method, "seed": seed}
@@ -140,7 +140,7 @@ def run(
     X, y, X_test, y_test = labelled(data)
     X, X_test = X / np.float32(255), X_test / np.float32(255)
     n_training, start = len(X) * 5 // 6, time.perf_counter()
-    training, judges = X[:n_training], slice(n_training, None)
+    training = X[:n_training]
     estimator = learn(method, activation, width, max_iter, seed, training)
     figures = {"fit_seconds": time.perf_counter() - start}
     torch.manual_seed(seed)
@@ -153,10 +153,15 @@ def run(
     accuracy = np.mean(accuracies(transformer, n_labels, seed, parts))
     figures["probe_error"] = 100 * (1 - accuracy)
     known = np.random.default_rng(seed).choice(n_training, n_labels, replace=False)
-    x = [standardised(rows, training) for rows in (X[known], X[judges], X_test)]
-    labels = [torch.from_numpy(v.astype(int)) for v in (y[known], y[judges], y_test)]
-    figures |= fine_tuned(encoder, width, x, labels, seed)
+    x = [standardised(rows, training) for rows in (X[known], X[n_training:], X_test)]
+    labels = y[known], y[n_training:], y_test
+    figures |= fine_tuned(encoder, width, x, list(map(as_integers, labels)), seed)
     return {name: float(f"{value:.5g}") for name, value in figures.items()}
+
+
+def as_integers(labels: np.ndarray) -> Tensor:
+    """Return labels as torch needs them."""
+    return torch.from_numpy(labels.astype(np.int64))
 
 
 def fine_tuned(

@@ -178,7 +178,7 @@ class StackedAE(BaseAutoencoder):
         return is_noisy and "denoising" in self._kinds(1)
 
     def _kinds(self, n_layers: int) -> list[str]:
-        """Return how each layer is pretrained."""
+        """Return how layers are pretrained; a single name is for all."""
         if isinstance(self.pretraining, str):
             return [self.pretraining] * n_layers
         return list(self.pretraining)
@@ -195,8 +195,7 @@ class StackedAE(BaseAutoencoder):
         interrupts: Interrupts,
     ) -> TrainingState:
         stack, start = Stack(engine, rows, data, interrupts), state.engine
-        kinds = self._kinds(len(stack))
-        self._check_number(kinds, stack)
+        kinds = self._kinds_of(stack)
         self.pretraining_max_iter_ = self._n_epochs(engine, data)
         self.pretraining_loss_curves_: list[list[float]] = []
         if not self.pretraining_max_iter_:
@@ -213,8 +212,9 @@ class StackedAE(BaseAutoencoder):
         stack.close()
         return replace(state, engine=start)
 
-    def _check_number(self, kinds: list[str], stack: Stack) -> None:
-        """Raise unless there is a kind for each layer."""
+    def _kinds_of(self, stack: Stack) -> list[str]:
+        """Return the kinds of all layers, or raise if there are not as many."""
+        kinds = self._kinds(len(stack))
         if len(kinds) != len(stack):
             code = "" if stack.is_added else ", that of the code included"
             raise ValueError(
@@ -222,6 +222,7 @@ class StackedAE(BaseAutoencoder):
                 f"are {len(stack)} layers to pretrain with init={self.init!r}{code}: "
                 "give one for each, or a single name for all."
             )
+        return kinds
 
     def _n_epochs(self, engine: Engine, data: Data) -> int:
         """Return the maximum number of epochs of a layer."""
