@@ -51,6 +51,12 @@ def fits():
     yield "contractive", skae.ContractiveAE(4, **few).fit(X), X
     exact = skae.ContractiveAE(4, init="random", jacobian_norm="exact", **few)
     yield "contractive, exact", exact.fit(X), X
+    layers = {"hidden_layer_sizes": (32, 16), "pretraining_max_iter": 3}
+    yield "stack", skae.StackedAE(5, **layers, **few).fit(X), X
+    kinds = skae.StackedAE(5, pretraining=["sparse", "contractive"], **layers, **few)
+    yield "stack, penalties", kinds.fit(X), X
+    alone = {**few, "max_iter": 0, "init": "random"}
+    yield "stack, layers alone", skae.StackedAE(5, **layers, **alone).fit(X), X
     yield "images", skae.ConvAE(4, **few).fit(images), images
     yield "variational", skae.VariationalAE(4, **few).fit(X), X
     yield "variational images", skae.VariationalAE(2, **few).fit(images), images

@@ -33,8 +33,10 @@ from .suites import (
     ordered,
     outliers,
     overcomplete,
+    pretraining,
     reconstruction,
     search,
+    stacked,
     steps,
     variational,
 )
@@ -55,10 +57,12 @@ SUITES: dict[str, Suite] = {
     "ordered": ordered.SUITE,
     "outliers": outliers.SUITE,
     "overcomplete": overcomplete.SUITE,
+    "pretraining": pretraining.SUITE,
     "reconstruction": reconstruction.SUITE,
     "rivals": rivals.SUITE,
     "search": search.SUITE,
     "speed": speed.SUITE,
+    "stacked": stacked.SUITE,
     "steps": steps.SUITE,
     "variational": variational.SUITE,
 }

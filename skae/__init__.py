@@ -6,6 +6,7 @@ from ._estimators.contractive import ContractiveAE
 from ._estimators.conv import ConvAE
 from ._estimators.denoising import DenoisingAE
 from ._estimators.sparse import SparseAE
+from ._estimators.stacked import StackedAE
 from ._estimators.undercomplete import UndercompleteAE
 from ._estimators.variational import VariationalAE
 
@@ -15,6 +16,7 @@ __all__ = [
     "ConvAE",
     "DenoisingAE",
     "SparseAE",
+    "StackedAE",
     "UndercompleteAE",
     "VariationalAE",
     "compare",

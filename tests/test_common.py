@@ -90,6 +90,14 @@ OWN = {
         {"jacobian_norm": "hutchinson", "n_components": None, "init": "random"} | FEW,
         {"init": "random", "solver": "lbfgs"} | FEW,
     ],
+    skae.StackedAE: [
+        {"pretraining_max_iter": 5} | FEW,
+        {"pretraining": "plain", "init": "random", "pretraining_max_iter": 5} | FEW,
+        {"pretraining": ["sparse", "contractive"], "pretraining_max_iter": 3} | FEW,
+        {"pretraining": "contractive", "pretraining_max_iter": 3, "init": "random"}
+        | {"solver": "lbfgs", "tied_weights": True}
+        | FEW,
+    ],
 }
 VARIANTS = [cls(**options) for cls in ESTIMATORS for options in OWN[cls]]
 if torch.cuda.is_available():

@@ -7,7 +7,6 @@ sixth of the training images chose the settings; the test images judge once.
 """
 
 import pathlib
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,11 @@ import torch
 from rich.table import Table
 from scipy.stats import spearmanr
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from skae import ContractiveAE, DenoisingAE
 
 from ..shared.data_sets import labelled
+from ..shared.fine_tuning import Recipe, error, fine_tune
 from ..shared.report import write_table
 from ..shared.suite import Case, Options, Row, Suite
 
@@ -53,20 +51,6 @@ LAYER: dict[str, Any] = {
 LOW, HIGH, STILL = 0.05, 0.95, 0.05
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How labels train the classifier.
-
-    ``radius`` is how far rows are moved, in pixels' units, to where the loss rises. The
-    last layer, which starts at zero, takes steps ``head_rate`` times as large.
-    """
-
-    n_epochs: int
-    learning_rate: float
-    head_rate: float = 1.0
-    radius: float = 0.0
-
-
 #: Figures of a layer without labels, and their digits.
 MEASURES = {"norm": 2, "e4": 2, "saturated": 1, "dead": 0}
 METHOD_HEADINGS = [
@@ -87,7 +71,6 @@ RECIPES = {
     "plain": Recipe(n_epochs=10, learning_rate=0.001, head_rate=10.0),
     "moved": Recipe(n_epochs=20, learning_rate=0.004, radius=1.5),
 }
-BATCH_SIZE, AVERAGING = 250, 0.998
 
 
 def make(method: str, level: float, **settings: Any) -> Any:
@@ -125,50 +108,6 @@ def classifier(estimator: Any, n_classes: int) -> nn.Sequential:
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
     return nn.Sequential(first, nn.Sigmoid(), last)
-
-
-def loss(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Return the cross-entropy; products are rounded, which takes half the time."""
-    with torch.autocast("cpu", torch.bfloat16):
-        return F.cross_entropy(network(x), y)
-
-
-def moved(network: nn.Module, x: Tensor, y: Tensor, distance: float) -> Tensor:
-    """Move each row so far to where the loss rises most steeply."""
-    x = x.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(loss(network, x, y), x)
-    return x.detach() + distance * F.normalize(slope, eps=1e-20)
-
-
-def fine_tune(
-    network: nn.Sequential, x: Tensor, y: Tensor, recipe: Recipe, distance: float
-) -> nn.Module:
-    """Train all weights with labels by Adam along a cosine; return their average."""
-    rate = recipe.learning_rate
-    head = {"params": network[-1].parameters(), "lr": recipe.head_rate * rate}
-    groups = [{"params": network[0].parameters()}, head]
-    optimizer = torch.optim.Adam(groups, lr=rate, fused=True)
-    n_steps = recipe.n_epochs * -(-len(x) // BATCH_SIZE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
-    averaging = get_ema_multi_avg_fn(AVERAGING)
-    average = AveragedModel(network, multi_avg_fn=averaging)
-    for _ in range(recipe.n_epochs):
-        for batch in torch.randperm(len(x)).split(BATCH_SIZE):
-            rows, labels = x[batch], y[batch]
-            if distance:
-                rows = moved(network, rows, labels, distance)
-            optimizer.zero_grad()
-            loss(network, rows, labels).backward()
-            optimizer.step()
-            schedule.step()
-            average.update_parameters(network)
-    return average
-
-
-@torch.no_grad()
-def error(network: nn.Module, x: Tensor, y: Tensor) -> float:
-    """Share of images that are told wrongly, in per cent."""
-    return 100 * (network(x).argmax(1) != y).double().mean().item()
 
 
 def cases(options: Options) -> list[Case]:

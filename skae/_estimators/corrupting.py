@@ -24,6 +24,19 @@ from .parameters import SharedParameters, autoencoder
 MOST_NOISE = 1e15
 
 
+def check_level(noise: str, level: float) -> None:
+    """Raise if the level of a noise of this name is not valid."""
+    if noise in SHARES and level > 1:
+        raise ValueError(
+            f"noise_level={level} must be a share from 0 to 1 with noise={noise!r}."
+        )
+    if level > MOST_NOISE:
+        raise ValueError(
+            f"noise_level={level} with noise={noise!r} hides the rows: it is in units "
+            "of scale_, the deviation of the rows. Lower it to 1.0 or less."
+        )
+
+
 @autoencoder
 class CorruptingAutoencoder(BaseAutoencoder):
     """Adds ``corrupt`` to the objective; the loss leaves NaN out."""
@@ -42,7 +55,7 @@ class CorruptingAutoencoder(BaseAutoencoder):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         if isinstance(self.noise, str):
-            self._check_level(self.noise)
+            check_level(self.noise, self.noise_level)
         if self.emphasis == 1 and not self._corrupts():
             raise ValueError(
                 f"emphasis={self.emphasis} counts corrupted entries only, but "
@@ -54,19 +67,6 @@ class CorruptingAutoencoder(BaseAutoencoder):
                 f"solver={self.solver!r} needs a deterministic objective, but "
                 f"noise={self.noise!r} is random in each step: use solver='adamw', or "
                 "noise_level=0.0."
-            )
-
-    def _check_level(self, noise: str) -> None:
-        if noise in SHARES and self.noise_level > 1:
-            raise ValueError(
-                f"noise_level={self.noise_level} must be a share from 0 to 1 with "
-                f"noise={noise!r}."
-            )
-        if self.noise_level > MOST_NOISE:
-            raise ValueError(
-                f"noise_level={self.noise_level} with noise={noise!r} hides the rows: "
-                "it is in units of scale_, the deviation of the rows. Lower it to 1.0 "
-                "or less."
             )
 
     def _corrupts(self) -> bool:

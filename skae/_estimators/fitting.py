@@ -83,9 +83,11 @@ class Trainable(Starting, CallbackSupport):
         device = resolve_device(self.device)
         with own_settings(device, grad=True), _nan_allowed():
             engine, state, data = self._prepare(given[0], is_part)
+            rows = read_rows(data.X, data.mean, data.scale)
+            if not self._goes_on(is_part):
+                state = self._pretrain(engine, state, data, rows, interrupts)
             if not is_part:
                 self._follow(engine, state, data, given)
-            rows = read_rows(data.X, data.mean, data.scale)
             engine.run(rows, data.split, state.engine, interrupts)
             with held_warnings() as held:
                 self._publish(engine, state, data)
@@ -93,9 +95,13 @@ class Trainable(Starting, CallbackSupport):
                 self._end_task(*given)
         return held
 
+    def _goes_on(self, is_part: bool) -> bool:
+        """Whether training continues from an earlier fit."""
+        return (is_part or self.warm_start) and hasattr(self, "_model")
+
     def _prepare(self, X: Any, is_part: bool) -> tuple[Engine, TrainingState, Data]:
         """Return the engine, the state to start from, and the rows."""
-        goes_on = (is_part or self.warm_start) and hasattr(self, "_model")
+        goes_on = self._goes_on(is_part)
         data = self._read(X, is_part, goes_on)
         network, state = self._go_on(data) if goes_on else self._start(data)
         engine = self._engine(network, state, data)

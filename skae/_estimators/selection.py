@@ -52,7 +52,7 @@ PCAs = Iterable[tuple[Any, np.ndarray]]
 def select(engine: Engine, baseline: Baseline | None, pcas: PCAs) -> Selection:
     """Score training on the held-out rows, and PCA if training started there."""
     if not engine.settings.validation_fraction:
-        return Selection(keeps_training=not engine.ended_at_once)
+        return Selection(keeps_training=bool(engine.epochs()) or baseline is None)
     network, scores = engine.module_, [1 - e["unexplained"] for e in engine.epochs()]
     trained = engine.encoder, network.decode, network.widths
     ours = engine.ask(lambda rows: rows.all_unexplained(*trained))
@@ -219,7 +219,8 @@ def _report_no_gain(estimator: Any, engine: Engine, selection: Selection) -> Non
     """Warn that PCA is kept, unless there is another reason."""
     # PCA may be exact, or another warning may give the reason.
     is_exact = selection.pca_score is not None and 1 - selection.pca_score <= NEGLIGIBLE
-    if selection.aims is None or is_exact or engine.interrupted:
+    is_untrained = engine.interrupted or engine.max_epochs == 0
+    if selection.aims is None or is_exact or is_untrained:
         return
     more = "More rows"
     if engine.stop_reason == "max_iter":

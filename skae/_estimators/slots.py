@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._machine.interrupts import Interrupts
 from .._networks.dense import Dense
 from .._networks.linear_skip import LinearSkip
 from .._networks.network import Network
@@ -19,6 +20,7 @@ from .data import Data
 from .parameters import SharedParameters
 from .prefixes import PrefixScores
 from .selection import Selection
+from .state import TrainingState
 
 # With fewer rows a second layer overfits.
 FEW_ROWS = 300
@@ -95,6 +97,17 @@ class Slots(SharedParameters):
     def _objective(self, network: Network, data: Data) -> Objective:
         """Return what is minimised."""
         return Objective(make_loss(self.loss, data.mean, data.scale))
+
+    def _pretrain(
+        self,
+        engine: Engine,
+        state: TrainingState,
+        data: Data,
+        rows: Any,
+        interrupts: Interrupts,
+    ) -> TrainingState:
+        """Improve the initial weights of the engine's network before its first fit."""
+        return state
 
     def _n_neighbors(self) -> int:
         """Return the number of neighbours for the map; 0 for no map."""

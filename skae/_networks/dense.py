@@ -1,5 +1,6 @@
 """Fully connected networks."""
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, cast
@@ -119,6 +120,16 @@ class Dense(Network):
         """Return the matrices of the whole code's decoder, the code's own first."""
         maps = cast(nn.Sequential, self.decoders[-1])
         return [m.weight for m in maps if isinstance(m, nn.Linear | TiedLinear)]
+
+    def column_norms(self) -> Tensor:
+        """Return how much an entry of each unit changes the output.
+
+        It is the norm of a column of the decoder's first map. Later maps stretch it by
+        their norm, so that no part of the decoder can make up for a small code.
+        """
+        first, *later = self.decoder_weights()
+        stretch = math.prod(w.norm() / w.shape[1] ** 0.5 for w in later)
+        return first.norm(dim=0) * stretch
 
     @torch.no_grad()
     def reset_parameters(self, generator: torch.Generator, output: Tensor) -> None:

@@ -87,11 +87,15 @@ class LinearSkip(Network):
         return self.encode_scaled(x - self.centre)
 
     def encode_scaled(self, x: Tensor) -> Tensor:
+        missed = self._fade(x, self.network.encode(self.near(x)))
+        return torch.addcmul(F.linear(x, self.axes), self.code_scale, missed)
+
+    def near(self, x: Tensor) -> Tensor:
+        """Return centred rows as the network sees them: clipped."""
         far = FAR * self.deviation
         # A constant feature must have no effect if it varies later: its crossed bounds
         # make it zero, and its gradient too.
-        missed = self._fade(x, self.network.encode(x.clamp(1e-30 - far, far)))
-        return torch.addcmul(F.linear(x, self.axes), self.code_scale, missed)
+        return x.clamp(1e-30 - far, far)
 
     def decode(self, code: Tensor) -> Tensor:
         n_given = code.shape[1]

@@ -161,16 +161,6 @@ class SparseDense(Dense):
         if isinstance(layer := self.sparsify[-1], TopK):
             layer.support(factor)
 
-    def column_norms(self) -> Tensor:
-        """Return how much an entry of each unit changes the output.
-
-        It is the norm of a column of the decoder's first map. Later maps stretch it by
-        their norm, so that no part of the decoder can make up for a small code.
-        """
-        first, *later = self.decoder_weights()
-        stretch = math.prod(w.norm() / w.shape[1] ** 0.5 for w in later)
-        return first.norm(dim=0) * stretch
-
     @torch.no_grad()
     def normalise(self) -> None:
         """Scale the decoder's columns to unit norm, and the code by their norms."""

@@ -10,8 +10,8 @@ def has_diverged(net: Any) -> bool:
     _, last = net.training_rows.first_losses(net.module_)
     objective = net.criterion_
     is_more = objective.judges or objective.penalty is not None or objective.n_given > 0
-    losses = [last] if is_more else [last, net.epochs()[-1]["train_loss"]]
-    return any(has_grown(net, loss) for loss in losses)
+    of_epochs = [] if is_more else [e["train_loss"] for e in net.epochs()[-1:]]
+    return any(has_grown(net, loss) for loss in [last, *of_epochs])
 
 
 def has_grown(net: Any, loss: float) -> bool:

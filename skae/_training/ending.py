@@ -18,8 +18,8 @@ class EndedNet(NeuralNet):
 
     @property
     def ended_at_once(self) -> bool:
-        """Whether training ended before the first epoch was over."""
-        return self.stopping.is_finite and not self.epochs()
+        """Whether training ended before the first epoch was over, of one or more."""
+        return self.max_epochs > 0 and self.stopping.is_finite and not self.epochs()
 
     @property
     def interrupted(self) -> bool:
@@ -41,7 +41,8 @@ class EndedNet(NeuralNet):
     def is_cut_short(self) -> bool:
         """Whether the last allowed epoch still improved, without a rate schedule."""
         is_last = self.stop_reason == "max_iter" and self.stopping.n_stale == 0
-        return is_last and self.is_stationary and not self.settings.decays_rate
+        is_steady = self.is_stationary and not self.settings.decays_rate
+        return is_last and is_steady and self.max_epochs > 0
 
     def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
         """Run all epochs, and note an end that came from outside."""

@@ -170,7 +170,8 @@ class Engine(RecordedNet):
         elif settings.averages:
             self.rates = WarmRates(self.optimizer_, settings.stages)
             self.average = Average([self.module_, self.criterion_])
-        if settings.keeps_start and held_out is not None:
+        is_judged = settings.keeps_start or self.max_epochs == 0
+        if is_judged and held_out is not None:
             error = self.validation.error_of_first(self.module_)
             self.stopping.consider(self, error)
         return training, held_out

@@ -16,6 +16,7 @@ class Settings:
     learning_rate: str
     weight_decay: float
     batch_size: int
+    #: 0 keeps the initial weights.
     max_epochs: int
     tol: float
     n_iter_no_change: int

@@ -140,7 +140,8 @@ class Validation:
         if self.objective.penalty is None:
             return 0.0
         total, n_rows = 0.0, 0
-        for x in self:
+        for batch in self:
+            x, _ = self.objective.parts(batch)
             seen = self.objective.corrupted(x, self.generator)
             _, penalty = self.objective.encode(network, seen, self.generator)
             share = float(penalty) * x[0].numel() / self.variance
