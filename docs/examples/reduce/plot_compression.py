@@ -108,7 +108,7 @@ ax.legend()
 plt.show()
 
 # %%
-# With few bits the autoencoders are far ahead of PCA. With many bits the codes have to be
-# wide, and then PCA is as good. JPEG needs the most bits here. But the comparison is not
-# fair to JPEG: it is made for large photographs of all kinds. The others are trained on
-# digits, and are of no use for other images.
+# With few bits the autoencoders are far ahead of PCA. With many bits the codes have to
+# be wide, and then PCA is nearly as good. JPEG needs the most bits here. But the
+# comparison is not fair to JPEG: it is made for large photographs of all kinds. The
+# others are trained on digits, and are of no use for other images.
