@@ -73,7 +73,7 @@ answers = {
 # grey values are known, so only the colours are taken from the answers. The error is
 # the mean squared error, for channels from 0 to 1.
 
-figure, axes = plt.subplots(1, 4, figsize=(8, 2.9), layout="constrained")
+figure, axes = plt.subplots(1, 4, figsize=(8, 3.2), layout="constrained")
 shades = right.mean(axis=2, keepdims=True)
 for ax, (name, answer) in zip(axes, answers.items(), strict=False):
     picture = reconstruct_from_patches_2d(answer.transpose(0, 2, 3, 1), right.shape)

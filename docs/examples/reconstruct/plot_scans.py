@@ -38,7 +38,7 @@ def scans(n):
     return images.clip(0) + 0.5
 
 
-train, test = scans(2000), scans(300)
+train, test = scans(1500), scans(300)
 noisy = rng.poisson(test).astype(float)
 
 # %%
@@ -68,7 +68,7 @@ ae = ConvAE(
 # The filters have the width that is best for these test scans, and PCA has the best
 # number of components.
 
-pca = PCA(28).fit(train.reshape(2000, -1))
+pca = PCA(28).fit(train.reshape(1500, -1))
 projected = pca.inverse_transform(pca.transform(noisy.reshape(300, -1)))
 images = {
     "Counts": noisy,

@@ -95,7 +95,7 @@ figure, ax = plt.subplots(figsize=(7, 5), layout="constrained")
 for width, marker in ((8, "o"), (16, "s"), (32, "^"), (48, "D")):
     models = {
         "PCA": PCA(width),
-        "UndercompleteAE": UndercompleteAE(width, tol=0.02, random_state=0),
+        "UndercompleteAE": UndercompleteAE(width, tol=0.05, random_state=0),
     }
     for (name, model), color in zip(models.items(), ("C0", "C1"), strict=True):
         model.fit(train)
