@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .._networks.dense import Dense
+from .._networks.linear_skip import LinearSkip
 from .._networks.network import Network
 from .._objectives.losses import make_loss
 from .._objectives.neighbors import NeighborMap
@@ -29,6 +30,8 @@ class Slots(SharedParameters):
     """Methods that a subclass overrides; it never overrides the fit."""
 
     _network_class: ClassVar[type[Network]] = Dense
+    #: What adds PCA to the network with ``init="pca"``.
+    _skip_class: ClassVar[type[LinearSkip]] = LinearSkip
 
     def _check_parameters(self) -> None:
         """Raise if parameters contradict each other, or are too large for a float."""
@@ -47,6 +50,14 @@ class Slots(SharedParameters):
         """Return flat rows for the network, and their layout, or raise."""
         X = check_rows(self, X, reset=reset, min_samples=min_samples)
         return X, X.shape[1:]
+
+    def _training_rows(self, X: Any) -> Any:
+        """Return checked rows in the order of features that training uses."""
+        return X
+
+    def _without_padding(self, answers: np.ndarray, X: Any) -> np.ndarray:
+        """Return reconstructions of flat rows, with NaN where ``X`` has no place."""
+        return answers
 
     def _extremes(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the smallest and largest value of each feature, for ``clip``."""

@@ -69,7 +69,7 @@ class Starting(Slots):
         network.link = make_loss(fixed["loss"], mean, scale).link
         if fixed["init"] != "pca":
             return network
-        return LinearSkip(network, network.widths[-1], len(mean))
+        return self._skip_class(network, network.widths[-1], len(mean))
 
     def _check_resolved(self, loss: Loss, data: Data) -> None:
         """Raise if the loss cannot tell rows apart."""

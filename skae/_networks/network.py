@@ -43,6 +43,10 @@ class Network(nn.Module):
         """Map codes back to standardised rows."""
         return self.link.inverse(self.decode(code))
 
+    def seen(self, x: Tensor) -> Tensor:
+        """Return rows as :meth:`encode` takes them: missing values are 0, the mean."""
+        return x.nan_to_num()
+
     @property
     def constant(self) -> Tensor | None:
         """Return which features are constant; None if there are none, or unknown."""
