@@ -125,7 +125,7 @@ class SequenceAutoencoder(CorruptingAutoencoder):
             if self.n_ahead >= shape[0]:
                 raise ValueError(
                     f"n_ahead={self.n_ahead} leaves nothing to read of sequences of "
-                    f"{shape[0]} steps: lower it."
+                    f"{shape[0]} steps, n_features={X.shape[1]}: lower it."
                 )
             check_reached(X, shape)
             self.sequence_shape_: tuple[int, int] = shape

@@ -23,13 +23,11 @@ N_WAVES = 4
 def find_unread(x: Tensor, shape: tuple[int, int], n_ahead: int = 0) -> Tensor:
     """Return which entries of flat rows the encoder does not read.
 
-    ``shape`` is (length, channels). Steps after the last one with a value are padding,
-    and the last ``n_ahead`` of all steps are the future.
+    ``shape`` is (length, channels). The last ``n_ahead`` steps are the future. Of the
+    others, those after the last one with a value are padding.
     """
-    known = ~x.reshape(-1, *shape).isnan().all(2)
-    is_read = known.flip(1).cumsum(1).flip(1) > 0
-    if n_ahead:
-        is_read = F.pad(is_read[:, :-n_ahead], (0, n_ahead))
+    known = ~x.reshape(-1, *shape)[:, : shape[0] - n_ahead].isnan().all(2)
+    is_read = F.pad(known.flip(1).cumsum(1).flip(1) > 0, (0, n_ahead))
     return ~is_read.repeat_interleave(shape[1], dim=1)
 
 
