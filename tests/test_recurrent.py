@@ -134,7 +134,7 @@ def test_tensors_and_masked_arrays_in_lists(sequences):
 def test_only_padding_is_nan_in_reconstructions(sequences):
     X = padded(sequences)
     missing = X.copy()
-    missing[:, 1, 0] = np.nan
+    missing[::2, 1, 0] = np.nan
     ae = RecurrentAE(3, **ALL).fit(missing)
     np.testing.assert_array_equal(np.isnan(ae.reconstruct(missing)), np.isnan(X))
     codes = ae.transform(missing)
@@ -204,16 +204,14 @@ def test_unread_entries_are_padding_and_future():
 def test_training_starts_from_pca_of_padded_sequences(sequences, options):
     still = ALL | {"max_iter": 1, "learning_rate_init": 1e-12}
     ae = RecurrentAE(3, **options, **still).fit(sequences)
-    n_ahead = options.get("n_ahead", 0)
-    X = future_last(padded(sequences).reshape(80, -1), (LENGTH, N_CHANNELS), n_ahead)
+    X, n_ahead = padded(sequences).reshape(80, -1), options.get("n_ahead", 0)
+    if n_ahead:
+        X = future_last(X, (LENGTH, N_CHANNELS), n_ahead)
     mean = np.nanmean(X, axis=0)
     filled = np.where(np.isnan(X), mean, X)
     pca = PCA(3).fit(filled)
-    hidden = filled.copy()
-    hidden[:, len(mean) - n_ahead * N_CHANNELS :] = mean[-n_ahead * N_CHANNELS :]
-    if not n_ahead:
-        hidden = filled
-    codes = ae.transform(X)
+    is_hidden = np.arange(len(mean)) >= len(mean) - n_ahead * N_CHANNELS
+    hidden, codes = np.where(is_hidden, mean, filled), ae.transform(X)
     np.testing.assert_allclose(
         ae.inverse_transform(codes).reshape(80, -1),
         pca.inverse_transform(pca.transform(hidden)),
@@ -240,7 +238,7 @@ def test_pca_of_all_sequences_is_kept(sequences):
         {},
         {"cell": "lstm"},
         {"reverse": False},
-        {"hidden_layer_sizes": (16, 12)},
+        {"hidden_layer_sizes": (12, 8)},
         {"frame_length": 4},
         {"init": "random"},
     ],
@@ -248,11 +246,11 @@ def test_pca_of_all_sequences_is_kept(sequences):
 )
 def test_recurrent_layers_find_what_pca_misses(options, rng):
     """A bump at any place: few numbers tell it, but no few axes."""
-    place = rng.uniform(3, 17, (400, 1))
-    X = np.exp(-np.square(np.arange(20) - place) / 4)
-    train, test = X[:300], X[300:]
-    options = {"hidden_layer_sizes": 16, "max_iter": 25} | options
-    ae = RecurrentAE(2, batch_size=15, frame_length=2, random_state=0)
+    place = rng.uniform(2, 10, (300, 1))
+    X = np.exp(-np.square(np.arange(12) - place) / 3)
+    train, test = X[:200], X[200:]
+    options = {"hidden_layer_sizes": 12, "max_iter": 20} | options
+    ae = RecurrentAE(2, batch_size=20, frame_length=2, random_state=0)
     ae.set_params(early_stopping=False, **options).fit(train)
     pca = PCA(2).fit(train)
     answer = pca.inverse_transform(pca.transform(test))
@@ -312,7 +310,9 @@ def test_waves_are_continued(cell, lengths, rng):
     X = waves(400, rng)
     train = X if lengths == "equal" else cut(X, rng, least=6)
     options = {"hidden_layer_sizes": 16, "max_iter": 12, "batch_size": 20}
-    ae = RecurrentAE(2, n_ahead=2, cell=cell, random_state=0, **options)
+    # Different lengths need two more numbers: phases at both ends.
+    width = 2 if lengths == "equal" else 4
+    ae = RecurrentAE(width, n_ahead=2, cell=cell, random_state=0, **options)
     ae.set_params(early_stopping=False).fit(train)
     test = waves(100, rng)
     for n in (8, 5) if lengths == "different" else (8,):
@@ -369,8 +369,8 @@ def test_decoder_in_reverse_is_the_mirror_image():
 
 
 def test_widths_of_layers_are_mirrored(rng):
-    ae = RecurrentAE(2, hidden_layer_sizes=(7, 5), max_iter=1, early_stopping=False)
-    network = ae.set_params(init="random").fit(waves(30, rng)).network_
+    ae = RecurrentAE(2, **ALL | {"hidden_layer_sizes": (7, 5)})
+    network = ae.fit(waves(30, rng)).network_.network
     widths = [layer.hidden_size for layer in network.encoder.layers]
     assert widths == [7, 5]
     assert [layer.hidden_size for layer in network.decoders[0].layers] == [5, 7]
@@ -484,7 +484,7 @@ def infinite(X):
     [
         (lambda X: [X[0], X[1, :, :1]], r"Sequence 1 of X has the shape \(10, 1\)"),
         (lambda X: [X[0], X[1, :0]], "Sequence 1 of X has no steps"),
-        (lambda X: [X[0], X[1, :4].astype(str)], "not convert|numeric|promote|dtype"),
+        (lambda X: [X[0], np.full((4, 2), "low")], "holds 'low', which is not a number"),
         (last_steps_empty, r"10 steps, but none .* first 8.*X\[:, :8\]"),
         (infinite, "infinity"),
         (lambda X: X[:1], "minimum of 2"),
