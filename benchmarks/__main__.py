@@ -34,6 +34,7 @@ from .suites import (
     outliers,
     overcomplete,
     reconstruction,
+    recurrent,
     search,
     steps,
 )
@@ -55,6 +56,7 @@ SUITES: dict[str, Suite] = {
     "outliers": outliers.SUITE,
     "overcomplete": overcomplete.SUITE,
     "reconstruction": reconstruction.SUITE,
+    "recurrent": recurrent.SUITE,
     "rivals": rivals.SUITE,
     "search": search.SUITE,
     "speed": speed.SUITE,

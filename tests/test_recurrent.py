@@ -484,7 +484,10 @@ def infinite(X):
     [
         (lambda X: [X[0], X[1, :, :1]], r"Sequence 1 of X has the shape \(10, 1\)"),
         (lambda X: [X[0], X[1, :0]], "Sequence 1 of X has no steps"),
-        (lambda X: [X[0], np.full((4, 2), "low")], "holds 'low', which is not a number"),
+        (
+            lambda X: [X[0], np.full((4, 2), "low")],
+            "holds 'low', which is not a number",
+        ),
         (last_steps_empty, r"10 steps, but none .* first 8.*X\[:, :8\]"),
         (infinite, "infinity"),
         (lambda X: X[:1], "minimum of 2"),
