@@ -62,6 +62,9 @@ def fits():
     yield "variational images", skae.VariationalAE(2, **few).fit(images), images
     blocks = skae.ConvAE(4, noise="block", noise_level=0.2, **few)
     yield "images, blocks", blocks.fit(images), images
+    short = [image[: 4 + i % 5] for i, image in enumerate(images)]
+    following = skae.RecurrentAE(4, n_ahead=2, hidden_layer_sizes=16, **few)
+    yield "sequences", following.fit(short), images
     for cls in (skae.UndercompleteAE, skae.SparseAE, skae.DenoisingAE, skae.ConvAE):
         parts = cls(5, random_state=0).partial_fit(X[:200])
         yield f"partial_fit, {cls.__name__}", parts.partial_fit(X[200:]), X

@@ -48,6 +48,7 @@ from benchmarks.suites import (
     outliers,
     overcomplete,
     reconstruction,
+    recurrent,
 )
 from skae.metrics import neg_mean_squared_error
 
@@ -641,6 +642,26 @@ def test_patches_average_to_the_image_they_are_of():
 def test_errors_tell_signals_that_pca_has_not_seen():
     found = conv_signals.run(data="bumps", method="PCA", n_components=16, seed=0)
     assert found["auc"] > 0.9
+
+
+def test_sequences_are_read_step_by_step(monkeypatch, tmp_path):
+    folder = tmp_path / "ucr" / "Some"
+    folder.mkdir(parents=True)
+    (folder / "Some_TRAIN.ts").write_text("# A\n@data\n1,2,3:4,5,6:a\n7:8:b\n")
+    (folder / "Some_TEST.ts").write_text("@data\n1,2:3,4:b\n")
+    monkeypatch.setenv("SKAE_DATA", str(tmp_path))
+    train, y, test, y_test = data_sets.labelled_sequences("Some")
+    assert [s.tolist() for s in train] == [[[1, 4], [2, 5], [3, 6]], [[7, 8]]]
+    assert test[0].tolist() == [[1, 3], [2, 4]]
+    assert [*y, *y_test] == ["a", "b", "b"]
+    cut = recurrent.padded(train, 2)
+    np.testing.assert_array_equal(cut[0], [[1, 4], [2, 5]])
+    np.testing.assert_array_equal(cut[1], [[7, 8], [np.nan, np.nan]])
+
+
+def test_speakers_are_told_by_codes_of_pca():
+    found = recurrent.run(data="waves", method="PCA", n_components=8, seed=0)
+    assert found["accuracy"] > 90
 
 
 def test_no_deformation_leaves_images_as_they_are():

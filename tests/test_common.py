@@ -77,6 +77,15 @@ OWN = {
         {"n_components": None, "beta": 2.0, "free_bits": 0.1, "init": "random"} | FEW,
         {"loss": "poisson", "hidden_layer_sizes": (), "n_importance": 1} | FEW,
     ],
+    skae.RecurrentAE: [
+        {"hidden_layer_sizes": 16, "max_iter": 10},
+        {"cell": "lstm", "hidden_layer_sizes": (8, 6), "frame_length": 2} | FEW,
+        {"hidden_layer_sizes": 8, "noise": "swap", "noise_level": 0.2} | FEW,
+        {"hidden_layer_sizes": 8, "n_ahead": 1, "n_components": 1} | FEW,
+        {"hidden_layer_sizes": 8, "reverse": False, "init": "random"}
+        | {"solver": "lbfgs"}
+        | FEW,
+    ],
     skae.SparseAE: [
         {},
         {"sparsity": "l1", "target_sparsity": 0.5} | FEW,

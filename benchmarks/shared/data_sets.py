@@ -168,6 +168,15 @@ def _ts(path: pathlib.Path) -> Rows:
     return np.array([line.split(",") for line in series], float)
 
 
+def _sequences(path: pathlib.Path) -> tuple[list[Rows], Rows]:
+    """Read arrays (length_i, channels), a series a line, and their labels."""
+    lines = path.read_text().splitlines()
+    lines = [line for line in lines if line and line[0] not in "#@"]
+    parts = [line.split(":") for line in lines]
+    series = [np.array([c.split(",") for c in p[:-1]], float).T for p in parts]
+    return series, np.array([p[-1] for p in parts])
+
+
 def _mat(path: pathlib.Path, key: str) -> Rows:
     from scipy.io import loadmat
 
@@ -288,6 +297,15 @@ def split_digits(seed: int) -> list[Rows]:
     X, y = datasets.load_digits(return_X_y=True)
     remember("digits", X)
     return train_test_split(X, y, test_size=TEST_SHARE, stratify=y, random_state=seed)
+
+
+def labelled_sequences(name: str) -> tuple[list[Rows], Rows, list[Rows], Rows]:
+    """Return sequences and labels to train on, and those to test on, of the UCR."""
+    folder = stored_folder("ucr") / name
+    parts = [_sequences(folder / f"{name}_{part}.ts") for part in ("TRAIN", "TEST")]
+    remember(name, *(sequence for series, _ in parts for sequence in series))
+    (train, y), (test, y_test) = parts
+    return train, y, test, y_test
 
 
 def labelled_heartbeats() -> tuple[Rows, Rows]:

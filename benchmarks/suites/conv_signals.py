@@ -6,19 +6,17 @@ balls, boxes and rings made at random places.
 """
 
 import pathlib
-import statistics
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 from sklearn.decomposition import PCA
-from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import train_test_split
 
 from skae import ConvAE, UndercompleteAE
 
-from ..shared.data_sets import labelled_heartbeats, load, remember
+from ..shared.data_sets import remember
 from ..shared.report import write_table
+from ..shared.signals import errors, find_outliers, median
 from ..shared.suite import Case, Options, Row, Suite
 
 WIDTHS = (4, 16)
@@ -53,38 +51,13 @@ def run(data: str, **case: Any) -> dict[str, Any]:
     return volumes(**case) if data == "volumes" else signals(data, **case)
 
 
-def classes(data: str) -> tuple[Rows, Rows]:
-    """Return signals, and their classes: 1 is normal."""
-    if data == "ECG5000":
-        return labelled_heartbeats()
-    normal, others = load()[data]()
-    others = others[:, np.random.default_rng(0).permutation(others.shape[1])]
-    return np.concatenate([normal, others]), np.repeat(
-        [1, 2], [len(normal), len(others)]
-    )
-
-
-def errors(estimator: Any, X: Rows) -> Rows:
-    """Return the mean squared error of each row."""
-    answer = estimator.inverse_transform(estimator.transform(X))
-    return np.square(answer - X).reshape(len(X), -1).mean(axis=1)
-
-
 def signals(
     data: str, method: str, n_components: int, seed: int, max_iter: Any = "auto"
 ) -> dict[str, Any]:
     """Return error of normal signals, and how well errors tell the others."""
-    X, y = classes(data)
-    train, normal = train_test_split(X[y == 1], test_size=0.5, random_state=seed)
     length = {} if method == "PCA" else {"max_iter": max_iter}
-    estimator = METHODS[method](n_components, random_state=seed, **length).fit(train)
-    usual, others = errors(estimator, normal), errors(estimator, X[y != 1])
-    is_other = np.repeat([0, 1], [len(usual), len(others)])
-    auc = roc_auc_score(is_other, np.concatenate([usual, others]))
-    return {
-        "error": round(float(usual.mean()), 5),
-        "auc": round(float(auc), 4),
-    }
+    estimator = METHODS[method](n_components, random_state=seed, **length)
+    return find_outliers(estimator, data, seed)
 
 
 def shapes(n: int, rng: np.random.Generator) -> Rows:
@@ -121,11 +94,6 @@ def volumes(
         "pca": round(float(errors(pca, rest).mean()), 5),
         "error": round(float(errors(ae, test).mean()), 5),
     }
-
-
-def median(rows: list[Row], name: str, **of: Any) -> float:
-    """Return the median of a figure over the rows of a method or a width."""
-    return statistics.median(r[name] for r in rows if of.items() <= r.items())
 
 
 def widths_of(rows: list[Row]) -> list[int]:

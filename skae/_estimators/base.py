@@ -230,7 +230,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         X, model, coding = self._checked(X), self._here(), self._coding()
         clip = self._parameter("clip")
         rows = model.map(lambda x: model.decode(model.encode(x, coding), clip), X)
-        return model.in_layout(rows)
+        return model.in_layout(self._without_padding(rows, X))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the squared reconstruction error of each row.

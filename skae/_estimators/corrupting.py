@@ -56,7 +56,7 @@ class CorruptingAutoencoder(BaseAutoencoder):
         super()._check_parameters()
         if isinstance(self.noise, str):
             check_level(self.noise, self.noise_level)
-        if self.emphasis == 1 and not self._corrupts():
+        if self.emphasis == 1 and not self._hides():
             raise ValueError(
                 f"emphasis={self.emphasis} counts corrupted entries only, but "
                 f"noise_level={self.noise_level} corrupts none: raise noise_level, or "
@@ -71,6 +71,10 @@ class CorruptingAutoencoder(BaseAutoencoder):
 
     def _corrupts(self) -> bool:
         return not isinstance(self.noise, str) or self.noise_level > 0
+
+    def _hides(self) -> bool:
+        """Whether entries are hidden from the network, by noise or otherwise."""
+        return self._corrupts()
 
     def _corruption(self, data: Data) -> Corruption | None:
         zeros = np.zeros_like(data.mean)[np.newaxis]

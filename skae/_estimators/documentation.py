@@ -122,6 +122,7 @@ DOCUMENTATION = {
 
     tied_weights : bool, default=False
         Whether the decoder uses the encoder's weights, transposed. Biases are separate.
+        Not available in ``RecurrentAE``.
 
     <start parameter>
 """,
@@ -138,12 +139,15 @@ DOCUMENTATION = {
           and 16 components or more.
 
         With ``neighbor_weight`` the first layer has at most 256 units. In ``ConvAE``
-        the hidden layers follow the convolutions, and "auto" is one layer of 256.
+        the hidden layers follow the convolutions, and "auto" is one layer of 256. In
+        ``RecurrentAE`` they are the recurrent layers, one at least, and "auto" is one
+        of 64. A dense layer, as wide as the last one, is between them and the code; the
+        decoder has one before its output.
 
     activation : str or callable, default="gelu"
         Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
         "leaky_relu", "elu", "gelu", "silu", "softplus", or a class such as
-        ``torch.nn.Mish``.
+        ``torch.nn.Mish``. In ``RecurrentAE`` it is that of the dense layers.
 """,
     "<loss parameter>": """
     loss : str or callable, default="squared_error"
@@ -231,7 +235,7 @@ DOCUMENTATION = {
     batch_size : int or "auto", default="auto"
         Number of rows in a minibatch. "auto" makes 10 equal batches, or 5 for ordered
         codes, of at least 32 rows, so that few rows still make many steps, and at most
-        320, or 128 in ``ConvAE``. Not used by "lbfgs".
+        320, or 128 in ``ConvAE`` and ``RecurrentAE``. Not used by "lbfgs".
 
     max_iter : int or "auto", default="auto"
         Maximum number of epochs. A warning is given if the last epoch still improved.
@@ -240,6 +244,7 @@ DOCUMENTATION = {
         as many where "auto" would refine codes, unless ``transform_max_iter=0``. With
         ``neighbor_weight`` it makes a quarter, in at least 10 epochs. ``ConvAE`` makes
         700 steps if codes are refined or with ``neighbor_weight``, else 1400.
+        ``RecurrentAE`` makes 1500.
 
     tol : float, default=0.003
         Relative tolerance. Training stops if the loss, or with ``early_stopping`` the
@@ -262,8 +267,9 @@ DOCUMENTATION = {
 
     clip : bool, default=False
         Whether to clip reconstructions to the range of each feature in the training
-        rows; in ``ConvAE``, of each channel. It affects ``score`` and
-        ``score_samples``, but not training, its scores and ``transform_max_iter``.
+        rows; in ``ConvAE`` and ``RecurrentAE``, of each channel. It affects ``score``
+        and ``score_samples``, but not training, its scores and
+        ``transform_max_iter``.
 
     warm_start : bool, default=False
         Whether ``fit`` continues from the weights, ``mean_`` and ``scale_`` of the

@@ -116,6 +116,7 @@ class Trainable(Starting, CallbackSupport):
         X, layout = self._check_rows(X, reset=not goes_on, min_samples=min_samples)
         check_finite(X, self._allows_nan(), type(self).__name__)
         check_domain(X, self.loss)
+        X = self._training_rows(X)
         if goes_on:
             self._check_unchanged()
             model, seed = self._model, self._state.engine.split_seed

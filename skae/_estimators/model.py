@@ -138,9 +138,8 @@ class FittedModel:
         return self._map(self.network.encode_scaled, rows.to(self.device))
 
     def _encode(self, rows: Tensor, coding: Coding) -> Tensor:
-        # The network has seen zero, the mean, where values were missing.
-        fills = self.allows_nan and not self.network.reads_gaps
-        seen = rows.nan_to_num() if fills else rows
+        # As in training: rows may have missing values.
+        seen = self.network.seen(rows) if self.allows_nan else rows
         pull = 0.0
         if self.neighbor_map is not None and coding.n_neighbors:
             code = self._place(seen, self.neighbor_map, coding.n_neighbors)
@@ -205,7 +204,7 @@ class FittedModel:
 
     def _slopes(self, x: np.ndarray) -> Tensor:
         with own_settings(self.device, grad=True):
-            rows = self._send(x).nan_to_num().requires_grad_()
+            rows = self.network.seen(self._send(x)).requires_grad_()
             # Rows are independent, so one pass differentiates an entry of all codes.
             slopes = [
                 torch.autograd.grad(entry.sum(), rows, retain_graph=True)[0]

@@ -53,6 +53,14 @@ class Slots(SharedParameters):
         X = check_rows(self, X, reset=reset, min_samples=min_samples)
         return X, X.shape[1:]
 
+    def _training_rows(self, X: Any) -> Any:
+        """Return checked rows in the order of features that training uses."""
+        return X
+
+    def _without_padding(self, answers: np.ndarray, X: Any) -> np.ndarray:
+        """Return reconstructions of flat rows, with NaN where ``X`` has no place."""
+        return answers
+
     def _extremes(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return the smallest and largest value of each feature, for ``clip``."""
         return column_extremes(X)

@@ -1,7 +1,7 @@
 """Networks: modules with two methods, ``encode`` and ``decode``."""
 
 from bisect import bisect
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +16,9 @@ class Network(nn.Module):
     ``widths`` are the numbers of first components that it learns to decode. ``link``
     maps reconstructions to the output of ``decode``. ``n_values`` is how many numbers a
     row needs in memory at once: itself, or a layer before and after its activation.
-    With ``reads_gaps`` rows may have NaN; else it is replaced by zero, the mean. With
-    ``draws_evenly`` the part beside PCA starts with weights as torch draws them.
+    With ``draws_evenly`` the part beside PCA starts with weights as torch draws them.
     """
 
-    reads_gaps: ClassVar[bool] = False
     draws_evenly = False
 
     widths: list[int]
@@ -47,6 +45,10 @@ class Network(nn.Module):
     def answer(self, code: Tensor) -> Tensor:
         """Map codes back to standardised rows."""
         return self.link.inverse(self.decode(code))
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Return rows as :meth:`encode` takes them: missing values are 0, the mean."""
+        return x.nan_to_num()
 
     @property
     def constant(self) -> Tensor | None:

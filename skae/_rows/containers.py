@@ -21,7 +21,20 @@ def as_array(X: Any, allow_nan: bool, owner: str) -> Any:
     containers are returned unchanged.
     """
     X = unmasked(_without_tensors(X), allow_nan, owner)
-    return np.asarray(X) if isinstance(X, list | tuple) else X
+    return _of_list(X) if isinstance(X, list | tuple) else X
+
+
+def _of_list(X: Any) -> np.ndarray:
+    try:
+        return np.asarray(X)
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+        raise ValueError(
+            f"X is a list of rows that differ in shape: {error} Sequences of different "
+            "lengths must be padded with NaN to an array (n, length, channels) here; "
+            "the methods of RecurrentAE also take the list."
+        ) from error
 
 
 def unmasked(X: Any, allow_nan: bool, owner: str) -> Any:
