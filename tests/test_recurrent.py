@@ -345,6 +345,13 @@ def test_forecast_exists_only_with_n_ahead(rng):
         RecurrentAE(2, n_ahead=2).forecast(waves(3, rng))
 
 
+def test_forecast_needs_the_number_of_steps_that_was_learnt(rng):
+    X = waves(30, rng)
+    ae = RecurrentAE(2, n_ahead=3, **ALL).fit(X)
+    with pytest.raises(ValueError, match="n_ahead=2, but fit learned n_ahead=3"):
+        ae.set_params(n_ahead=2).forecast(X[:, :5])
+
+
 def test_forecast_refuses_steps_that_it_would_not_read(sequences):
     ae = RecurrentAE(2, n_ahead=3, **ALL).fit(sequences)
     with pytest.raises(ValueError, match=r"has 10 steps, but forecast reads 7 .*-7:\]"):

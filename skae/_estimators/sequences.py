@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 
 from .._networks.linear_skip import LinearSkip
@@ -79,27 +80,39 @@ class SequenceAutoencoder(CorruptingAutoencoder):
             If called before ``fit``.
         ValueError
             If a sequence has more steps, has other channels than in ``fit``, or has
-            infinite values.
+            infinite values, or if ``n_ahead`` was changed after ``fit``.
         AttributeError
             If ``n_ahead=0``.
         """
         check_is_fitted(self)
+        n_ahead = self._learnt_n_ahead()
         rows = self._checked(self._unflattened(X))
         self._check_given(rows)
         model, clip = self._here(), self._parameter("clip")
-        n_values = self.n_ahead * self.sequence_shape_[1]
+        n_values = n_ahead * self.sequence_shape_[1]
 
         def future(x: np.ndarray) -> np.ndarray:
             return model.decode(model.encode(x), clip)[:, -n_values:]
 
-        layout = (self.n_ahead, *model.layout[1:]) if len(model.layout) > 1 else (-1,)
+        layout = (n_ahead, *model.layout[1:]) if len(model.layout) > 1 else (-1,)
         return model.map(future, rows).reshape(rows.shape[0], *layout)
+
+    def _learnt_n_ahead(self) -> int:
+        """Return the number of steps that follow, or raise if it was changed."""
+        learnt = int(self._state.network["n_ahead"])
+        if self.n_ahead != learnt:
+            raise ValueError(
+                f"n_ahead={self.n_ahead}, but fit learned n_ahead={learnt}: fit again, "
+                "or set it back."
+            )
+        return learnt
 
     def _unflattened(self, X: Any) -> Any:
         """Return flat rows without the future as sequences; others unchanged."""
         length, n_channels = self.sequence_shape_
         n_read = length - self.n_ahead
-        if getattr(X, "shape", ())[1:] != (n_read * n_channels,):
+        is_flat = getattr(X, "shape", ())[1:] == (n_read * n_channels,)
+        if issparse(X) or not is_flat:
             return X
         return np.asarray(X).reshape(-1, n_read, n_channels)
 
