@@ -420,6 +420,8 @@ def test_reconstructions_are_clipped_to_the_range_of_each_channel(rng):
     plain = ae.set_params(clip=False).inverse_transform(1e3 * ae.transform(X))
     low, high = X.min(axis=(0, 1)), X.max(axis=(0, 1))
     np.testing.assert_array_equal(clipped, np.clip(plain, low, high))
+    ae.partial_fit(padded(list(5 * X[:, :4])))
+    assert (ae._model.seen[1].reshape(LENGTH, 2) == 5 * X[:, :4].max((0, 1))).all()
 
 
 # As an estimator ------------------------------------------------------------------

@@ -184,7 +184,9 @@ class SequenceAutoencoder(CorruptingAutoencoder):
         # A value may come at another step in new sequences.
         low, high = (e.reshape(self.sequence_shape_) for e in super()._extremes(X))
         length = self.sequence_shape_[0]
-        return np.tile(low.min(0), length), np.tile(high.max(0), length)
+        return np.tile(np.fmin.reduce(low), length), np.tile(
+            np.fmax.reduce(high), length
+        )
 
     def _fixed_parameters(self) -> dict[str, Any]:
         shape = said_sequence_shape(self.sequence_shape)
