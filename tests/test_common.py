@@ -75,7 +75,7 @@ OWN = {
     skae.VariationalAE: [
         SOME,
         {"n_components": None, "beta": 2.0, "free_bits": 0.1, "init": "random"} | FEW,
-        {"loss": "poisson", "hidden_layer_sizes": (), "n_importance": 1} | FEW,
+        {"loss": "poisson", "hidden_layer_sizes": (), "n_importance": 3} | FEW,
     ],
     skae.RecurrentAE: [
         {"hidden_layer_sizes": 16, "max_iter": 10},

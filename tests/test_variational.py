@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 from scipy.integrate import quad
-from scipy.special import expit
+from scipy.special import expit, logsumexp
 from sklearn.datasets import load_iris, load_wine
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skae import VariationalAE
 from skae._networks.variational import LEAST_VARIANCE, Variational
-from skae._objectives.bound import divergence, surprise
+from skae._objectives.bound import Bound, divergence, surprise
 from skae._objectives.losses import make_loss
 from skae.metrics import explained_variance
 
@@ -44,6 +44,42 @@ def curved(rng):
     t = rng.uniform(-2, 2, size=(600, 1))
     curve = np.hstack([np.sin(k * t) for k in (1, 2, 3)] + [np.cos(t), t, t**2])
     return curve + 0.05 * rng.normal(size=curve.shape)
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.3])
+@pytest.mark.parametrize("n_draws", [1, 5])
+def test_objective_is_the_bound_of_the_codes_drawn(n_draws, beta, curved):
+    """Its densities by scipy, for the noise that the generator gives."""
+    vae = VariationalAE(2, **SHORT).fit(curved)
+    network = vae.network_
+    x = torch.tensor((curved[:50] - vae.mean_) / vae.scale_, dtype=torch.float32)
+    objective = Bound(
+        make_loss("squared_error", vae.mean_, vae.scale_), beta, 0.0, n_draws
+    )
+    noise = torch.randn(n_draws, 50, 2, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        found = objective(network, x, torch.Generator().manual_seed(3))
+        mean, log_variance = (part.double() for part in network.posterior(x))
+        codes = mean + (log_variance / 2).exp() * noise
+        answers = torch.stack([network.decode(code.float()) for code in codes])
+        deviation = network.variance().sqrt().item()
+    posterior = stats.norm(mean, (log_variance / 2).exp())
+    of_rows = stats.norm(answers, deviation).logpdf(x).sum(2)
+    if n_draws == 1:
+        divergences = divergence(mean, log_variance).sum(1).numpy()
+        bounds = of_rows[0] - beta * divergences
+    else:
+        ratio = (stats.norm.logpdf(codes) - posterior.logpdf(codes)).sum(2)
+        bounds = logsumexp(of_rows + beta * ratio, axis=0) - np.log(n_draws)
+    assert found.item() == pytest.approx(-bounds.mean() / 6, rel=1e-5)
+
+
+def test_several_draws_train_too(curved):
+    train, test = curved[:450], curved[450:]
+    vae = VariationalAE(1, n_importance=5, max_iter=30, random_state=0).fit(train)
+    several = vae.score(test)
+    assert several > PCA(1).fit(train).score(test) + 1
+    assert several > vae.set_params(n_importance=1).score(test)
 
 
 @pytest.mark.parametrize("n_importance", [1, 7])
@@ -285,6 +321,7 @@ def test_learnt_variance_has_a_floor():
         ({"beta": 0.0}, "'beta' parameter"),
         ({"free_bits": -1.0}, "'free_bits' parameter"),
         ({"n_importance": 0}, "'n_importance' parameter"),
+        ({"n_importance": 2, "free_bits": 0.1}, "free_bits=0.1 needs"),
         ({"tied_weights": True}, "'tied_weights' parameter"),
         ({"code_activation": "relu"}, "'code_activation' parameter"),
     ],

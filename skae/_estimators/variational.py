@@ -55,7 +55,7 @@ class VariationalAE(ConvolvingAutoencoder):
     z)`` about ``decode(z)``. The encoder gives the mean and the deviation of an
     approximate posterior ``q(z | x)``. Minimises minus the evidence lower bound,
     ``mean_i E_q[-log p(x_i | z)] + beta KL(q(z | x_i) || N(0, I))``, with one draw from
-    ``q`` for each row and step [1]_. ``transform`` gives the means.
+    ``q`` for each row and step [1]_. ``transform`` gives the means of ``q``.
 
     Training starts from probabilistic PCA, a variational autoencoder with linear maps
     whose posterior is exact [2]_ [3]_. So with ``loss="gaussian"`` the bound starts at
@@ -86,9 +86,12 @@ class VariationalAE(ConvolvingAutoencoder):
         least this in training [5]_. Above 0 it keeps components active that would
         collapse to the prior.
 
-    n_importance : int, default=20
-        Number of draws from ``q`` for each row in ``score`` and ``score_samples``. With
-        more the bound is tighter. It may be changed after ``fit``.
+    n_importance : int, default=1
+        Number of draws from ``q`` for each row and step. With ``k`` of them, training
+        maximises the importance-weighted bound, ``E log mean_k p(x | z_k) p(z_k) /
+        q(z_k | x)``, which is tighter [6]_. A step then decodes ``k`` codes of each
+        row. ``score`` and ``score_samples`` give this bound too. For a tighter one
+        there, it may be raised after ``fit``.
 
     loss : {"gaussian", "bernoulli", "poisson"}, default="gaussian"
         Distribution of a feature about the decoded code: normal with one learnt
@@ -172,7 +175,7 @@ class VariationalAE(ConvolvingAutoencoder):
 
     beta: float = 1.0
     free_bits: float = 0.0
-    n_importance: int = 20
+    n_importance: int = 1
     loss: str = "gaussian"
     learning_rate_init: float = 0.005
 
@@ -340,6 +343,12 @@ class VariationalAE(ConvolvingAutoencoder):
                 f"solver={self.solver!r} needs a deterministic objective, but codes "
                 "are drawn at random in each step: use solver='adamw'."
             )
+        if self.free_bits and self.n_importance > 1:
+            raise ValueError(
+                f"free_bits={self.free_bits} needs the divergence, which the bound of "
+                f"n_importance={self.n_importance} draws does not have: use "
+                "n_importance=1 in fit, or free_bits=0.0."
+            )
 
     def _check_rows(
         self, X: Any, *, reset: bool, min_samples: int = 1
@@ -380,7 +389,7 @@ class VariationalAE(ConvolvingAutoencoder):
 
     def _objective(self, network: Network, data: Data) -> Objective:
         loss = _make_loss(self.loss, data.mean, data.scale)
-        return Bound(loss, self.beta, self.free_bits)
+        return Bound(loss, self.beta, self.free_bits, self.n_importance)
 
     def _finish(self, engine: Engine, data: Data) -> None:
         super()._finish(engine, data)

@@ -17,30 +17,37 @@ N_DRAWS = 4
 OFFSET = 6.0
 LOG_2_PI = math.log(2 * math.pi)
 
+#: Means and log-variances of codes.
+Posterior = tuple[Tensor, Tensor]
+
 
 class Bound(Objective):
     """Minus the bound of a row's log-likelihood, divided by the number of features.
 
     ``(E_q[-log p(x | z)] + beta sum_j max(free_bits, KL_j)) / n_features``, where
     ``KL_j`` is the divergence of a component's posterior ``q`` from its prior, averaged
-    over the rows of a batch.
+    over the rows of a batch. With several draws it is the importance-weighted bound,
+    ``-E log mean_k p(x | z_k) (p(z_k) / q(z_k | x))^beta / n_features``.
     """
 
     judges = True
 
-    def __init__(self, loss: Loss, beta: float, free_bits: float) -> None:
+    def __init__(
+        self, loss: Loss, beta: float, free_bits: float, n_draws: int = 1
+    ) -> None:
         super().__init__(loss)
-        self.beta, self.free_bits = beta, free_bits
+        self.beta, self.free_bits, self.n_draws = beta, free_bits, n_draws
         if isinstance(loss, SquaredError):
             self.offset = OFFSET
 
     def forward(
         self, network: Any, batch: Tensor, generator: torch.Generator
     ) -> Tensor:
-        mean, log_variance = network.posterior(batch)
-        code = draw(mean, log_variance, generator)
-        missed = surprise(self.loss, network, code, batch).mean()
-        divergences = divergence(mean, log_variance).mean(0)
+        posterior: Posterior = network.posterior(batch)
+        if self.n_draws > 1:
+            return self._weighted(network, batch, posterior, generator).mean()
+        missed = surprise(self.loss, network, draw(posterior, generator), batch).mean()
+        divergences = divergence(*posterior).mean(0)
         if self.free_bits:
             divergences = divergences.clamp(min=self.free_bits)
         return (missed + self.beta * divergences.sum()) / batch.shape[1]
@@ -48,14 +55,27 @@ class Bound(Objective):
     def errors(
         self, network: Any, x: Tensor, seen: Tensor, generator: torch.Generator
     ) -> Tensor:
-        mean, log_variance = network.posterior(seen)
-        missed = sum(
-            surprise(self.loss, network, draw(mean, log_variance, generator), x)
-            for _ in range(N_DRAWS)
-        )
-        divergences = divergence(mean, log_variance).sum(1)
-        nats = missed / N_DRAWS + self.beta * divergences
+        posterior: Posterior = network.posterior(seen)
+        if self.n_draws > 1:
+            errors = self._weighted(network, x, posterior, generator)
+            return errors[:, None] + self.offset
+        codes = [draw(posterior, generator) for _ in range(N_DRAWS)]
+        missed = sum(surprise(self.loss, network, code, x) for code in codes)
+        nats = missed / N_DRAWS + self.beta * divergence(*posterior).sum(1)
         return nats[:, None] / x.shape[1] + self.offset
+
+    def _weighted(
+        self,
+        network: Any,
+        x: Tensor,
+        posterior: Posterior,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Return minus the importance-weighted bound of each row, over features."""
+        like = posterior[0].expand(self.n_draws, -1, -1)
+        noise = standard_normal(like, generator)
+        weights = log_weights(self.loss, noise, network, x, posterior, self.beta)
+        return -log_mean_exp(weights) / x.shape[1]
 
     def overall(self, errors: Tensor) -> float:
         mean = (errors.double().mean() - self.offset).item()
@@ -63,8 +83,9 @@ class Bound(Objective):
         return math.exp(2 * mean) if self.offset else mean
 
 
-def draw(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
+def draw(posterior: Posterior, generator: torch.Generator) -> Tensor:
     """Draw codes from normal posteriors."""
+    mean, log_variance = posterior
     noise = standard_normal(mean, generator)
     return torch.addcmul(mean, (log_variance / 2).exp(), noise)
 
@@ -121,22 +142,29 @@ def importance_weighted(loss: Loss, noise: Tensor, network: Any, x: Tensor) -> T
     in a group the bound is tighter (Burda, Grosse and Salakhutdinov, 2016).
     """
     posterior = network.posterior(x)
-    bounds = [_log_mean(loss, group, network, x, posterior) for group in noise]
-    return torch.stack(bounds).mean(0)
+    groups = (log_weights(loss, group, network, x, posterior) for group in noise)
+    return torch.stack([log_mean_exp(group) for group in groups]).mean(0)
 
 
-def _log_mean(
-    loss: Loss, noise: Tensor, network: Any, x: Tensor, posterior: tuple[Tensor, Tensor]
+def log_weights(
+    loss: Loss,
+    noise: Tensor,
+    network: Any,
+    x: Tensor,
+    posterior: Posterior,
+    beta: float = 1.0,
 ) -> Tensor:
-    """Return ``log mean_k p(x, z_k) / q(z_k | x)`` of each row."""
+    """Return ``log p(x | z_k) + beta log(p(z_k) / q(z_k | x))``, (n_rows, n_draws)."""
     mean, log_variance = posterior
-    deviation = (log_variance / 2).exp()
-    total = torch.full_like(x[:, 0], -torch.inf, dtype=torch.float64)
+    deviation, weights = (log_variance / 2).exp(), []
     for draws in noise:
         code = torch.addcmul(mean, deviation, draws)
         # The constants of the prior and the posterior cancel.
-        of_posterior = (draws.square() + log_variance).double().sum(1) / 2
-        of_prior = code.double().square().sum(1) / 2
-        missed = surprise(loss, network, code, x)
-        total = torch.logaddexp(total, of_posterior - of_prior - missed)
-    return total - math.log(len(noise))
+        ratio = (draws.square() + log_variance - code.square()).sum(1) / 2
+        weights.append(beta * ratio - surprise(loss, network, code, x))
+    return torch.stack(weights, dim=1)
+
+
+def log_mean_exp(weights: Tensor) -> Tensor:
+    """Return the logarithm of the mean weight of each row."""
+    return weights.logsumexp(1) - math.log(weights.shape[1])
