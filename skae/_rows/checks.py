@@ -137,7 +137,8 @@ def _assert_finite(values: Any, allow_nan: bool, owner: str) -> None:
         if "contains NaN" not in str(error):
             raise
         raise ValueError(
-            f"{error}\nDenoisingAE and ConvAE take NaN in dense rows as missing values."
+            f"{error}\nDenoisingAE, ConvAE and RecurrentAE take NaN in dense rows as "
+            "missing values."
         ) from None
 
 
