@@ -56,14 +56,12 @@ class Convolutional(Network):
         self.shape, self.widths = tuple(shape), [n_components]
         self._steps = steps = _steps(shape, channels, kernel_sizes, strides)
         self.inner_shape = (channels[-1], *steps[-1][1].outputs)
-        self._sizes = [math.prod(self.inner_shape), *hidden, n_components]
-        self.dense = Dense(
-            self._sizes, activation, code_activation, tied_weights, heads=heads
-        )
+        self._sizes = sizes = [math.prod(self.inner_shape), *hidden, n_components]
+        halves = activation, code_activation, tied_weights
+        self.dense = Dense(sizes, *halves, heads=heads)
         maps = _maps(steps, None if tied_weights else upsampling)
         self.convolutions, self.expansions = _chain(*maps, activation, normalization)
-        self.bias = unset(math.prod(shape))
-        self.n_values = _n_values(shape, steps, self._sizes)
+        self.bias, self.n_values = unset(math.prod(shape)), _n_values(steps, sizes)
         _settle(self, len(shape) - 1)
 
     @property
@@ -155,10 +153,11 @@ def _chain(
     )
 
 
-def _n_values(shape: Sequence[int], steps: list[Step], sizes: list[int]) -> int:
+def _n_values(steps: list[Step], sizes: list[int]) -> int:
     """Return how many numbers an image needs in memory at once."""
+    (n_channels, _), first = steps[0]
     layers = [n * math.prod(window.outputs) for (_, n), window in steps]
-    return max(math.prod(shape), 2 * max(sizes + layers))
+    return max(n_channels * math.prod(first.sizes), 2 * max(sizes + layers))
 
 
 def _settle(network: nn.Module, dims: int) -> None:

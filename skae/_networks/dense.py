@@ -78,12 +78,11 @@ class Dense(Network):
         heads: int = 1,
     ) -> None:
         super().__init__()
-        sizes = [*sizes[:-1], heads * sizes[-1]]
+        width, sizes = sizes[-1], [*sizes[:-1], heads * sizes[-1]]
         maps = [linear(a, b) for a, b in pairwise(sizes)]
         self.encoder = _encoder(maps, activation, encoder)
         if code_activation != "identity":
             self.encoder.append(make_activation(code_activation))
-        width = sizes[-1] // heads
         self.widths = prefix_widths(width) if ordered else [width]
         self.decoders = nn.ModuleList(
             _decoder(maps, width, activation, tied_weights, decoder)

@@ -172,17 +172,14 @@ class Recurrent(Network):
     ) -> None:
         super().__init__()
         self.shape, self.widths, self.n_ahead = shape, [n_components], n_ahead
-        length, n_channels = shape
-        self.n_read = length - n_ahead
+        (length, n_channels), self.n_read = shape, shape[0] - n_ahead
         sizes = n_components, cell, frame_length, activation
         self.encoder = RecurrentEncoder(n_channels, hidden, *sizes)
         self.code_activation = make_activation(code_activation)
         mirrored = n_channels, hidden[::-1], *sizes
-        self.decoders = nn.ModuleList(
-            [RecurrentDecoder(self.n_read, *mirrored, reverse)]
-        )
-        if n_ahead:
-            self.decoders.append(RecurrentDecoder(n_ahead, *mirrored))
+        decoders = [RecurrentDecoder(self.n_read, *mirrored, reverse)]
+        decoders += [RecurrentDecoder(n_ahead, *mirrored)] if n_ahead else []
+        self.decoders = nn.ModuleList(decoders)
         n_frames = -(-length // frame_length)
         self.n_values = max(length * n_channels, 8 * n_frames * max(hidden))
         # For any default of torch; activations may have weights too.
