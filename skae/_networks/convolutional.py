@@ -57,8 +57,7 @@ class Convolutional(Network):
         self._steps = steps = _steps(shape, channels, kernel_sizes, strides)
         self.inner_shape = (channels[-1], *steps[-1][1].outputs)
         self._sizes = sizes = [math.prod(self.inner_shape), *hidden, n_components]
-        halves = activation, code_activation, tied_weights
-        self.dense = Dense(sizes, *halves, heads=heads)
+        self.dense = Dense(sizes, activation, code_activation, tied_weights, heads)
         maps = _maps(steps, None if tied_weights else upsampling)
         self.convolutions, self.expansions = _chain(*maps, activation, normalization)
         self.bias, self.n_values = unset(math.prod(shape)), _n_values(steps, sizes)

@@ -72,10 +72,10 @@ class Dense(Network):
         activation: str | Callable[[], nn.Module] = "relu",
         code_activation: str | Callable[[], nn.Module] = "identity",
         tied_weights: bool = False,
+        heads: int = 1,
         ordered: bool = False,
         encoder: Factory | None = None,
         decoder: Factory | None = None,
-        heads: int = 1,
     ) -> None:
         super().__init__()
         width, sizes = sizes[-1], [*sizes[:-1], heads * sizes[-1]]
