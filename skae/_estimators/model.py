@@ -138,9 +138,7 @@ class FittedModel:
         return self._map(self.network.encode_scaled, rows.to(self.device))
 
     def _encode(self, rows: Tensor, coding: Coding) -> Tensor:
-        # The network has seen zero, the mean, where values were missing.
-        fills = self.allows_nan and not self.network.reads_gaps
-        seen = rows.nan_to_num() if fills else rows
+        seen = self._seen(rows) if self.allows_nan else rows
         pull = 0.0
         if self.neighbor_map is not None and coding.n_neighbors:
             code = self._place(seen, self.neighbor_map, coding.n_neighbors)
@@ -153,6 +151,10 @@ class FittedModel:
             code = refine(self.network, code, rows, coding.n_steps, pull)
         return code
 
+    def _seen(self, rows: Tensor) -> Tensor:
+        # Most networks have seen zero, the mean, where values were missing.
+        return rows if self.network.reads_gaps else rows.nan_to_num()
+
     def _place(
         self, rows: Tensor, neighbor_map: NeighborMap, n_neighbors: int
     ) -> Tensor:
@@ -164,6 +166,12 @@ class FittedModel:
             return place
         return torch.lerp(self.network.encode(rows), place, nearness)
 
+    def reconstruct(self, x: np.ndarray, coding: Coding, clip: bool) -> np.ndarray:
+        """Map flat rows to reconstructions in the unit and dtype of the mean."""
+        if self.network.is_invertible:
+            return self.decode(self.encode(x, coding), clip)
+        return self._in_unit(self._map(self.network.reconstruct, self._send(x)), clip)
+
     def decode(self, code: Tensor | np.ndarray, clip: bool) -> np.ndarray:
         """Decode codes to flat rows in the unit and dtype of the mean.
 
@@ -171,7 +179,10 @@ class FittedModel:
         """
         if not isinstance(code, Tensor):
             code = torch.tensor(code, dtype=torch.float32, device=self.device)
-        rows = self._map(self.network.answer, code).cpu().numpy()
+        return self._in_unit(self._map(self.network.answer, code), clip)
+
+    def _in_unit(self, answers: Tensor, clip: bool) -> np.ndarray:
+        rows = answers.cpu().numpy()
         rows = np.add(rows.astype(self.mean.dtype) * self.scale, self.mean)
         # Adding the mean may exceed the domain by a rounding error.
         rows = rows if self.domain is None else np.clip(rows, *self.domain)
@@ -198,7 +209,7 @@ class FittedModel:
 
     def _slopes(self, x: np.ndarray) -> Tensor:
         with own_settings(self.device, grad=True):
-            rows = self._send(x).nan_to_num().requires_grad_()
+            rows = self._seen(self._send(x)).requires_grad_()
             # Rows are independent, so one pass differentiates an entry of all codes.
             slopes = [
                 torch.autograd.grad(entry.sum(), rows, retain_graph=True)[0]
