@@ -5,6 +5,7 @@ from ._comparison import Comparison, compare
 from ._estimators.contractive import ContractiveAE
 from ._estimators.conv import ConvAE
 from ._estimators.denoising import DenoisingAE
+from ._estimators.masked import MaskedAE
 from ._estimators.sparse import SparseAE
 from ._estimators.undercomplete import UndercompleteAE
 
@@ -13,6 +14,7 @@ __all__ = [
     "ContractiveAE",
     "ConvAE",
     "DenoisingAE",
+    "MaskedAE",
     "SparseAE",
     "UndercompleteAE",
     "compare",
