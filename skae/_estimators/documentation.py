@@ -104,31 +104,12 @@ DOCUMENTATION = {
         With ``neighbor_weight`` the first layer has at most 256 units. In ``ConvAE``
         the hidden layers follow the convolutions, and "auto" is one layer of 256.
 
-    activation : str or callable, default="gelu"
-        Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
-        "leaky_relu", "elu", "gelu", "silu", "softplus", or a class such as
-        ``torch.nn.Mish``.
+    <activation parameter>
 
     code_activation : str or callable, default="identity"
         Activation of the code, from the same list.
 
-    loss : str or callable, default="squared_error"
-        Distance between a row ``x`` and its reconstruction ``x^``, averaged over
-        features:
-
-        - "squared_error": ``(x - x^)^2``;
-        - "absolute_error": ``|x - x^|``;
-        - "gaussian": ``((x - x^)^2 / v + log v) / 2`` with a learnt variance ``v``,
-          ``noise_variance_``;
-        - "bernoulli": ``-x log x^ - (1 - x) log(1 - x^)``, for data in [0, 1];
-        - "poisson": ``x^ - x log x^``, up to a constant, for counts and other values
-          from 0 up;
-        - a function ``(reconstruction, rows) -> Tensor`` such as
-          ``torch.nn.functional.huber_loss``, whose result is averaged. It sees whole
-          rows. Entries that do not count have the same value in both arguments.
-
-        The first three and functions compare standardised rows, ``(x - mean_) /
-        scale_``; "bernoulli" compares rows as they are.
+    <loss parameter>
 
     tied_weights : bool, default=False
         Whether the decoder uses the encoder's weights, transposed. Biases are separate.
@@ -148,6 +129,31 @@ DOCUMENTATION = {
           to their domain. ``code_activation`` must be "identity".
         - "random": networks alone, with Glorot-uniform weights and zero biases. The
           last bias is set so that the first reconstruction is near the mean.
+""",
+    "<activation parameter>": """
+    activation : str or callable, default="gelu"
+        Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
+        "leaky_relu", "elu", "gelu", "silu", "softplus", or a class such as
+        ``torch.nn.Mish``.
+""",
+    "<loss parameter>": """
+    loss : str or callable, default="squared_error"
+        Distance between a row ``x`` and its reconstruction ``x^``, averaged over
+        features:
+
+        - "squared_error": ``(x - x^)^2``;
+        - "absolute_error": ``|x - x^|``;
+        - "gaussian": ``((x - x^)^2 / v + log v) / 2`` with a learnt variance ``v``,
+          ``noise_variance_``;
+        - "bernoulli": ``-x log x^ - (1 - x) log(1 - x^)``, for data in [0, 1];
+        - "poisson": ``x^ - x log x^``, up to a constant, for counts and other values
+          from 0 up;
+        - a function ``(reconstruction, rows) -> Tensor`` such as
+          ``torch.nn.functional.huber_loss``, whose result is averaged. It sees whole
+          rows. Entries that do not count have the same value in both arguments.
+
+        The first three and functions compare standardised rows, ``(x - mean_) /
+        scale_``; "bernoulli" compares rows as they are.
 """,
     "<custom parameters>": """
     encoder : callable, default=None

@@ -2,18 +2,22 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .activations import make_activation
 from .weights import linear, without_weights
 
+# Least width of tokens that are normalized.
+LEAST_NORMALIZED = 4
 Activation = str | Callable[[], nn.Module]
 
 
 def norm(width: int) -> nn.Module:
     """Build a layer normalization with uninitialised weights."""
+    # Of one number it would leave nothing, of two only a sign.
+    if width < LEAST_NORMALIZED:
+        return nn.Identity()
     module: nn.Module = without_weights(nn.LayerNorm, width)
     return module
 
@@ -62,6 +66,6 @@ class Block(nn.Module):
         return self.mix(mixed.transpose(1, 2).flatten(2))
 
     def _split(self, tokens: Tensor) -> Tensor:
-        """Split tokens into heads: (n, n_tokens, width) to (n, n_heads, n_tokens, .)"""
+        """Split tokens (n, n_tokens, width) into heads, which are the second axis."""
         heads = tokens.view(*tokens.shape[:2], self.n_heads, -1)
         return heads.transpose(1, 2)

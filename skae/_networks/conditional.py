@@ -87,7 +87,10 @@ class ConditionalSkip(LinearSkip, Filling):
         counts = known.new_zeros(len(seen), len(sizes)).index_add(1, token_of, known)
         # With whole tokens it costs much less.
         if ((counts == 0) | (counts == sizes)).all():
-            known, parts = counts / sizes, squares.new_zeros(len(sizes), squares.shape[1])
+            known, parts = (
+                counts / sizes,
+                squares.new_zeros(len(sizes), squares.shape[1]),
+            )
             squares = parts.index_add(0, token_of, squares)
         return (known @ squares).view(-1, self.n_factors, self.n_factors)
 

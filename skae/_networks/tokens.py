@@ -28,7 +28,9 @@ def cut(shape: Sequence[int], patch_size: int) -> np.ndarray:
     n_features = math.prod(shape)
     lengths = [min(patch_size, size) for size in shape[1:]]
     counts = [n_tokens((1, n), k) for n, k in zip(shape[1:], lengths, strict=True)]
-    padding = [(0, n * k - size) for n, k, size in zip(counts, lengths, shape[1:], strict=True)]
+    padding = [
+        (0, n * k - size) for n, k, size in zip(counts, lengths, shape[1:], strict=True)
+    ]
     index = np.arange(n_features).reshape(shape)
     index = np.pad(index, [(0, 0), *padding], constant_values=n_features)
     pairs = [size for pair in zip(counts, lengths, strict=True) for size in pair]

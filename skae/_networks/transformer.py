@@ -15,6 +15,8 @@ from .weights import PLAIN, draw_weights
 
 # Width of the decoder's tokens, and number of its heads.
 NARROW, N_HEADS = 32, 1
+# Size of the first answers about the given output.
+SMALL = 0.1
 
 
 class MaskedTransformer(Filling):
@@ -22,10 +24,12 @@ class MaskedTransformer(Filling):
 
     ``shape`` is (channels, ...sizes) of a row, ``hidden`` the width of the hidden layer
     of each block. Without ``shares_weights`` each token has maps of its own, as columns
-    of a table need. In each pass of :meth:`reconstruct` ``n_visible`` tokens are
-    visible, as in training. The code is the mean of the encoder's tokens.
+    of a table need. In training, and in each pass of :meth:`reconstruct`, the same
+    number of tokens is visible, by ``mask_ratio``. The code is the mean of the
+    encoder's tokens.
     """
 
+    order: Tensor
     places: Tensor
     features: Tensor
     token_of: Tensor
@@ -35,17 +39,17 @@ class MaskedTransformer(Filling):
         shape: Sequence[int],
         patch_size: int,
         shares_weights: bool,
-        n_visible: int,
+        mask_ratio: float,
         n_components: int,
         hidden: Sequence[int],
         n_heads: int,
         activation: Activation = "gelu",
     ) -> None:
         super().__init__()
-        self.widths, self.n_visible = [n_components], n_visible
-        self.n_features = math.prod(shape)
+        self.widths, self.n_features = [n_components], math.prod(shape)
         self._set_places(cut(shape, patch_size))
         n, n_entries = self.places.shape
+        self.n_visible = int(np.clip(round(n * (1 - mask_ratio)), 1, n - 1))
         block = n_heads, activation, n_components
         self.inputs = TokenMap(n, n_entries, n_components, shares_weights)
         self.blocks = nn.ModuleList(Block(n_components, h, *block) for h in hidden)
@@ -73,7 +77,10 @@ class MaskedTransformer(Filling):
 
     @classmethod
     def count(cls, **options: Any) -> int:
-        n, width = n_tokens(options["shape"], options["patch_size"]), options["n_components"]
+        n, width = (
+            n_tokens(options["shape"], options["patch_size"]),
+            options["n_components"],
+        )
         n_maps = 1 if options["shares_weights"] else n
         n_entries = -(-math.prod(options["shape"]) // n)
         blocks = sum(4 * width**2 + 2 * width * h for h in options["hidden"])
@@ -81,7 +88,9 @@ class MaskedTransformer(Filling):
 
     @property
     def n_products(self) -> int:
-        return len(self.order) * sum(w.numel() for w in self.parameters() if w.ndim == 2)
+        return len(self.order) * sum(
+            w.numel() for w in self.parameters() if w.ndim == 2
+        )
 
     @property
     def hidden_together(self) -> Tensor:
@@ -138,6 +147,7 @@ class MaskedTransformer(Filling):
         self.questions.normal_(0.0, SPREAD, generator=generator)
         n = len(self.order)
         self.order.copy_(torch.randperm(n, generator=generator, device="cpu"))
+        self.outputs.weight.mul_(SMALL)
         bias = torch.zeros_like(self.outputs.bias).view(-1)
         bias[self.features] = output
         self.outputs.bias.copy_(bias.view_as(self.outputs.bias))

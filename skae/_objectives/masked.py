@@ -19,7 +19,7 @@ def hide_tokens(
     options: dict[str, Any] = {"device": generator.device, "dtype": torch.float32}
     draws = torch.rand(shape, generator=generator, **options)
     hidden = draws.argsort(dim=1).argsort(dim=1) >= n_visible
-    return x.masked_fill(hidden.to(x.device).index_select(1, token_of), torch.nan)
+    return x.masked_fill(hidden.index_select(1, token_of).to(x.device), torch.nan)
 
 
 class MaskedObjective(Objective):

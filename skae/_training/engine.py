@@ -14,6 +14,7 @@ from torch import Tensor
 from .._machine.devices import place, seeded
 from .._machine.interrupts import Interrupts
 from .._machine.threads import limited_threads, threads_of_step
+from .._networks.network import Map
 from .._objectives.neighbors import NeighborMap, draw_map, find_rows
 from .._rows.batches import Batches
 from .averaging import Average
@@ -26,7 +27,7 @@ from .state import EngineState, load_state
 from .steps import CosineRates, WarmRates, gradient_step, line_search_step
 from .stopping import Stopping
 from .tasks import EpochTasks
-from .validation import Map, Validation, geometric_mean
+from .validation import Validation, geometric_mean
 
 VALIDATION_ELEMENTS = 2**20
 
