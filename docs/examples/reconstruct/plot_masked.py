@@ -14,7 +14,7 @@ from sklearn.model_selection import train_test_split
 from skae import MaskedAE
 
 train, test = train_test_split(load_digits().images, random_state=0)
-ae = MaskedAE(mask_ratio=0.5, max_iter=60, random_state=0).fit(train)
+ae = MaskedAE(mask_ratio=0.5, max_iter=40, random_state=0).fit(train)
 
 # %%
 # Half of the 16 patches of each test image are missing. ``reconstruct`` predicts every
