@@ -15,7 +15,7 @@ import warnings
 
 ROOT = pathlib.Path(__file__).parents[1]
 #: Classes that earlier commits lack.
-LATER = ("VariationalAE", "StackedAE", "RecurrentAE")
+LATER = ("VariationalAE", "StackedAE", "RecurrentAE", "MaskedAE")
 TOLD = ("loss_curve_", "validation_scores_", "best_score_", "pca_score_")
 
 
@@ -74,6 +74,8 @@ def fits():
     short = [image[: 4 + i % 5] for i, image in enumerate(images)]
     following = skae.RecurrentAE(4, n_ahead=2, hidden_layer_sizes=16, **few)
     yield "sequences", following.fit(short), images
+    yield "masked table", skae.MaskedAE(16, **few).fit(gaps), gaps
+    yield "masked images", skae.MaskedAE(16, **few).fit(images), images
 
 
 def digests():

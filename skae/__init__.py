@@ -5,6 +5,7 @@ from ._comparison import Comparison, compare
 from ._estimators.contractive import ContractiveAE
 from ._estimators.conv import ConvAE
 from ._estimators.denoising import DenoisingAE
+from ._estimators.masked import MaskedAE
 from ._estimators.recurrent import RecurrentAE
 from ._estimators.sparse import SparseAE
 from ._estimators.stacked import StackedAE
@@ -16,6 +17,7 @@ __all__ = [
     "ContractiveAE",
     "ConvAE",
     "DenoisingAE",
+    "MaskedAE",
     "RecurrentAE",
     "SparseAE",
     "StackedAE",

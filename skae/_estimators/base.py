@@ -229,7 +229,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         """
         X, model, coding = self._checked(X), self._here(), self._coding()
         clip = self._parameter("clip")
-        rows = model.map(lambda x: model.decode(model.encode(x, coding), clip), X)
+        rows = model.map(lambda x: model.reconstruct(x, coding, clip), X)
         return model.in_layout(self._without_padding(rows, X))
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -395,7 +395,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         model, coding, clip = self._here(), self._coding(), self._parameter("clip")
 
         def errors(x: np.ndarray) -> np.ndarray:
-            answers = model.decode(model.encode(x, coding), clip)
+            answers = model.reconstruct(x, coding, clip)
             known = squared_errors(x, answers, model.scale)
             return for_whole_rows(known, x) if fills_gaps else known
 

@@ -144,6 +144,9 @@ DOCUMENTATION = {
         of 64. A dense layer, as wide as the last one, is between them and the code; the
         decoder has one before its output.
 
+    <activation parameter>
+""",
+    "<activation parameter>": """
     activation : str or callable, default="gelu"
         Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
         "leaky_relu", "elu", "gelu", "silu", "softplus", or a class such as

@@ -163,6 +163,12 @@ class FittedModel:
             return place
         return torch.lerp(self.network.encode(rows), place, nearness)
 
+    def reconstruct(self, x: np.ndarray, coding: Coding, clip: bool) -> np.ndarray:
+        """Map flat rows to reconstructions in the unit and dtype of the mean."""
+        if self.network.is_invertible:
+            return self.decode(self.encode(x, coding), clip)
+        return self._in_unit(self._map(self.network.reconstruct, self._send(x)), clip)
+
     def decode(self, code: Tensor | np.ndarray, clip: bool) -> np.ndarray:
         """Decode codes to flat rows in the unit and dtype of the mean.
 
@@ -170,7 +176,10 @@ class FittedModel:
         """
         if not isinstance(code, Tensor):
             code = torch.tensor(code, dtype=torch.float32, device=self.device)
-        rows = self._map(self.network.answer, code).cpu().numpy()
+        return self._in_unit(self._map(self.network.answer, code), clip)
+
+    def _in_unit(self, answers: Tensor, clip: bool) -> np.ndarray:
+        rows = answers.cpu().numpy()
         rows = np.add(rows.astype(self.mean.dtype) * self.scale, self.mean)
         # Adding the mean may exceed the domain by a rounding error.
         rows = rows if self.domain is None else np.clip(rows, *self.domain)

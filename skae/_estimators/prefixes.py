@@ -39,11 +39,11 @@ def score_prefixes(engine: Engine, scores_pca: bool, keeps_pca: bool) -> PrefixS
 def _explained_by_prefixes(engine: Engine, network: Any) -> np.ndarray:
     """Return the explained variance of each prefix, decoded in the better way."""
     if not isinstance(network, LinearSkip):
-        return _explained(engine, engine.encoder, network.decode_prefix)
+        return _explained(engine, engine.maps[0], network.decode_prefix)
     network.is_linear.fill_(False)
     network.is_corrected.zero_()
-    guessed = _explained(engine, engine.encoder, network.decode_prefix)
-    corrected = _explained(engine, engine.encoder, network.correct_prefix)
+    guessed = _explained(engine, engine.maps[0], network.decode_prefix)
+    corrected = _explained(engine, engine.maps[0], network.correct_prefix)
     network.is_corrected.copy_(torch.from_numpy(corrected > guessed))
     return np.maximum(guessed, corrected)
 

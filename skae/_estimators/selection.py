@@ -54,14 +54,13 @@ def select(engine: Engine, baseline: Baseline | None, pcas: PCAs) -> Selection:
     if not engine.settings.validation_fraction:
         return Selection(keeps_training=bool(engine.epochs()) or baseline is None)
     network, scores = engine.module_, [1 - e["unexplained"] for e in engine.epochs()]
-    trained = engine.encoder, network.decode, network.widths
-    ours = engine.ask(lambda rows: rows.all_unexplained(*trained))
+    ours = engine.ask(lambda rows: rows.all_unexplained(*engine.maps))
     penalty = engine.ask(lambda rows: rows.penalty(network))
     is_own = penalty or engine.criterion_.judges
     best = 1 - (geometric_mean(ours).item() if is_own else engine.stopping.best)
     if baseline is None:
         return Selection(validation_scores=scores, best_score=best)
-    linear = network.project, network.expand, network.widths
+    linear = network.project, network.expand, engine.maps[2]
     pca = engine.ask(lambda rows: rows.all_unexplained(*linear))
     pca_score = 1 - geometric_mean(pca).item()
     if engine.neighbor_map and not engine.ended_at_once:
@@ -94,10 +93,9 @@ def _aims(engine: Engine, pcas: PCAs, penalty: float) -> tuple[Tensor, ...]:
     def judge(network: Any) -> Tensor:
         if objective.judges:
             return engine.ask(lambda rows: rows.all_errors(network))
-        maps = network.encode, network.decode, network.widths
         return engine.ask(
             lambda rows: (rows.all_unexplained if is_squared else rows.all_losses)(
-                *maps
+                *network.maps
             )
         )
 

@@ -72,6 +72,7 @@ def _why_unfit(network: Any, n_features: int) -> str:
         or torch.autograd.grad(code.sum(), x, allow_unused=True)[0] is None
     ):
         return "the code has no gradient"
-    answer = network.decode(code)
+    encode, decode, _ = network.maps
+    answer = decode(encode(x))
     is_row = answer.shape == x.shape
     return "" if is_row else f"they gave rows of shape {tuple(answer.shape)}"

@@ -1,12 +1,15 @@
 """Networks: modules with two methods, ``encode`` and ``decode``."""
 
 from bisect import bisect
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from .links import Link
+
+Map = Callable[[Tensor], Tensor]
 
 
 class Network(nn.Module):
@@ -20,6 +23,8 @@ class Network(nn.Module):
     """
 
     draws_evenly = False
+    #: Whether codes determine rows, so that ``decode`` can undo ``encode``.
+    is_invertible: ClassVar[bool] = True
 
     widths: list[int]
     link: Link
@@ -49,6 +54,15 @@ class Network(nn.Module):
     def seen(self, x: Tensor) -> Tensor:
         """Return rows as :meth:`encode` takes them: missing values are 0, the mean."""
         return x.nan_to_num()
+
+    @property
+    def maps(self) -> tuple[Map, Map, list[int]]:
+        """Return the two maps that are trained, and the widths between them."""
+        return self.encode, self.decode, self.widths
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Map standardised rows to their reconstructions."""
+        return self.answer(self.encode(x))
 
     @property
     def constant(self) -> Tensor | None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from .._machine.devices import place, seeded
 from .._machine.interrupts import Interrupts
 from .._machine.threads import limited_threads, threads_of_step
+from .._networks.network import Map
 from .._objectives.neighbors import NeighborMap, draw_map, find_rows
 from .._rows.batches import Batches
 from .averaging import Average
@@ -26,7 +27,7 @@ from .state import EngineState, load_state
 from .steps import CosineRates, WarmRates, gradient_step, line_search_step
 from .stopping import Stopping
 from .tasks import EpochTasks
-from .validation import Map, Validation, geometric_mean
+from .validation import Validation, geometric_mean
 
 VALIDATION_ELEMENTS = 2**20
 
@@ -196,9 +197,10 @@ class Engine(RecordedNet):
         return super().is_cut_short and self.neighbor_map is None
 
     @property
-    def encoder(self) -> Map | None:
-        """Return the encoder for validation; None if the codes are those of a map."""
-        return None if self.neighbor_map else self.module_.encode
+    def maps(self) -> tuple[Map | None, Map, list[int]]:
+        """Return the maps for validation; None if the codes are those of a map."""
+        encode, decode, widths = self.module_.maps
+        return None if self.neighbor_map else encode, decode, widths
 
     def _validation(self, index: Tensor) -> Validation:
         return Validation(self.get_iterator(index), self.criterion_, self.split_seed)
@@ -222,9 +224,7 @@ class Engine(RecordedNet):
     @torch.no_grad()
     def validation_step(self, batch: Tensor, **_: Any) -> dict[str, Any]:
         """Return the unexplained share of the variance."""
-        network = self.module_
-        maps = self.encoder, network.decode, network.widths
-        shares = self.validation.unexplained(batch, *maps)
+        shares = self.validation.unexplained(batch, *self.maps)
         return {"loss": geometric_mean(shares), "y_pred": None}
 
     def ask(self, question: Callable[[Validation], T]) -> T:

@@ -26,6 +26,8 @@ class Schedule:
     n_steps: int = 4000
     #: Steps without improvement of averaged weights after which none is expected.
     n_stale_steps: int = 1000
+    #: The same in epochs, at most.
+    n_stale_epochs: int = 10
 
     #: Minibatches of an epoch, if their size is within the limits.
     n_batches: int = 10
@@ -70,7 +72,8 @@ class Schedule:
         Averages seldom stall; large steps of a schedule often do.
         """
         if averages:
-            return int(np.clip(self.n_stale_steps // n_batches, 3, 10))
+            n_epochs = self.n_stale_steps // n_batches
+            return int(np.clip(n_epochs, 3, self.n_stale_epochs))
         return max(10, n_epochs // 4)
 
     def fill_in(self, asked: Any, n_rows: int, is_part: bool) -> dict[str, Any]:

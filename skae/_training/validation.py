@@ -5,7 +5,7 @@ one column for each evaluated width of the code.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, cast
 
@@ -15,8 +15,7 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from .._networks.links import Link
-
-Map = Callable[[Tensor], Tensor]
+from .._networks.network import Map
 
 # Significance level of one test.
 SIGNIFICANCE = 0.025
@@ -152,15 +151,17 @@ class Validation:
     def first_losses(self, network: Any) -> tuple[float, float]:
         """Return the losses of the mean and of the network on the first rows.
 
-        Penalties are left out: they do not measure the reconstruction.
+        Penalties are left out: they do not measure the reconstruction. Both count the
+        same entries.
         """
         network.eval()
         objective = self.objective
         x, place = objective.parts(next(self._batches_again()))
         seen = objective.corrupted(x, self.generator)
         mean = objective.loss.first_output().expand_as(x)
-        of_mean = objective.loss(mean, x.nan_to_num())
-        code = network.encode(seen) if place is None else place
+        weights = objective.entry_weights(x, seen)
+        of_mean = objective.loss(mean, x.nan_to_num(), weights)
+        code = network.maps[0](seen) if place is None else place
         of_network = objective.reconstruction_loss(network, code, x, seen)
         return float(of_mean), float(of_network)
 
@@ -178,7 +179,7 @@ class Validation:
 
     def _by_widths(self, network: Any) -> Tensor:
         network.eval()
-        return self.all_unexplained(network.encode, network.decode, network.widths)
+        return self.all_unexplained(*network.maps)
 
 
 def geometric_mean(shares: Tensor) -> Tensor:
