@@ -14,6 +14,7 @@ ESTIMATORS = [
     skae.DenoisingAE,
     skae.ContractiveAE,
     skae.ConvAE,
+    skae.MaskedAE,
 ]
 # Each pair keeps other moments, or keeps them for weights in another order.
 CHANGES = [

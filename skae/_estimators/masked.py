@@ -123,11 +123,11 @@ class MaskedAE(ImageAutoencoder):
         - "pca": the prediction is the sum of a linear one, which stays fixed, and of
           the network's, which starts at zero. The linear one is the conditional mean
           ``c + W (W_v^T W_v + s I)^-1 W_v^T (x - c)_v`` of probabilistic PCA [3]_,
-          where ``v`` are the visible entries. ``W`` are at most 64 principal axes, or
-          32 if there are more than 64 features, times their deviations. ``s`` is chosen
-          by the error of hidden entries. With ``early_stopping`` training is kept only
-          if it predicts hidden entries of the held-out rows better than that, by a
-          paired t test. If not, the code is that of PCA.
+          where ``v`` are the visible entries. ``W`` are at most 32 principal axes,
+          times their deviations. ``s`` is chosen by the error of hidden entries. With
+          ``early_stopping`` training is kept only if it predicts hidden entries of the
+          held-out rows better than that, by a paired t test. If not, the code is that
+          of PCA.
         - "random": the network alone.
         - "auto": "pca" for tables, where it predicts better, above all with few rows.
           "random" for images, signals and volumes, where it makes better codes.
@@ -149,6 +149,10 @@ class MaskedAE(ImageAutoencoder):
 
     Notes
     -----
+    The decoder is one block with tokens of 32 numbers. It has a question for each
+    token, which attends to the encoder's tokens, but not to other questions as in [1]_:
+    this costs less, and learnt as well [4]_.
+
     Known pixels of a patch help to predict its missing ones, but training has only
     hidden whole patches: for scattered missing pixels :class:`ConvAE` or
     :class:`DenoisingAE` with ``noise="gaps"`` are better.
@@ -165,6 +169,9 @@ class MaskedAE(ImageAutoencoder):
        Kaiser and I. Polosukhin, "Attention is all you need", NeurIPS 2017.
     .. [3] M. E. Tipping and C. M. Bishop, "Probabilistic principal component analysis",
        Journal of the Royal Statistical Society B 61, 1999.
+    .. [4] L. Fu, L. Lian, R. Wang, B. Shi, X. Wang, A. Yala, T. Darrell, A. A. Efros
+       and K. Goldberg, "Rethinking patch dependence for masked autoencoders",
+       arXiv:2401.14391, 2024.
 
     Examples
     --------
@@ -300,7 +307,7 @@ class MaskedAE(ImageAutoencoder):
 
     def _schedule(self, data: Data, width: int) -> Schedule:
         # Attention is learnt late, after a time of little gain.
-        n_steps = int(np.clip(data.n_training // 2, 1500, 20_000))
+        n_steps = int(np.clip(data.n_training // 2, 1000, 20_000))
         return Schedule(
             n_steps=n_steps,
             n_stale_steps=500,

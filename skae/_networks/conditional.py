@@ -11,8 +11,8 @@ from .linear_skip import FAR, LinearSkip
 from .transformer import MaskedTransformer
 from .weights import filled
 
-# Maximum number of factors: for so many features or fewer, and for more.
-FEW_FEATURES, N_FACTORS, N_FACTORS_OF_MANY = 64, 64, 32
+# Maximum number of factors: each row needs a system of so many equations.
+N_FACTORS = 32
 # Variances of the noise to choose from, in units of a feature's variance.
 NOISES = tuple(10 ** (-n / 2) for n in range(9, -2, -1))
 # Least variance of the noise, as a share of all: float32 cannot resolve less.
@@ -37,8 +37,7 @@ class ConditionalSkip(LinearSkip, Filling):
     def __init__(self, network: Any, n_components: int, n_features: int) -> None:
         super().__init__(network, n_components, n_features)
         self.n_features = n_features
-        most = N_FACTORS if n_features <= FEW_FEATURES else N_FACTORS_OF_MANY
-        self.n_factors = min(n_components, n_features, most)
+        self.n_factors = min(n_components, n_features, N_FACTORS)
         self.register_buffer("variances", filled((n_components,), 0.0))
         self.register_buffer("noise", filled((), 1.0))
         self.register_buffer("missed", filled((), 1.0))
@@ -87,11 +86,8 @@ class ConditionalSkip(LinearSkip, Filling):
         counts = known.new_zeros(len(seen), len(sizes)).index_add(1, token_of, known)
         # With whole tokens it costs much less.
         if ((counts == 0) | (counts == sizes)).all():
-            known, parts = (
-                counts / sizes,
-                squares.new_zeros(len(sizes), squares.shape[1]),
-            )
-            squares = parts.index_add(0, token_of, squares)
+            sums = squares.new_zeros(len(sizes), squares.shape[1])
+            known, squares = counts / sizes, sums.index_add(0, token_of, squares)
         return (known @ squares).view(-1, self.n_factors, self.n_factors)
 
     @torch.no_grad()
@@ -104,13 +100,15 @@ class ConditionalSkip(LinearSkip, Filling):
     @torch.no_grad()
     def choose_noise(self, x: Tensor, seen: Tensor) -> float:
         """Choose the noise by hidden entries; return their mean squared error."""
-        hidden = seen.isnan() & ~x.isnan()
-        errors = {}
+        hidden, errors = seen.isnan() & ~x.isnan(), {}
+        if not hidden.any():
+            return 1.0
         for noise in NOISES:
             self.noise.fill_(noise)
             answers = self._conditional(seen - self.centre) + self.centre
             errors[noise] = float((answers - x)[hidden].square().mean())
         best = min(errors, key=errors.__getitem__)
         self.noise.fill_(best)
-        self.missed.fill_(errors[best] ** 0.5)
+        least = float(self.output_scale[-1]) / self.link.slope
+        self.missed.fill_(max(least, errors[best] ** 0.5))
         return errors[best]

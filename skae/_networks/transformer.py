@@ -26,7 +26,8 @@ class MaskedTransformer(Filling):
     of each block. Without ``shares_weights`` each token has maps of its own, as columns
     of a table need. In training, and in each pass of :meth:`reconstruct`, the same
     number of tokens is visible, by ``mask_ratio``. The code is the mean of the
-    encoder's tokens.
+    encoder's tokens. The decoder has a question for each token, which attends to the
+    encoder's tokens, but not to other questions.
     """
 
     order: Tensor
@@ -77,10 +78,8 @@ class MaskedTransformer(Filling):
 
     @classmethod
     def count(cls, **options: Any) -> int:
-        n, width = (
-            n_tokens(options["shape"], options["patch_size"]),
-            options["n_components"],
-        )
+        n = n_tokens(options["shape"], options["patch_size"])
+        width = options["n_components"]
         n_maps = 1 if options["shares_weights"] else n
         n_entries = -(-math.prod(options["shape"]) // n)
         blocks = sum(4 * width**2 + 2 * width * h for h in options["hidden"])
@@ -112,7 +111,6 @@ class MaskedTransformer(Filling):
         tokens, is_there = self._read(x)
         if is_there is None:
             return tokens.mean(1)
-        # Rounding depends on the number of tokens, so it must not on others' gaps.
         shares = is_there / is_there.sum(1, keepdim=True)
         return (shares[..., None] * tokens).sum(1)
 
