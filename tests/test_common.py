@@ -26,7 +26,7 @@ ESTIMATORS = [
     if inspect.isclass(value := getattr(skae, name))
     and issubclass(value, BaseEstimator)
 ]
-# The plain and the denoising autoencoder also train as long as by default.
+# The plain autoencoder also trains as long as by default.
 FEW = {"max_iter": 3}
 # Enough for averages of the weights to be judged and kept.
 SOME = {"max_iter": 12}
@@ -54,7 +54,7 @@ OWN = {
         {"encoder": Convolutions, "decoder": Residual} | FEW,
     ],
     skae.DenoisingAE: [
-        {},
+        SOME,
         *({"noise": noise} | FEW for noise in ("masking", "swap")),
         {"noise": AddNoise(), "n_components": None, "init": "random"} | FEW,
         {"emphasis": 1.0, "noise": "masking"} | FEW,
@@ -86,7 +86,7 @@ OWN = {
         | FEW,
     ],
     skae.MaskedAE: [
-        {"max_iter": 6},
+        FEW,
         {"init": "random", "mask_ratio": 0.3, "hidden_layer_sizes": ()} | FEW,
         {"spatial_dims": 1, "patch_size": 1, "loss": "absolute_error"} | FEW,
         {"early_stopping": False, "hidden_layer_sizes": 5, "loss": "gaussian"} | FEW,

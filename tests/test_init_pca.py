@@ -173,7 +173,7 @@ def outliers(rng, n_rows):
 
 
 @pytest.mark.parametrize("make", [curve, low_rank, noise, outliers])
-@pytest.mark.parametrize("n_rows", [20, 50, 200])
+@pytest.mark.parametrize("n_rows", [20, 200])
 @pytest.mark.parametrize("n_components", [2, 8])
 def test_few_rows_are_no_worse_than_pca(make, n_rows, n_components):
     rng = np.random.default_rng(0)

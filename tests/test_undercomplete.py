@@ -70,15 +70,14 @@ def test_linear_autoencoder_finds_directions_of_little_variance(training):
 
 
 @pytest.mark.parametrize(
-    ("activation", "training"),
+    ("activation", "training", "data"),
     [
-        ("relu", LBFGS),
-        ("softplus", LBFGS),
-        ("tanh", full_batch_adam(2000) | {"learning_rate_init": 0.1}),
+        ("relu", LBFGS, "digits"),
+        ("softplus", LBFGS, "breast_cancer"),
+        ("tanh", full_batch_adam(2000) | {"learning_rate_init": 0.1}, "digits"),
     ],
     ids=["relu-lbfgs", "softplus-lbfgs", "tanh-adam"],
 )
-@pytest.mark.parametrize("data", ["digits", "breast_cancer"])
 def test_nonlinear_code_with_a_linear_decoder_is_pca(
     data, activation, training, request
 ):

@@ -133,17 +133,17 @@ class Starting(Slots):
         """Yield PCAs of most rows, each with the places of the held-out rows left out.
 
         If PCA is kept, it is fitted to all rows. With few rows the held-out ones
-        improve it much, so they are left out one fold at a time.
+        improve it much, so they are left out one fold at a time. It is one network,
+        which the next fold changes.
         """
         held_out = data.split[1]
         if held_out is None or baseline is None:
             return
         if not baseline.n_rows < data.n_rows <= MOST_CROSSED:
             return
-        places = np.arange(len(held_out))
+        places, pca = np.arange(len(held_out)), copy.deepcopy(network)
         for fold in np.array_split(places, min(N_FOLDS, len(places))):
             others = np.delete(np.arange(data.n_rows), held_out[fold])
-            pca = copy.deepcopy(network)
             self._become_pca(pca, data, others)
             yield pca, fold
 

@@ -5,11 +5,12 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from typing import Any
 
 import torch
 from joblib.parallel import get_active_backend
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 # Operations of a step from which several threads are worthwhile. Two threads then take
 # two thirds of the time of one on idle cores, and as long on busy cores. With a sixth
@@ -120,5 +121,11 @@ def one_thread() -> Iterator[None]:
     The number of threads changes the last bits, and is lower in a search. It belongs to
     the process: two fits at once would restore each other's.
     """
-    with _here.blas_lock, threadpool_limits(limits=1):
+    with _here.blas_lock, _pools().limit(limits=1):
         yield
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    """Return the pools of threads of all loaded libraries; a search takes 5 ms."""
+    return ThreadpoolController()

@@ -84,8 +84,9 @@ class RecurrentEncoder(nn.Module):
         for layer in self.layers:
             outputs = run_layer(layer, outputs)
         place = torch.arange(outputs.shape[1], device=steps.device)
-        shares = [place == last, (place <= last) / (last + 1)]
-        ends = torch.stack([share.to(outputs) for share in shares], 1) @ outputs
+        # Of integers, the quotient would have torch's default dtype.
+        is_last, is_read = (place == last).to(outputs), (place <= last).to(outputs)
+        ends = torch.stack([is_last, is_read / (last + 1)], 1) @ outputs
         return self.code(self.activation(self.dense(ends.flatten(1))))
 
 

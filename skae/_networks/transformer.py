@@ -111,7 +111,8 @@ class MaskedTransformer(Filling):
         tokens, is_there = self._read(x)
         if is_there is None:
             return tokens.mean(1)
-        shares = is_there / is_there.sum(1, keepdim=True)
+        # Of integers, the quotient would have torch's default dtype.
+        shares = is_there.to(tokens) / is_there.sum(1, keepdim=True)
         return (shares[..., None] * tokens).sum(1)
 
     def fill(self, x: Tensor) -> Tensor:

@@ -129,6 +129,8 @@ def even_normal(n_groups: int, n_draws: int, n_components: int) -> Tensor:
     """
     engine: Any = torch.quasirandom.SobolEngine
     points = engine(n_components, scramble=True, seed=0)
+    # The first point is rounded to torch's default dtype.
+    points.fast_forward(1)
     uniform = points.draw(n_groups * n_draws, dtype=torch.float64)
     normal = torch.special.ndtri(uniform.clamp(1e-9, 1 - 1e-9)).float()
     return normal.view(n_groups, n_draws, n_components)
