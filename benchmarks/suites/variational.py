@@ -2,8 +2,8 @@
 
 Tables: the mean bound of the test rows minus the log-likelihood that PCA gives them, in
 nats, with default settings and the same width. Binary MNIST: each pixel is drawn once,
-with its brightness as probability; the bound of the test images has 200 importance
-samples. Its settings were chosen on 5,000 of the training images, which do not train.
+with its brightness as probability. Training has 5 importance samples, and the bound of
+the test images 200. Its settings were chosen on 5,000 of the training images, which do not train.
 """
 
 import pathlib
@@ -49,7 +49,7 @@ QUICK = ("wine, scaled", "pure noise")
 WIDTHS = (2, 5)
 N_SEEDS = 3
 BINARY = "MNIST"
-N_IMPORTANCE = 200
+N_IMPORTANCE, N_TRAINING, N_EPOCHS = 200, 5, 40
 Rows = np.ndarray
 
 
@@ -93,8 +93,14 @@ def binary_images(n_components: int, seed: int) -> dict[str, Any]:
         n_components,
         loss="bernoulli",
         image_shape=(28, 28),
-        max_iter=40,
+        channels=(16, 32),
+        hidden_layer_sizes=128,
+        init="random",
+        n_importance=N_TRAINING,
+        max_iter=N_EPOCHS,
+        n_iter_no_change=N_EPOCHS,
         batch_size=128,
+        learning_rate="cosine",
         learning_rate_init=0.003,
         random_state=seed,
     )
