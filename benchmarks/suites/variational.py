@@ -3,7 +3,8 @@
 Tables: the mean bound of the test rows minus the log-likelihood that PCA gives them, in
 nats, with default settings and the same width. Binary MNIST: each pixel is drawn once,
 with its brightness as probability. Training has 5 importance samples, and the bound of
-the test images 200. Its settings were chosen on 5,000 of the training images, which do not train.
+the test images 200. Its settings were chosen on 5,000 of the training images, which did
+not train then.
 """
 
 import pathlib
