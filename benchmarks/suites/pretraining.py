@@ -37,13 +37,13 @@ KINDS: dict[str, dict[str, Any]] = {
 
 def cases(options: Options) -> list[Case]:
     """Return kinds of pretraining, for each start and data set."""
-    data, kinds = list(DATA), list(KINDS)
+    data, inits, kinds = list(DATA), ["random", "pca"], list(KINDS)
     if options.quick:
-        data, kinds = ["digits"], ["none", "denoising"]
+        data, inits, kinds = ["digits"], ["random"], ["none", "denoising"]
     return [
         {"data": name, "init": init, "kind": kind, "seed": seed}
         for name in data
-        for init in ("random", "pca")
+        for init in inits
         for kind in kinds
         for seed in options.seed_range(3)
     ]

@@ -29,7 +29,6 @@ search = GridSearchCV(
     ),
     {"encode__n_components": widths, "encode__alpha": alphas},
     cv=StratifiedShuffleSplit(3, train_size=300, random_state=0),
-    n_jobs=2,
     refit=False,
 ).fit(*load_digits(return_X_y=True))
 print(search.best_params_, f"{search.best_score_:.3f}")
