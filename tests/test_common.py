@@ -25,6 +25,7 @@ ESTIMATORS = [
     for name in skae.__all__
     if inspect.isclass(value := getattr(skae, name))
     and issubclass(value, BaseEstimator)
+    and hasattr(value, "partial_fit")
 ]
 # The plain autoencoder also trains as long as by default.
 FEW = {"max_iter": 3}

@@ -23,6 +23,7 @@ ROOMS = [
     "_objectives",
     "_training",
     "_estimators",
+    "_applications",
 ]
 #: What is public beside estimators asks them by their methods, and reads rows.
 PUBLIC = {"_comparison", "inspection", "metrics"}
@@ -32,6 +33,7 @@ ESTIMATORS = [
     for name in skae.__all__
     if inspect.isclass(value := getattr(skae, name))
     and issubclass(value, BaseEstimator)
+    and hasattr(value, "partial_fit")
 ]
 
 

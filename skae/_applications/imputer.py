@@ -50,8 +50,9 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     estimator : object, default=None
         Autoencoder to clone and to train on standardised rows: any of this package for
         flat rows, or a transformer with ``inverse_transform``, such as PCA. None is
-        ``DenoisingAE(None, noise="gaps", emphasis=1.0)``, whose ``noise_level`` is the
-        share of values that are missing in ``fit``, from 0.1 to 0.5, or 0.2 if none is.
+        ``DenoisingAE(None, noise="gaps", emphasis=1.0, early_stopping=False)``, whose
+        ``noise_level`` is the share of values that are missing in ``fit``, from 0.1 to
+        0.5, or 0.2 if none is.
 
         With ``noise="gaps"`` an autoencoder sees rows whose hidden and missing values
         are ``g``, and learns to correct them. Others that accept NaN, such as
@@ -116,6 +117,8 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     The Gaussian is fitted by expectation maximisation [1]_. With up to 64 columns its
     covariance is arbitrary, with more it has 32 factors [2]_. Values should be missing
     at random: whether a value is missing may depend on known values only.
+
+    Held-out rows judge ``estimator``, so its convergence warnings are not shown.
 
     Rows without any value get the column's mean. Filled values may lie beyond the range
     of a column, and they are not rounded. Computation is in float64, but the
@@ -203,9 +206,8 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             )
             self.indicator_ = indicator.fit(X)
         with warnings.catch_warnings(), limited_threads(1):
-            if self.estimator is None:
-                # That PCA is kept is no news: it is the Gaussian's prediction.
-                warnings.simplefilter("ignore", ConvergenceWarning)
+            # Held-out rows judge the estimator.
+            warnings.simplefilter("ignore", ConvergenceWarning)
             self._learn(rows)
         return self
 
@@ -351,8 +353,8 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         X = self._standardised(rows)
         estimator = self.estimator
         if estimator is None:
-            options: dict[str, Any] = {"noise": "gaps", "noise_level": level, "emphasis": 1.0}
-            estimator = DenoisingAE(None, **options)
+            options: dict[str, Any] = {"noise_level": level, "early_stopping": False}
+            estimator = DenoisingAE(None, noise="gaps", emphasis=1.0, **options)
         estimator = clone(estimator)
         for name, value in estimator.get_params().items():
             if name.split("__")[-1] == "random_state" and value is None:
