@@ -6,10 +6,11 @@ import pickletools
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
-from sklearn.impute import KNNImputer, MissingIndicator
+from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -111,18 +112,19 @@ def test_linear_rows_keep_the_gaussian_and_units_do_not_matter():
     np.testing.assert_allclose(*fills, rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:Skipping features without any observed values")
 @pytest.mark.parametrize("keep", [False, True])
 def test_empty_and_constant_columns_and_empty_rows(keep):
     seen, _ = table()
     seen[:, 1], seen[:, 3] = np.nan, np.where(np.isnan(seen[:, 3]), np.nan, 0.1)
     seen[0] = np.nan
     imputer = AutoencoderImputer(SMALL, keep_empty_features=keep, random_state=0)
-    others = KNNImputer(keep_empty_features=keep).fit(seen)
+    others = SimpleImputer(keep_empty_features=keep).fit(seen)
     filled = imputer.fit_transform(seen)
     assert filled.shape == others.transform(seen).shape
     names = others.get_feature_names_out()
     np.testing.assert_array_equal(imputer.get_feature_names_out(), names)
-    means = np.delete(np.nanmean(seen[:, [0, 2, 3, 4, 5]], axis=0), [])
+    means = np.nanmean(seen[:, [0, 2, 3, 4, 5]], axis=0)
     if keep:
         assert (filled[:, 1] == 0).all()
         filled = np.delete(filled, 1, axis=1)
@@ -187,16 +189,16 @@ def test_it_is_searched_in_a_pipeline(breast_cancer):
 
 @pytest.mark.parametrize("missing", [0.1, 0.4])
 def test_draws_keep_known_values_and_are_as_wide_as_errors(missing):
-    seen, X = table(400, missing=missing)
-    imputer = AutoencoderImputer(SMALL, random_state=0).fit(seen[:200])
-    gaps = np.isnan(seen[200:])
-    draws = imputer.sample_imputations(seen[200:], 60, random_state=0)
-    assert draws.shape == (60, 200, 6)
-    assert (draws == X[200:])[:, ~gaps].all()
+    seen, X = table(800, missing=missing)
+    imputer = AutoencoderImputer(SMALL, random_state=0).fit(seen[:400])
+    gaps, seen, X = np.isnan(seen[400:]), seen[400:], X[400:]
+    draws = imputer.sample_imputations(seen, 60, random_state=0)
+    assert draws.shape == (60, 400, 6)
+    assert (draws == X)[:, ~gaps].all()
     low, high = np.quantile(draws, [0.1, 0.9], axis=0)
-    inside = (low <= X[200:]) & (X[200:] <= high)
+    inside = (low <= X) & (high >= X)
     assert 0.72 < inside[gaps].mean() < 0.88
-    means = draws.mean(axis=0) - imputer.transform(seen[200:])
+    means = draws.mean(axis=0) - imputer.transform(seen)
     assert (abs(means) < 5 * draws.std(axis=0) / 60**0.5 + 1e-9).all()
 
 
@@ -281,8 +283,6 @@ def test_many_columns_have_few_factors(rng):
 
 
 def test_hidden_entries_become_conditional_means(rng):
-    import torch
-
     X = rng.standard_normal((300, 4)) @ rng.standard_normal((4, 4))
     found = fit_gaussian(X, np.random.RandomState(0))
     rows = torch.tensor(X, dtype=torch.float32)
@@ -292,8 +292,8 @@ def test_hidden_entries_become_conditional_means(rng):
     changed = (filled != rows).numpy()
     assert changed[0].all()
     assert 0.25 < changed.mean() < 0.35
-    expected = fill(found, np.where(changed, np.nan, X))
-    np.testing.assert_allclose(filled.numpy(), expected, atol=1e-4)
+    expected = fill(found, np.where(changed, np.nan, rows.numpy().astype(float)))
+    np.testing.assert_allclose(filled.numpy(), expected, atol=2e-3)
 
 
 def test_a_correction_is_kept_only_if_its_gain_is_certain(rng):

@@ -24,7 +24,7 @@ LEAST_ROWS, MOST_JUDGED = 20, 2000
 #: Least number of judged rows, if there are four times as many, or more.
 LEAST_JUDGED = 20
 #: Each judged row is seen so many times, with other entries hidden.
-N_TIMES = 4
+N_TIMES = 10
 #: Variance of the noise with few rows.
 USUAL_NOISE = 0.3
 #: With so many values, a column's own calibration counts as much as that of all.

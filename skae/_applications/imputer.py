@@ -23,7 +23,7 @@ from .._estimators.denoising import DenoisingAE
 from .._machine.threads import limited_threads
 from .._rows.checks import FRACTION, check_count, check_reconstructs, check_squares
 from .._rows.containers import as_array
-from .._rows.statistics import column_means
+from .._rows.statistics import column_extremes, column_means
 from .._rows.text import named_text
 from .filling import learn, predict
 from .gaussian import draw_errors
@@ -314,11 +314,11 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Names of the features that are returned, and of the indicator's columns.
         """
         check_is_fitted(self)
-        names = super().get_feature_names_out(input_features)[self._returned]
+        names = super().get_feature_names_out(input_features)
         if self.indicator_ is None:
-            return names
-        others = self.indicator_.get_feature_names_out(input_features)
-        return np.concatenate([names, others])
+            return names[self._returned]
+        others = self.indicator_.get_feature_names_out(names)
+        return np.concatenate([names[self._returned], others])
 
     def _read(self, X: Any, *, reset: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return rows as given, and in float64 with NaN where values are missing."""
@@ -341,7 +341,9 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         known = ~np.isnan(rows)
         counts = known.sum(axis=0)
         with np.errstate(invalid="ignore"):
-            self.mean_ = column_means(rows)
+            low, high = column_extremes(rows)
+            # Rounding must not make a constant column vary.
+            self.mean_ = np.where(low == high, low, column_means(rows))
             squares = np.where(known, np.square(rows - self.mean_), 0.0)
             self.scale_ = np.sqrt(squares.sum(axis=0) / counts)
         share = 1 - known.sum() / max(1, len(rows) * np.count_nonzero(counts))

@@ -22,7 +22,7 @@ X, y = load_digits(return_X_y=True)
 X = X.reshape(-1, 8, 4, 2).mean(axis=3).reshape(-1, 32)
 gaps = np.random.default_rng(0).random(X.shape) < 0.4
 seen = np.where(gaps, np.nan, X)
-train, test = train_test_split(np.arange(len(X)), train_size=0.4, random_state=0)
+train, test = train_test_split(np.arange(len(X)), train_size=0.3, random_state=0)
 
 # %%
 # The imputer learns from training rows, which have gaps too. It needs no scaler before
