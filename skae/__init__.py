@@ -1,6 +1,7 @@
 """Autoencoders that drop in next to PCA."""
 
 from . import inspection, metrics
+from ._applications.outlier import AutoencoderOutlier
 from ._comparison import Comparison, compare
 from ._estimators.contractive import ContractiveAE
 from ._estimators.conv import ConvAE
@@ -13,6 +14,7 @@ from ._estimators.undercomplete import UndercompleteAE
 from ._estimators.variational import VariationalAE
 
 __all__ = [
+    "AutoencoderOutlier",
     "Comparison",
     "ContractiveAE",
     "ConvAE",

@@ -1,0 +1,1 @@
+"""Estimators of scikit-learn's other kinds that hold an autoencoder."""
