@@ -66,7 +66,7 @@ def test_a_training_row_is_rarer_than_to_models_that_have_seen_it(normal):
     X = normal[:60]
     detector = AutoencoderOutlier(LINEAR, measure="distance", random_state=0).fit(X)
     nearly = detector.score_samples(X * (1 + 1e-12))
-    assert (detector.score_samples(X) < nearly).mean() > 0.9
+    assert detector.score_samples(X).mean() < nearly.mean() - 0.05
 
 
 def test_copies_and_negative_zeros_are_the_same_row(normal):
@@ -82,9 +82,11 @@ def test_copies_and_negative_zeros_are_the_same_row(normal):
 def test_p_values_of_new_rows_are_uniform(normal, measure, cv):
     detector = AutoencoderOutlier(LINEAR, measure=measure, cv=cv, random_state=0)
     p_values = detector.fit(normal[:500]).p_values(normal[500:])
+    n_held = len(detector.calibration_scores_)
     for level in (0.05, 0.2, 0.5):
-        assert (p_values <= level).mean() == pytest.approx(level, abs=0.06)
-    assert p_values.min() >= 1 / (1 + len(detector.calibration_scores_))
+        deviation = np.sqrt(level * (1 - level) * (1 / n_held + 1 / len(p_values)))
+        assert abs((p_values <= level).mean() - level) < 3 * deviation
+    assert p_values.min() >= 1 / (1 + n_held)
 
 
 def test_p_values_count_held_out_rows(normal):
@@ -141,10 +143,10 @@ def test_extreme_codes_are_outliers_though_well_reconstructed(normal):
 @pytest.mark.parametrize("estimator", [LINEAR, FEW])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_the_changed_column_is_to_blame(normal, estimator):
-    rows = normal[600:612].copy()
-    columns = np.arange(12) % 6
-    rows[np.arange(12), columns] += 4 * normal.std(axis=0)[columns]
-    detector = AutoencoderOutlier(estimator, cv=2, random_state=0).fit(normal[:600])
+    rows = normal[600:606].copy()
+    columns = np.arange(6)
+    rows[columns, columns] += 4 * normal.std(axis=0)[columns]
+    detector = AutoencoderOutlier(estimator, cv=2, random_state=0).fit(normal[:150])
     scores = detector.feature_scores(rows)
     assert scores.shape == rows.shape
     assert (scores.argmax(axis=1) == columns).mean() > 0.8
@@ -197,8 +199,10 @@ def test_pickles_name_public_paths_and_keep_scores(normal):
     np.testing.assert_array_equal(again.p_values(normal), detector.p_values(normal))
 
 
-@pytest.mark.parametrize("X", [np.ones((40, 3)), np.arange(40.0)[:, None]])
-def test_constant_rows_and_exact_reconstructions_have_scores(X):
+@pytest.mark.parametrize(
+    "X", [np.arange(40.0)[:, None], np.arange(40.0)[:, None] * [1, 0]]
+)
+def test_constant_columns_and_exact_reconstructions_have_scores(X):
     detector = AutoencoderOutlier(PCA(1), random_state=0).fit(X)
     assert np.isfinite(detector.score_samples(X)).all()
     assert detector.predict(X[:1] + 1e6) == -1
@@ -222,7 +226,7 @@ def test_the_tail_is_paretos():
 @pytest.mark.parametrize(
     ("estimator", "error", "match"),
     [
-        (MinMaxScaler, ValueError, "estimator"),
+        (PCA, TypeError, "is a class"),
         (KFold(3), ValueError, "estimator"),
         (UndercompleteAE(2, neighbor_weight=-1), ValueError, "neighbor_weight"),
     ],
@@ -237,7 +241,7 @@ def test_estimators_that_do_not_fit_are_told(normal, estimator, error, match):
     [
         ({"contamination": 0.7}, "contamination"),
         ({"measure": "score"}, "measure"),
-        ({"cv": 1}, "cv=1"),
+        ({"cv": 1}, "'cv' parameter"),
     ],
 )
 def test_values_that_do_not_fit_are_told(normal, options, match):

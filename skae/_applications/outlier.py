@@ -189,7 +189,7 @@ class AutoencoderOutlier(OutlierMixin, BaseEstimator):
         ValueError
             If a parameter or ``X`` is invalid: NaN, infinite values, too few rows.
         TypeError
-            If ``estimator`` cannot reconstruct.
+            If ``estimator`` is a class, or cannot reconstruct.
         """
         X = self._checked(X, reset=True)
         rng = check_random_state(self.random_state)
@@ -391,6 +391,11 @@ class AutoencoderOutlier(OutlierMixin, BaseEstimator):
     def _estimator(self) -> Any:
         if self.estimator is None:
             return DenoisingAE(None, noise_level=1.0, init="random")
+        if isinstance(self.estimator, type):
+            raise TypeError(
+                f"estimator={self.estimator!r} is a class: pass an object, such as "
+                "PCA(2)."
+            )
         check_reconstructs(self.estimator)
         return self.estimator
 

@@ -3,9 +3,9 @@ Outliers with a threshold, and the column to blame
 ==================================================
 
 :class:`skae.AutoencoderOutlier` gives each row a p-value: the share of held-out
-training rows that are at least as rare. ``predict`` has a threshold of 0.05, so about 5 %
-of usual rows are false alarms. ``predict_fdr`` limits their share among all alarms. For
-each outlier ``feature_scores`` says which column is the reason.
+training rows that are at least as rare. ``predict`` has a threshold of 0.05, so about
+5 % of usual rows are false alarms. ``predict_fdr`` limits their share among all alarms.
+For each outlier ``feature_scores`` says which column is the reason.
 
 Twenty of the test rows hold a mistake: one measurement of a tumour was replaced by the
 largest one of the training rows. It does not fit the other measurements.
@@ -38,8 +38,9 @@ blamed = detector.feature_scores(test[:20]).argmax(axis=1)
 print(f"Mistakes whose column is blamed: {(blamed == mistaken).sum()} of 20")
 
 # %%
-# Left: the p-values in order. Those of rows without a mistake lie near the diagonal: about
-# 5 % of them are below 0.05. Right: which columns make the rows with a mistake rare.
+# Left: the p-values in order. Those of rows without a mistake lie near the diagonal:
+# about 5 % of them are below 0.05. Right: which columns make the rows with a mistake
+# rare.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
 for chosen, label in [(is_mistaken, "With a mistake"), (~is_mistaken, "Without")]:
