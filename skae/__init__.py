@@ -2,6 +2,7 @@
 
 from . import inspection, metrics
 from ._applications.imputer import AutoencoderImputer
+from ._applications.outlier import AutoencoderOutlier
 from ._comparison import Comparison, compare
 from ._estimators.contractive import ContractiveAE
 from ._estimators.conv import ConvAE
@@ -15,6 +16,7 @@ from ._estimators.variational import VariationalAE
 
 __all__ = [
     "AutoencoderImputer",
+    "AutoencoderOutlier",
     "Comparison",
     "ContractiveAE",
     "ConvAE",

@@ -22,7 +22,6 @@ import numpy as np
 from rich.table import Table
 from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
-from sklearn import datasets
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
@@ -32,7 +31,7 @@ from sklearn.svm import OneClassSVM
 
 from skae import DenoisingAE, UndercompleteAE
 
-from ..shared import data_sets
+from ..shared.anomalies import ADBENCH, SHIPPED, labelled
 from ..shared.figures import pyplot
 from ..shared.report import mean_and_deviation, write_table
 from ..shared.suite import Case, Options, Row, Suite
@@ -43,8 +42,6 @@ Scorer = Callable[[Rows, Rows, int], Rows]
 N_SEEDS = 5
 #: What autorank asks for.
 LEAST_DATA_SETS = 5
-ADBENCH = {name.split("_")[1]: name for name in data_sets.ADBENCH}
-SHIPPED = ("digits", "breast cancer")
 
 #: Published mean AUC-ROC in per cent, semi-supervised: table 1 of the README of
 #: github.com/vicliv/DTE at 2aef1733, by the authors of the paper.
@@ -129,21 +126,6 @@ METHODS: dict[str, Scorer] = {
     "PCA, error": pca_error,
 }
 RANDOM = ("UndercompleteAE", "DenoisingAE", "IsolationForest")
-
-
-def labelled(name: str) -> tuple[Rows, Rows]:
-    """Return rows, and whether they are anomalies."""
-    if name in ADBENCH:
-        stored = np.load(data_sets.stored_folder("adbench") / f"{ADBENCH[name]}.npz")
-        X, is_anomaly = stored["X"].astype(float), stored["y"] == 1
-    elif name == "digits":
-        X, digit = datasets.load_digits(return_X_y=True)
-        is_anomaly = digit != 3
-    else:
-        X, benign = datasets.load_breast_cancer(return_X_y=True)
-        is_anomaly = benign == 0
-    data_sets.remember(name, X, is_anomaly)
-    return X, is_anomaly
 
 
 def split(name: str) -> tuple[Rows, Rows, Rows]:
