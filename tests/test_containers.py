@@ -90,8 +90,7 @@ def test_what_is_masked_is_missing(cls, X, dtype, container):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("n_known", [2, 4, 20])
+@pytest.mark.parametrize(("n_known", "seed"), [(2, 0), (4, 1)])
 @pytest.mark.parametrize("cls", [*TAKE_GAPS, MaskedAE, RecurrentAE])
 def test_rows_without_any_value_may_be_most_of_them(cls, n_known, seed, X):
     """They do not make the others look far away, which would leave nothing to fit."""
