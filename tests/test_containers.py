@@ -13,7 +13,15 @@ from scipy.sparse import csr_matrix
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 
-from skae import ContractiveAE, ConvAE, DenoisingAE, SparseAE, UndercompleteAE
+from skae import (
+    ContractiveAE,
+    ConvAE,
+    DenoisingAE,
+    MaskedAE,
+    RecurrentAE,
+    SparseAE,
+    UndercompleteAE,
+)
 from skae._rows.containers import as_array
 from skae.inspection import interpolate, traverse_component
 from skae.metrics import explained_variance, neg_mean_squared_error
@@ -79,6 +87,19 @@ def test_what_is_masked_is_missing(cls, X, dtype, container):
     )
     for score in (plain.score, *(partial(scorer, plain) for scorer in SCORERS)):
         assert score(container(masked)) == pytest.approx(score(missing), rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("n_known", "seed"), [(2, 0), (4, 1)])
+@pytest.mark.parametrize("cls", [*TAKE_GAPS, MaskedAE, RecurrentAE])
+def test_rows_without_any_value_may_be_most_of_them(cls, n_known, seed, X):
+    """They do not make the others look far away, which would leave nothing to fit."""
+    rows = np.where(np.arange(60)[:, None] < n_known, X, np.nan)
+    ae = cls(2, max_iter=2, random_state=seed).fit(rows)
+    assert ae.n_far_rows_ == 0
+    assert np.isfinite(ae.transform(rows)).all()
+    assert np.isfinite(ae.reconstruct(rows[:n_known])).all()
+    assert np.isfinite(ae.score(rows))
 
 
 def test_images_may_be_masked(X):
