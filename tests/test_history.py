@@ -22,6 +22,10 @@ ESTIMATORS = [
     skae.DenoisingAE(2, **FEW),
     skae.ContractiveAE(2, **FEW),
     skae.ConvAE(2, **FEW, image_shape=(8, 8), channels=2),
+    skae.VariationalAE(2, **FEW),
+    skae.MaskedAE(2, **FEW, image_shape=(8, 8)),
+    skae.RecurrentAE(2, **FEW, sequence_shape=(8, 8)),
+    skae.StackedAE(2, **FEW, pretraining_max_iter=1),
 ]
 each_estimator = pytest.mark.parametrize(
     "estimator", ESTIMATORS, ids=lambda e: repr(e)[:40]

@@ -29,6 +29,10 @@ FITS = [
     skae.DenoisingAE(2, max_iter=2, random_state=0),
     skae.ContractiveAE(2, max_iter=2, random_state=0),
     skae.ConvAE(2, channels=2, hidden_layer_sizes=4, max_iter=2, random_state=0),
+    skae.VariationalAE(2, max_iter=2, random_state=0),
+    skae.MaskedAE(2, max_iter=2, random_state=0),
+    skae.RecurrentAE(2, hidden_layer_sizes=4, max_iter=2, random_state=0),
+    skae.StackedAE(2, pretraining_max_iter=1, max_iter=1, random_state=0),
 ]
 
 

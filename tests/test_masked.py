@@ -6,7 +6,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch import nn
 
-from skae import MaskedAE
+from skae import ConvAE, MaskedAE, RecurrentAE
 from skae._networks.attention import Block
 from skae._networks.conditional import ConditionalSkip
 from skae._networks.links import Link
@@ -14,6 +14,7 @@ from skae._networks.tokens import cut, n_tokens
 from skae._networks.transformer import MaskedTransformer
 from skae._objectives.losses import make_loss
 from skae._objectives.masked import MaskedObjective, hide_tokens
+from skae.inspection import LossCurveDisplay
 from skae.metrics import explained_variance
 
 FEW = {"max_iter": 2, "random_state": 0}
@@ -297,6 +298,24 @@ def test_there_is_no_inverse(fitted, digits):
         ae.inverse_transform(ae.transform(digits))
     with pytest.raises(TypeError, match="cannot reconstruct"):
         explained_variance(ae, digits)
+
+
+def test_its_loss_curve_needs_no_inverse(fitted):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    display = LossCurveDisplay.from_estimator(fitted[0])
+    np.testing.assert_array_equal(display.loss_curve, fitted[0].loss_curve_)
+    plt.close(display.figure_)
+
+
+@pytest.mark.parametrize(
+    ("cls", "sizes"), [(MaskedAE, (8, 8)), (RecurrentAE, 8), (ConvAE, 8)]
+)
+def test_a_change_of_layers_is_told_by_the_name_of_the_parameter(cls, sizes, digits):
+    options = {"image_shape": (8, 8)} if cls is not RecurrentAE else {}
+    ae = cls(8, hidden_layer_sizes=sizes, max_iter=1, early_stopping=False, **options)
+    ae.fit(digits[:50])
+    with pytest.raises(ValueError, match=r"change hidden_layer_sizes from \["):
+        ae.set_params(hidden_layer_sizes=3).partial_fit(digits[:50])
 
 
 def test_parameters_shape_the_network(digits):

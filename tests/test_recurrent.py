@@ -4,8 +4,10 @@ import pickle
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
@@ -129,6 +131,37 @@ def test_tensors_and_masked_arrays_in_lists(sequences):
 
 
 # Padding and missing values -------------------------------------------------------
+
+
+TEXT = {
+    "text": lambda x: x.astype(str),
+    "bytes": lambda x: x.astype("S"),
+    "objects": lambda x: x.astype(object),
+    "lists of text": lambda x: x.astype(str).tolist(),
+    "nullable frames": lambda x: pd.DataFrame(x).astype("Float64"),
+    "frames of arrow": lambda x: pd.DataFrame(x).convert_dtypes(
+        dtype_backend="pyarrow"
+    ),
+}
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+@pytest.mark.parametrize("kind", TEXT)
+def test_numbers_in_other_dtypes_are_numbers(sequences, kind, as_list):
+    given = sequences if as_list else [x for x in sequences if len(x) == LENGTH]
+    other = [TEXT[kind](x) for x in given]
+    if not (as_list or "frames" in kind):
+        given, other = np.array(given), np.array(other)
+    ours, plain = (RecurrentAE(2, **ALL).fit(X) for X in (other, given))
+    for X in (other, given):
+        np.testing.assert_array_equal(ours.transform(X), plain.transform(given))
+
+
+def test_missing_values_of_frames_in_lists_are_missing(sequences):
+    missing = [np.where(x > 0.9, np.nan, x) for x in sequences]
+    frames = [pd.DataFrame(x).astype("Float64") for x in missing]
+    ours, plain = (RecurrentAE(2, **ALL).fit(X) for X in (frames, missing))
+    np.testing.assert_array_equal(ours.transform(frames), plain.transform(missing))
 
 
 def test_only_padding_is_nan_in_reconstructions(sequences):
@@ -497,6 +530,12 @@ def infinite(X):
             lambda X: [X[0], np.full((4, 2), "low")],
             "holds 'low', which is not a number",
         ),
+        (lambda X: [X[0], None], "Sequence 1 of X is None, but others are arrays"),
+        (lambda X: [2.5, X[0]], "Sequence 0 of X is 2.5, but others are arrays"),
+        (lambda X: [X[0], "low"], "Sequence 1 of X is a value of type builtins.str"),
+        (lambda X: [X[0], csr_array(X[1])], r"Sequence 1 .* sparse: pass its toarray"),
+        (lambda X: [X[0].tolist(), [[1, 2], [3]]], "Sequence 1 .* steps that differ"),
+        (lambda X: [X[0].tolist(), [[10**400, 2]]], "an integer that is larger"),
         (last_steps_empty, r"10 steps, but none .* first 8.*X\[:, :8\]"),
         (infinite, "infinity"),
         (lambda X: X[:1], "minimum of 2"),
@@ -518,6 +557,8 @@ def test_sequences_that_cannot_be_fitted(rng, change, message):
         (lambda X: X[0], r"shape \(10, 2\) of a single sequence: pass X\[None\]"),
         (lambda X: X[:, 0], "X has 2 features|single sequence"),
         (lambda X: X.reshape(20, -1)[:, :6], "X has 6 features"),
+        (lambda X: np.full(X.shape, "low"), "holds 'low', which is not a number"),
+        (lambda X: [np.array([[1.0, "low"]], object)], "Column 1 of X holds 'low'"),
         (infinite, "infinity"),
     ],
 )

@@ -378,6 +378,8 @@ def test_ctrl_c_in_a_layer_is_raised_and_changes_nothing(
         ({"pretraining": ["plain", "odd"]}, "holds 'odd': each layer needs one of"),
         ({"pretraining": [1, 2]}, "holds 1: each layer"),
         ({"pretraining": "odd"}, "must be a str among"),
+        ({"pretraining": {"plain", "sparse"}}, "has no order of layers"),
+        ({"pretraining": {"plain": 1, "sparse": 2}}, "has no order of layers"),
         ({"solver": "lbfgs"}, "pretraining='denoising' adds random noise"),
         ({"noise": "swap", "noise_level": 2.0}, "noise_level=2.0 must be a share"),
         ({"noise": "gaussian", "noise_level": 1e30}, "hides the rows"),

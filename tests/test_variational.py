@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from skae import VariationalAE
+from skae._estimators.variational import _draw_counts
 from skae._networks.variational import LEAST_VARIANCE, Variational
 from skae._objectives.bound import Bound, divergence, surprise
 from skae._objectives.losses import make_loss
@@ -320,6 +321,7 @@ def test_learnt_variance_has_a_floor():
         ({"loss": "squared_error"}, "'loss' parameter .* 'gaussian'"),
         ({"beta": 0.0}, "'beta' parameter"),
         ({"free_bits": -1.0}, "'free_bits' parameter"),
+        ({"free_bits": 1e300}, "free_bits=1e.300 is too large"),
         ({"n_importance": 0}, "'n_importance' parameter"),
         ({"n_importance": 2, "free_bits": 0.1}, "free_bits=0.1 needs"),
         ({"tied_weights": True}, "'tied_weights' parameter"),
@@ -335,3 +337,52 @@ def test_number_of_samples_is_checked():
     vae = VariationalAE(2, **STILL).fit(load_iris().data)
     with pytest.raises(ValueError, match="n_samples=0"):
         vae.sample(0)
+
+
+@pytest.mark.filterwarnings("ignore:.* components are not used")
+@pytest.mark.filterwarnings("ignore:After . epochs the reconstruction is worse")
+@pytest.mark.parametrize("loss", ["gaussian", "bernoulli", "poisson"])
+@pytest.mark.parametrize("init", ["pca", "random"])
+@pytest.mark.parametrize(("name", "value"), [("beta", 1e6), ("free_bits", 1e6)])
+def test_large_weights_leave_finite_answers(name, value, init, loss, rng):
+    X = rng.uniform(size=(40, 5))
+    vae = VariationalAE(1, loss=loss, init=init, **{name: value}, **SHORT).fit(X)
+    assert np.isfinite(vae.history_["validation_loss"]).all()
+    assert np.isfinite(vae.score(X))
+
+
+def test_the_size_of_a_bound_rises_beyond_the_range_of_floats():
+    """As an exponential where it has a value, and in the same order further out."""
+    bound = Bound(make_loss("squared_error", np.zeros(1), 1.0), 1.0, 0.0)
+    means = [-3.0, 0.0, 5.0, 299.0, 301.0, 1e4, 1e38]
+    sizes = [bound.overall(torch.tensor([[m + bound.offset]]).double()) for m in means]
+    np.testing.assert_allclose(sizes[:4], np.exp(2 * np.array(means[:4])), rtol=1e-9)
+    assert np.isfinite(sizes).all()
+    assert (np.diff(sizes) > 0).all()
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-160, 1e-30, 1e30, 1e160, 1e300])
+def test_samples_follow_the_unit_of_the_rows(unit):
+    X = load_iris().data
+    ours, plain = (VariationalAE(1, **STILL).fit(rows) for rows in (unit * X, X))
+    drawn, same = (m.sample(100, random_state=0) for m in (ours, plain))
+    np.testing.assert_allclose(drawn / unit, same, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("rate", [3.0, 1e6, 1e15, 1e20, 1e30])
+def test_samples_of_large_counts_have_their_mean(rate, dtype):
+    rng = np.random.default_rng(0)
+    X = (rate * rng.uniform(0.5, 1.5, (60, 1)) * np.ones((60, 4))).astype(dtype)
+    drawn = VariationalAE(1, loss="poisson", **STILL).fit(X).sample(500, random_state=0)
+    assert (drawn >= 0).all()
+    assert drawn.mean() == pytest.approx(X.mean(), rel=0.1)
+
+
+@pytest.mark.parametrize("rate", [4.0, 1e9, 1e12, 2e12, 1e17, 2e18, 1e25])
+def test_counts_are_drawn_from_their_rate(rate):
+    counts = _draw_counts(np.full(20_000, rate), np.random.RandomState(0))
+    deviations = (counts - rate) / np.sqrt(rate)
+    assert deviations.mean() == pytest.approx(0, abs=0.03)
+    assert deviations.var() == pytest.approx(1, abs=0.05)
+    np.testing.assert_array_equal(counts, np.rint(counts))

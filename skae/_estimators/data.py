@@ -101,8 +101,11 @@ class Data:
         n_held_out = len(self._parts[1])
         if n_held_out < LEAST_HELD_OUT:
             return np.inf
-        n_farthest = min(N_FARTHEST, -(-n_held_out // 20)) * self.n_rows // n_held_out
-        farthest = np.partition(self._distances, -n_farthest)[-n_farthest]
+        # Rows without any value tell nothing about how far others are.
+        known = self._distances[~np.isnan(self._distances)]
+        n_farthest = min(N_FARTHEST, -(-n_held_out // 20)) * len(known) // n_held_out
+        n_farthest = max(n_farthest, 1)
+        farthest = np.partition(known, -n_farthest)[-n_farthest]
         return float(FARTHER * farthest)
 
     def near(self, index: np.ndarray) -> np.ndarray:
@@ -111,15 +114,14 @@ class Data:
 
     @cached_property
     def _is_near(self) -> np.ndarray:
-        return self._distances <= FADED * self.reach
+        # Rows without any value count as near.
+        return ~(self._distances > FADED * self.reach)
 
     @cached_property
     def _distances(self) -> np.ndarray:
         if not self.validation_fraction:
             return np.zeros(self.n_rows)
-        squares = squared_distances(self.X, self.mean, self.scale)
-        # Rows without any value count as near.
-        return np.sqrt(np.nan_to_num(squares, posinf=np.inf))
+        return np.sqrt(squared_distances(self.X, self.mean, self.scale))
 
     @cached_property
     def _parts(self) -> tuple[np.ndarray, np.ndarray]:

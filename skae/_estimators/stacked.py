@@ -1,6 +1,7 @@
 """The stacked autoencoder: its layers are pretrained one after another."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -154,6 +155,11 @@ class StackedAE(BaseAutoencoder):
         super()._check_parameters()
         if isinstance(self.noise, str):
             check_level(self.noise, self.noise_level)
+        if isinstance(self.pretraining, AbstractSet | Mapping):
+            raise ValueError(
+                f"pretraining={self.pretraining!r} has no order of layers: give a list "
+                "with one name for each, from the input on, or a single name."
+            )
         for kind in self._kinds(1):
             if not isinstance(kind, str) or kind not in KINDS:
                 raise ValueError(

@@ -172,7 +172,7 @@ class Starting(Slots):
         now, fitted = now | self._fixed_parameters(), state.network | state.parameters
         changed = {k: (fitted[k], now[k]) for k in now if fitted[k] != now[k]}
         if changed:
-            labels = {"sizes": "sizes of layers"}
+            labels = {"sizes": "sizes of layers", "hidden": "hidden_layer_sizes"}
             changes = (
                 f"{labels.get(k, k)} from {a} to {b}" for k, (a, b) in changed.items()
             )

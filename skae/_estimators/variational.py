@@ -45,6 +45,10 @@ from .state import Baseline
 ACTIVE, N_SAMPLE = 0.01, 4096
 # Draws from each posterior: with fewer, their mean would be uncertain.
 LEAST_DRAWS = 32
+# With larger rates numpy's counts vary too much, and at last exceed 64 bits.
+MOST_RATE = 1e12
+# Sums of larger divergences may overflow float32.
+MOST_NATS = 1e30
 
 
 @autoencoder
@@ -312,11 +316,16 @@ class VariationalAE(ConvolvingAutoencoder):
         rng = check_random_state(random_state)
         codes = rng.standard_normal((n_samples, self.n_components_))
         rows = self.inverse_transform(codes)
-        loss = self._state.parameters["loss"]
+        loss, model = self._state.parameters["loss"], self._model
         if loss == "gaussian":
-            drawn = rows + self.noise_variance_**0.5 * rng.standard_normal(rows.shape)
+            network: Any = model.network
+            # noise_variance_ may overflow, or be 0, where its root is neither.
+            deviation = network.variance().item() ** 0.5 * model.scale
+            drawn = rows + deviation * rng.standard_normal(rows.shape)
+        elif loss == "bernoulli":
+            drawn = rng.binomial(1, rows)
         else:
-            drawn = rng.binomial(1, rows) if loss == "bernoulli" else rng.poisson(rows)
+            drawn = _draw_counts(rows.astype(np.float64), rng)
         return drawn.astype(rows.dtype)
 
     def _bounds(self, X: Any) -> np.ndarray:
@@ -342,6 +351,11 @@ class VariationalAE(ConvolvingAutoencoder):
             raise ValueError(
                 f"solver={self.solver!r} needs a deterministic objective, but codes "
                 "are drawn at random in each step: use solver='adamw'."
+            )
+        if self.free_bits > MOST_NATS:
+            raise ValueError(
+                f"free_bits={self.free_bits} is too large for the objective in "
+                "float32: it is in nats, lower it to 1.0 or less."
             )
         if self.free_bits and self.n_importance > 1:
             raise ValueError(
@@ -414,6 +428,15 @@ class VariationalAE(ConvolvingAutoencoder):
 def _make_loss(name: str, mean: np.ndarray, scale: float) -> Loss:
     """Return what links outputs to rows; networks hold the variance of "gaussian"."""
     return make_loss("squared_error" if name == "gaussian" else name, mean, scale)
+
+
+def _draw_counts(rates: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Draw from Poisson's distribution; large counts are normal, up to rounding."""
+    counts = rng.poisson(np.minimum(rates, MOST_RATE)).astype(np.float64)
+    if not (is_large := rates > MOST_RATE).any():
+        return counts
+    normal = np.rint(rates + np.sqrt(rates) * rng.standard_normal(rates.shape))
+    return np.where(is_large, normal, counts)
 
 
 def _moments(network: Any, rows: Tensor) -> Tensor:

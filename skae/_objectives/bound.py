@@ -15,6 +15,8 @@ from .objective import Objective
 N_DRAWS = 4
 # Above the log-density of a feature with the smallest variance.
 OFFSET = 6.0
+# Exponentials of larger numbers, times a number of float32, may overflow.
+MOST_EXPONENT = 600.0
 LOG_2_PI = math.log(2 * math.pi)
 
 #: Means and log-variances of codes.
@@ -79,8 +81,12 @@ class Bound(Objective):
 
     def overall(self, errors: Tensor) -> float:
         mean = (errors.double().mean() - self.offset).item()
+        if not self.offset:
+            return mean
         # A density has no zero; the variance of a normal one has.
-        return math.exp(2 * mean) if self.offset else mean
+        size = math.exp(min(2 * mean, MOST_EXPONENT))
+        # Beyond the range of floats it grows as the tangent.
+        return size * (1 + max(2 * mean - MOST_EXPONENT, 0.0))
 
 
 def draw(posterior: Posterior, generator: torch.Generator) -> Tensor:

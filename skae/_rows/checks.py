@@ -90,6 +90,17 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> 
     return X
 
 
+def as_numbers(values: Any) -> np.ndarray:
+    """Return an array or a frame as numbers, also if it holds objects or text."""
+    rows = np.asarray(values)
+    if rows.dtype.kind in "biufc":
+        return rows
+    is_table = rows.ndim == 2 or not rows.size
+    options = {"ensure_2d": False, "allow_nd": True, "ensure_all_finite": False}
+    with named_text(values if is_table else rows.reshape(len(rows), -1)):
+        return check_array(values, dtype=np.float64, ensure_min_features=0, **options)
+
+
 def check_flat(X: Any, owner: str) -> None:
     """Raise if rows are images."""
     if (n_axes := getattr(X, "ndim", 2)) > 2:
@@ -137,8 +148,8 @@ def _assert_finite(values: Any, allow_nan: bool, owner: str) -> None:
         if "contains NaN" not in str(error):
             raise
         raise ValueError(
-            f"{error}\nDenoisingAE, ConvAE and RecurrentAE take NaN in dense rows as "
-            "missing values."
+            f"{error}\nDenoisingAE, ConvAE, RecurrentAE and MaskedAE take NaN in dense "
+            "rows as missing values."
         ) from None
 
 

@@ -1,5 +1,6 @@
 """Containers of input: tensors, lists and masked arrays become numpy arrays."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,9 @@ def as_array(X: Any, allow_nan: bool, owner: str) -> Any:
     return _of_list(X) if isinstance(X, list | tuple) else X
 
 
-def _of_list(X: Any) -> np.ndarray:
+def _of_list(X: Any, make: Callable[[Any], np.ndarray] = np.asarray) -> np.ndarray:
     try:
-        return np.asarray(X)
+        return make(X)
     except ValueError as error:
         if "inhomogeneous" not in str(error):
             raise
@@ -40,7 +41,7 @@ def _of_list(X: Any) -> np.ndarray:
 def unmasked(X: Any, allow_nan: bool, owner: str) -> Any:
     """Return masked arrays as arrays, and anything else unchanged."""
     if isinstance(X, list | tuple) and any(np.ma.isMaskedArray(row) for row in X):
-        X = np.ma.array(X)
+        X = _of_list(X, np.ma.array)
     if not np.ma.isMaskedArray(X):
         return X
     if not (n_masked := int(np.sum(np.ma.getmaskarray(X)))):

@@ -4,8 +4,9 @@ import math
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 
-from .checks import check_sizes
+from .checks import as_numbers, check_sizes, described
 from .chunks import chunks, dense
 from .containers import as_array
 from .layout import Shape
@@ -28,11 +29,14 @@ def padded_list(X: Any, owner: str) -> Any:
     """
     if not is_list(X):
         return X
-    items = [np.asarray(as_array(item, True, owner)) for item in X]
+    given = [_item(item, i, owner) for i, item in enumerate(X)]
+    items = list(map(np.asarray, given))
     axes = {item.ndim for item in items}
-    if not items or 0 in axes or (axes == {1} and len({len(i) for i in items}) == 1):
+    is_flat = axes == {1} and len({len(i) for i in items}) == 1
+    if is_flat or not axes or axes == {0}:
         return X
     _check_frames(items)
+    items = list(map(as_numbers, given))
     dtype = np.result_type(np.float32, *items)
     shape = len(items), max(map(len, items)), *items[0].shape[1:]
     rows = np.full(shape, np.nan, dtype)
@@ -41,9 +45,29 @@ def padded_list(X: Any, owner: str) -> Any:
     return rows
 
 
+def _item(item: Any, i: int, owner: str) -> Any:
+    """Return sequence ``i`` of a list as an array, or as the frame that it is."""
+    if issparse(item):
+        raise ValueError(f"Sequence {i} of X is sparse: pass its toarray().")
+    try:
+        return as_array(item, True, owner)
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+        raise ValueError(
+            f"Sequence {i} of X has steps that differ in their number of channels: "
+            "give each step the same channels, with NaN where a value is missing."
+        ) from error
+
+
 def _check_frames(items: list[np.ndarray]) -> None:
     """Raise if sequences are empty, or have other channels than the first."""
     for i, item in enumerate(items):
+        if not item.ndim:
+            raise ValueError(
+                f"Sequence {i} of X is {described(item.item())}, but others are arrays "
+                "(steps, channels): leave it out, or pass an array."
+            )
         if not len(item):
             raise ValueError(f"Sequence {i} of X has no steps: leave it out.")
         if item.shape[1:] != items[0].shape[1:]:
@@ -55,7 +79,7 @@ def _check_frames(items: list[np.ndarray]) -> None:
 
 def to_length(X: np.ndarray, length: int) -> np.ndarray:
     """Pad arrays (n, steps, ...) to a length with NaN, or cut off such padding."""
-    X = X.astype(np.float64) if X.dtype == object else X
+    X = as_numbers(X)
     if (missing := length - X.shape[1]) > 0:
         padding = np.full((len(X), missing, *X.shape[2:]), np.nan, np.float32)
         return np.concatenate([X, padding], axis=1)

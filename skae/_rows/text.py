@@ -1,4 +1,4 @@
-"""Text in the rows: an error names its columns."""
+"""Text and integers that are no floats in the rows: an error names them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +14,11 @@ def named_text(X: Any) -> Iterator[None]:
     """Name columns of text, if numpy fails because of them."""
     try:
         yield
+    except OverflowError as error:
+        raise ValueError(
+            "X holds an integer that is larger than any float, 1.8e308: divide it, or "
+            "take its logarithm."
+        ) from error
     except ValueError as error:
         if not (text := _find_text(X)):
             raise

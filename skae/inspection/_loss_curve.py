@@ -85,7 +85,8 @@ class LossCurveDisplay:
         cure = "only estimators trained in epochs have it, such as UndercompleteAE"
         owner = owner_of(estimator, "loss_curve_", cure)
         # A classifier's scores are not explained variances.
-        check_reconstructs(owner)
+        if not hasattr(owner, "reconstruct"):
+            check_reconstructs(owner)
         _check_epochs(owner)
         scores = getattr(owner, "validation_scores_", None)
         display = cls(
