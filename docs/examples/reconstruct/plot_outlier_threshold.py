@@ -4,8 +4,8 @@ Outliers with a threshold, and the column to blame
 
 :class:`skae.AutoencoderOutlier` gives each row a p-value: the share of held-out
 training rows that are at least as rare. ``predict`` has a threshold of 0.05, so about
-5 % of usual rows are false alarms. For each outlier ``feature_scores`` says which column
-is the reason.
+5 % of usual rows are false alarms. For each outlier ``feature_scores`` says which
+column is the reason.
 
 Twenty of the test rows hold a mistake: one measurement of a tumour was replaced by the
 largest one of the training rows. It does not fit the other measurements.
@@ -30,7 +30,7 @@ p_values = detector.p_values(test)
 is_mistaken = np.arange(len(test)) < len(mistaken)
 is_alarm = detector.predict(test) < 0
 print(f"Mistakes found: {is_alarm[is_mistaken].sum()} of 20")
-print(f"Other alarms: {is_alarm[~is_mistaken].mean():.0%} of the rows without a mistake")
+print(f"Other alarms: {is_alarm[~is_mistaken].mean():.0%} of the other rows")
 blamed = detector.feature_scores(test[:20]).argmax(axis=1)
 print(f"Mistakes whose column is blamed: {(blamed == mistaken).sum()} of 20")
 
