@@ -100,7 +100,8 @@ def test_flat_rows_are_signals_of_one_channel(digits):
     # Lists may hold shorter signals; an array of fewer features is an error.
     short = [row[:40] for row in digits[:9]]
     tailed = np.where(np.arange(64) < 40, digits[:9], np.nan)
-    np.testing.assert_array_equal(ae.transform(short), ae.transform(tailed))
+    with pytest.warns(UserWarning, match="9 of 9 .* fewer steps"):
+        np.testing.assert_array_equal(ae.transform(short), ae.transform(tailed))
     with pytest.raises(ValueError, match="X has 40 features"):
         ae.transform(np.array(short))
 
@@ -162,6 +163,26 @@ def test_missing_values_of_frames_in_lists_are_missing(sequences):
     frames = [pd.DataFrame(x).astype("Float64") for x in missing]
     ours, plain = (RecurrentAE(2, **ALL).fit(X) for X in (frames, missing))
     np.testing.assert_array_equal(ours.transform(frames), plain.transform(missing))
+
+
+@pytest.mark.parametrize("n_ahead", [0, 2])
+@pytest.mark.parametrize("method", ["transform", "reconstruct", "score_samples"])
+def test_lengths_that_training_has_not_seen_are_told(rng, method, n_ahead):
+    X, later = waves(60, rng), waves(40, rng)
+    ae = RecurrentAE(2, n_ahead=n_ahead, **ALL).fit(X)
+    read = LENGTH - n_ahead
+    assert ae.shortest_length_ == read
+    ask = getattr(ae, method)
+    ask(later[:, :read])
+    with pytest.warns(UserWarning, match=rf"^40 of 40 .* which had {read} or more"):
+        ask(later[:, : read - 1])
+    ae.partial_fit(later[:, : read - 1])
+    ask(later[:, : read - 1])
+
+
+def test_channels_that_come_first_are_told(rng):
+    with pytest.warns(UserWarning, match=r"one step of 10 .*transpose\(0, 2, 1\)"):
+        RecurrentAE(2, **ALL).fit(waves(20, rng, 1).transpose(0, 2, 1))
 
 
 def test_only_padding_is_nan_in_reconstructions(sequences):

@@ -48,16 +48,12 @@ def learn(
     gaussian.noise = USUAL_NOISE
     if len(X) < LEAST_ROWS or X.shape[1] < 2:
         return few
-    n_judged = max(round(validation_fraction * len(X)), min(LEAST_JUDGED, len(X) // 4))
-    order, n_judged = rng.permutation(len(X)), min(n_judged, MOST_JUDGED)
-    truth = np.tile(X[order[:n_judged]], (N_TIMES, 1))
+    judged, rest = _split(X, validation_fraction, rng)
+    truth = np.tile(judged, (N_TIMES, 1))
     seen = hide(truth, level, rng)
     hidden = np.isnan(seen) & ~np.isnan(truth)
     if not hidden.any():
         return few
-    rest = X[order[n_judged:]]
-    # A column must have a value.
-    rest[0, np.isnan(rest).all(axis=0)] = 0.0
     part = fit_gaussian(rest, rng)
     choose_noise(part, seen, truth)
     gaussian.noise = part.noise
@@ -65,12 +61,22 @@ def learn(
     filled = fill(part, seen)
     missed = np.where(hidden, truth - filled, 0.0)
     correction = np.where(hidden, answers(estimator, seen, filled) - filled, 0.0)
-    weight = judge(missed, correction, n_judged)
+    weight = judge(missed, correction, len(judged))
     ratios = (missed - weight * correction) / deviations(part, seen)
-    scale = _column_scale(ratios, hidden)
-    return Bunch(
-        gaussian=gaussian, estimator=estimator, weight=weight, error_scale=scale
-    )
+    found = {"weight": weight, "error_scale": _column_scale(ratios, hidden)}
+    return Bunch(gaussian=gaussian, estimator=estimator, **found)
+
+
+def _split(
+    X: np.ndarray, validation_fraction: float, rng: np.random.RandomState
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows that judge, and the others."""
+    n_judged = max(round(validation_fraction * len(X)), min(LEAST_JUDGED, len(X) // 4))
+    order, n_judged = rng.permutation(len(X)), min(n_judged, MOST_JUDGED)
+    rest = X[order[n_judged:]]
+    # A column must have a value.
+    rest[0, np.isnan(rest).all(axis=0)] = 0.0
+    return X[order[:n_judged]], rest
 
 
 def predict(model: Bunch, X: np.ndarray) -> np.ndarray:

@@ -85,6 +85,10 @@ class RecurrentAE(SequenceAutoencoder):
     sequence_shape_ : tuple of int
         Length of the longest sequence, and number of channels.
 
+    shortest_length_ : int
+        Fewest steps that the encoder has read of a sequence in ``fit``. Methods warn of
+        shorter ones: their codes may be far off.
+
     <shared attributes>
 
     See Also

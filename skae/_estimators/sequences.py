@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_is_fitted
 
+from .._machine.callers import warn_caller
 from .._networks.linear_skip import LinearSkip
 from .._networks.network import Network
 from .._networks.recurrent import find_unread
@@ -141,8 +142,31 @@ class SequenceAutoencoder(CorruptingAutoencoder):
                     f"{shape[0]} steps, n_features={X.shape[1]}: lower it."
                 )
             check_reached(X, shape)
+            if shape[0] == 1 < shape[1]:
+                warn_caller(
+                    f"Each sequence of X has one step of {shape[1]} channels. Channels "
+                    "come last: if these are steps, pass X.transpose(0, 2, 1)."
+                )
             self.sequence_shape_: tuple[int, int] = shape
+            self.shortest_length_ = shape[0] - self.n_ahead
         return X, given or flat
+
+    def _checked(self, X: Any) -> Any:
+        rows = super()._checked(X)
+        n_steps, least = self._count_read(rows), self.shortest_length_
+        if n_short := int(np.sum((n_steps > 0) & (n_steps < least))):
+            warn_caller(
+                f"{n_short} of {len(n_steps)} sequences have fewer steps than any that "
+                f"the encoder read in fit, which had {least} or more. Their codes may "
+                "be far off: fit sequences that are as short, such as parts of yours.",
+            )
+        return rows
+
+    def _count_read(self, X: Any) -> np.ndarray:
+        """Return how many steps of each flat row the encoder reads."""
+        length, n_channels = self.sequence_shape_
+        n_read = length - self.n_ahead
+        return count_steps(X[:, : n_read * n_channels], (n_read, n_channels))
 
     def _as_array(self, X: Any, reset: bool) -> Any:
         """Return lists as arrays, and all sequences as long as those in ``fit``."""
@@ -173,9 +197,12 @@ class SequenceAutoencoder(CorruptingAutoencoder):
             )
 
     def _training_rows(self, X: Any) -> Any:
-        if not self.n_ahead:
-            return X
-        return future_last(X, self.sequence_shape_, self.n_ahead)
+        if self.n_ahead:
+            X = future_last(X, self.sequence_shape_, self.n_ahead)
+        n_steps = self._count_read(X)
+        shortest = n_steps[n_steps > 0].min(initial=self.shortest_length_)
+        self.shortest_length_ = int(shortest)
+        return X
 
     def _without_padding(self, answers: np.ndarray, X: Any) -> np.ndarray:
         return without_padding(answers, X, self.sequence_shape_)

@@ -155,17 +155,7 @@ class StackedAE(BaseAutoencoder):
         super()._check_parameters()
         if isinstance(self.noise, str):
             check_level(self.noise, self.noise_level)
-        if isinstance(self.pretraining, AbstractSet | Mapping):
-            raise ValueError(
-                f"pretraining={self.pretraining!r} has no order of layers: give a list "
-                "with one name for each, from the input on, or a single name."
-            )
-        for kind in self._kinds(1):
-            if not isinstance(kind, str) or kind not in KINDS:
-                raise ValueError(
-                    f"pretraining={self.pretraining!r} holds {kind!r}: each layer "
-                    f"needs one of {sorted(KINDS)}."
-                )
+        self._check_kinds()
         if is_full_batch(self.solver) and self._corrupts():
             raise ValueError(
                 f"solver={self.solver!r} needs a deterministic objective, but "
@@ -178,6 +168,19 @@ class StackedAE(BaseAutoencoder):
                 "max_iter=0 and pretraining_max_iter=0 would leave random weights: "
                 "raise one of them."
             )
+
+    def _check_kinds(self) -> None:
+        if isinstance(self.pretraining, AbstractSet | Mapping):
+            raise ValueError(
+                f"pretraining={self.pretraining!r} has no order of layers: give a list "
+                "with one name for each, from the input on, or a single name."
+            )
+        for kind in self._kinds(1):
+            if not isinstance(kind, str) or kind not in KINDS:
+                raise ValueError(
+                    f"pretraining={self.pretraining!r} holds {kind!r}: each layer "
+                    f"needs one of {sorted(KINDS)}."
+                )
 
     def _corrupts(self) -> bool:
         is_noisy = not isinstance(self.noise, str) or self.noise_level > 0

@@ -262,10 +262,11 @@ def check_domain(X: Any, loss: Any) -> None:
     if smallest < low - 1e-9 or largest > high + 1e-9:
         # scikit-learn's checks look for these words.
         negative = "Negative values in data: " if smallest < 0 else ""
+        # Counts have no other scale.
+        advice = "rescale it (MinMaxScaler) or " if np.isfinite(high) else ""
         raise ValueError(
             f"{negative}loss={loss!r} needs values in [{low:g}, {high:g}], but X spans "
-            f"[{smallest:.10g}, {largest:.10g}]: rescale it (MinMaxScaler) or use "
-            "another loss."
+            f"[{smallest:.10g}, {largest:.10g}]: {advice}use another loss."
         )
 
 
