@@ -31,7 +31,7 @@ from skae import AutoencoderImputer
 from ..shared.data_sets import TEST_SHARE, remember
 from ..shared.report import mean_and_deviation, write_table
 from ..shared.suite import Case, Options, Row, Suite
-from .masked import TABLES, table
+from ..shared.tables import TABLES, table
 
 SHARES, N_ROWS, N_SEEDS = (0.1, 0.2, 0.4), 2000, 3
 QUICK_TABLES, QUICK_ROWS = ("wine", "diabetes"), 100

@@ -25,31 +25,20 @@ from sklearn.preprocessing import StandardScaler
 
 from skae import ConvAE, DenoisingAE, MaskedAE
 
-from ..shared.data_sets import SHIPPED, TEST_SHARE, labelled, labelled_rows, remember
+from ..shared.data_sets import TEST_SHARE, labelled
 from ..shared.linear_probe import accuracies
 from ..shared.report import mean_and_deviation, write_table
 from ..shared.suite import Case, Options, Row, Suite
+from ..shared.tables import TABLES, table
 
 N_SEEDS, N_IMAGES, QUICK_IMAGES = 3, 10_000, 1000
 COUNTS, QUICK_COUNTS = (100, 1000), (100, 500)
 WIDTH, QUICK_WIDTH = 128, 32
 #: Of a dense layer, so that a network has about as many weights as MaskedAE.
 DENSE, CONVOLUTIONAL = 160, 32
-MISSING, N_ROWS = 0.2, 4000
+MISSING = 0.2
 #: Nearer to what is missing than the default.
 MASK_RATIO = 0.4
-TABLES = (
-    "wine",
-    "breast cancer",
-    "diabetes",
-    "cardio",
-    "letter",
-    "optdigits",
-    "pendigits",
-    "satellite",
-    "thyroid",
-    "vowels",
-)
 
 Rows = np.ndarray
 
@@ -142,18 +131,6 @@ def labels(
             for n in counts
         },
     }
-
-
-def table(name: str) -> Rows:
-    """Return the normal rows of a table, at most so many, without constant columns."""
-    if name in SHIPPED:
-        X = SHIPPED[name](return_X_y=True)[0]
-        remember(name, X)
-    else:
-        X, classes = labelled_rows(name)
-        X = X[classes == 0]
-    X = X[np.random.default_rng(0).permutation(len(X))[:N_ROWS]]
-    return X[:, X.std(axis=0) > 0]
 
 
 def gaps(data: str, method: str, seed: int, max_iter: Any = "auto") -> dict[str, Any]:

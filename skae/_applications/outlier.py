@@ -130,13 +130,13 @@ class AutoencoderOutlier(OutlierMixin, BaseEstimator):
     >>> flower = X[:1].copy()
     >>> detector.predict(flower)
     array([1])
-    >>> flower[0, 3] = 2.0
+    >>> flower[0, 1] = 5.5
     >>> detector.predict(flower)
     array([-1])
     >>> detector.p_values(flower) < 0.05
     array([ True])
     >>> detector.feature_scores(flower).argmax()
-    np.int64(3)
+    np.int64(1)
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
