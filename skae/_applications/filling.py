@@ -51,20 +51,26 @@ def learn(
     judged, rest = _split(X, validation_fraction, rng)
     truth = np.tile(judged, (N_TIMES, 1))
     seen = hide(truth, level, rng)
-    hidden = np.isnan(seen) & ~np.isnan(truth)
-    if not hidden.any():
+    if not (np.isnan(seen) & ~np.isnan(truth)).any():
         return few
     part = fit_gaussian(rest, rng)
     choose_noise(part, seen, truth)
     gaussian.noise = part.noise
     train(estimator, rest, part)
-    filled = fill(part, seen)
+    found = _compare(estimator, part, truth, seen, len(judged))
+    return Bunch(gaussian=gaussian, estimator=estimator, **found)
+
+
+def _compare(
+    estimator: Any, gaussian: Bunch, truth: np.ndarray, seen: np.ndarray, n_judged: int
+) -> dict[str, Any]:
+    """Return which share of a correction is kept, and how large errors then are."""
+    hidden, filled = np.isnan(seen) & ~np.isnan(truth), fill(gaussian, seen)
     missed = np.where(hidden, truth - filled, 0.0)
     correction = np.where(hidden, answers(estimator, seen, filled) - filled, 0.0)
-    weight = judge(missed, correction, len(judged))
-    ratios = (missed - weight * correction) / deviations(part, seen)
-    found = {"weight": weight, "error_scale": _column_scale(ratios, hidden)}
-    return Bunch(gaussian=gaussian, estimator=estimator, **found)
+    weight = judge(missed, correction, n_judged)
+    ratios = (missed - weight * correction) / deviations(gaussian, seen)
+    return {"weight": weight, "error_scale": _column_scale(ratios, hidden)}
 
 
 def _split(
