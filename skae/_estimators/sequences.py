@@ -32,6 +32,7 @@ from .._rows.sequences import (
     without_padding,
 )
 from .._rows.statistics import has_gaps
+from .._training.engine import Engine
 from .availability import available_unless
 from .corrupting import CorruptingAutoencoder
 from .data import Data
@@ -197,12 +198,15 @@ class SequenceAutoencoder(CorruptingAutoencoder):
             )
 
     def _training_rows(self, X: Any) -> Any:
-        if self.n_ahead:
-            X = future_last(X, self.sequence_shape_, self.n_ahead)
-        n_steps = self._count_read(X)
+        if not self.n_ahead:
+            return X
+        return future_last(X, self.sequence_shape_, self.n_ahead)
+
+    def _finish(self, engine: Engine, data: Data) -> None:
+        super()._finish(engine, data)
+        n_steps = self._count_read(data.X)
         shortest = n_steps[n_steps > 0].min(initial=self.shortest_length_)
         self.shortest_length_ = int(shortest)
-        return X
 
     def _without_padding(self, answers: np.ndarray, X: Any) -> np.ndarray:
         return without_padding(answers, X, self.sequence_shape_)
