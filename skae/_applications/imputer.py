@@ -89,7 +89,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ``mean``, ``loadings`` and ``noise`` of the standardised columns that vary: the
         covariance is ``loadings.T @ loadings + noise * I``.
 
-    mean_, scale_ : ndarray of shape (n_features_in_,)
+    mean_, scale_ : ndarray of shape (`n_features_in_`,)
         Mean and standard deviation of the known values; NaN if there is none.
 
     error_scale_ : ndarray
@@ -102,7 +102,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     n_features_in_ : int
         Number of features seen in ``fit``.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen in ``fit``, if all are strings.
 
     See Also

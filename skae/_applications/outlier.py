@@ -284,9 +284,9 @@ class AutoencoderOutlier(OutlierMixin, BaseEstimator):
 
         ``(1 + #{held-out rows with at most its score}) / (1 + n_held_out)``. If a new
         row comes from the distribution of the training rows, its p-value is at most
-        ``t`` with a probability of about ``t`` [2]_. For one held-out part and a single
-        ``measure`` this holds exactly ("at most ``t``"); for folds it is a
-        good approximation [4]_.
+        ``t`` with a probability of about ``t`` (Bates et al., 2023). For one held-out
+        part and a single ``measure`` this holds exactly ("at most ``t``"); for folds it
+        is a good approximation (Vovk, 2015).
 
         Parameters
         ----------
@@ -311,7 +311,7 @@ class AutoencoderOutlier(OutlierMixin, BaseEstimator):
     def predict_fdr(self, X: Any, fdr: float = 0.1) -> np.ndarray:
         """Tell outliers, with control of the false discovery rate.
 
-        The procedure of Benjamini and Hochberg [3]_ on the p-values. Among the rows
+        The procedure of Benjamini and Hochberg (1995) on the p-values. Among the rows
         that it calls outliers, the expected share of false alarms is at most ``fdr``,
         if the training rows have no outliers. What it says about a row depends on the
         other rows of ``X``.
