@@ -1,8 +1,10 @@
 """Autoencoders that drop in next to PCA."""
 
 from . import inspection, metrics
+from ._applications.classifier import AutoencoderClassifier
 from ._applications.imputer import AutoencoderImputer
 from ._applications.outlier import AutoencoderOutlier
+from ._applications.regressor import AutoencoderRegressor
 from ._comparison import Comparison, compare
 from ._estimators.contractive import ContractiveAE
 from ._estimators.conv import ConvAE
@@ -15,8 +17,10 @@ from ._estimators.undercomplete import UndercompleteAE
 from ._estimators.variational import VariationalAE
 
 __all__ = [
+    "AutoencoderClassifier",
     "AutoencoderImputer",
     "AutoencoderOutlier",
+    "AutoencoderRegressor",
     "Comparison",
     "ContractiveAE",
     "ConvAE",

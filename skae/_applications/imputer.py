@@ -11,7 +11,6 @@ from sklearn.base import (
     OneToOneFeatureMixin,
     TransformerMixin,
     _fit_context,
-    clone,
 )
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import MissingIndicator
@@ -25,6 +24,7 @@ from .._rows.checks import FRACTION, check_count, check_reconstructs, check_squa
 from .._rows.containers import as_array
 from .._rows.statistics import column_extremes, column_means
 from .._rows.text import named_text
+from .clones import seeded_clone
 from .filling import learn, predict
 from .gaussian import draw_errors
 
@@ -357,10 +357,7 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if estimator is None:
             options: dict[str, Any] = {"noise_level": level, "early_stopping": False}
             estimator = DenoisingAE(None, noise="gaps", emphasis=1.0, **options)
-        estimator = clone(estimator)
-        for name, value in estimator.get_params().items():
-            if name.split("__")[-1] == "random_state" and value is None:
-                estimator.set_params(**{name: rng.randint(2**31 - 1)})
+        estimator = seeded_clone(estimator, rng)
         some = X[~np.isnan(X).all(axis=1)]
         model = learn(estimator, some, level, self.validation_fraction, rng)
         self.gaussian_, self.estimator_ = model.gaussian, model.estimator

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from joblib import Parallel, delayed
 from scipy.stats import false_discovery_control
-from sklearn.base import BaseEstimator, OutlierMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, OutlierMixin, _fit_context
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import Bunch, Tags, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval
@@ -22,6 +22,7 @@ from .._rows.checks import (
     names,
 )
 from .._rows.chunks import dense
+from .clones import seeded_clone
 from .conformal import conformal_p_values, surprise, threshold
 from .rarity import COMBINED, MEASURES, blame, fit_member, measure
 
@@ -194,7 +195,8 @@ class AutoencoderOutlier(OutlierMixin, BaseEstimator):
         X = self._checked(X, reset=True)
         rng = check_random_state(self.random_state)
         folds = self._folds(X, rng)
-        models = _seeded(self._estimator(), len(folds), rng)
+        estimator = self._estimator()
+        models = [seeded_clone(estimator, rng) for _ in folds]
         fitted = Parallel(self.n_jobs)(
             delayed(_fit_fold)(model, X, *fold, self.standardize)
             for model, fold in zip(models, folds, strict=True)
@@ -437,20 +439,6 @@ class AutoencoderOutlier(OutlierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _seeded(estimator: Any, n: int, rng: np.random.RandomState) -> list[Any]:
-    """Return clones with seeds, except where the user has set them."""
-    values = estimator.get_params()
-    seeds = sorted(
-        name
-        for name, value in values.items()
-        if name.split("__")[-1] == "random_state" and value is None
-    )
-    return [
-        clone(estimator).set_params(**{name: rng.randint(2**31 - 1) for name in seeds})
-        for _ in range(n)
-    ]
 
 
 def _fit_fold(
