@@ -164,13 +164,13 @@ class SemiSupervised(BaseEstimator):
         seed, held_out = rng.randint(2**31 - 1), self._held_out(labels, kind, rng)
         train, places = ~held_out, np.flatnonzero(known)
         codes = encoded(estimator, X, places[train])
-        linear, self.n_iter_ = kind.start(codes, labels[train], self.alpha)
+        linear, n_iter = kind.start(codes, labels[train], self.alpha)
         if self.fine_tune:
             recipe = self._recipe(kind)
             parts = [(places[part], labels[part]) for part in (train, held_out)]
             tuned = _tuned(estimator, linear, recipe, X, parts, seed)
-            estimator, linear, self.n_iter_ = tuned
-        self.estimator_ = estimator
+            estimator, linear, n_iter = tuned
+        self.estimator_, self.n_iter_ = estimator, n_iter
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
             if hasattr(estimator, name):

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 #: Beliefs are sharpened by this power, so that they become certain.
 SHARPNESS = 2.0
+#: Less certain beliefs teach nothing.
+CERTAIN = 0.8
 #: Decay of the mean of beliefs over steps.
 KEPT = 0.98
 #: Rounds of LogisticRegression.
@@ -66,11 +68,14 @@ class Classes:
         return -(belief * outputs.log_softmax(1)).sum(1).mean()
 
     def disagreement(self, outputs: Tensor, belief: Tensor) -> Tensor:
-        """Return the distance from aligned and sharpened beliefs."""
-        aligned = F.normalize(self._aligned(belief) ** SHARPNESS, p=1, dim=1)
-        return self.distance(outputs, aligned)
+        """Return the distance from aligned and sharpened beliefs, if they are certain."""
+        aligned = F.normalize(self.aligned(belief), p=1, dim=1)
+        is_certain = aligned.max(1, keepdim=True).values > CERTAIN
+        sharp = F.normalize(aligned**SHARPNESS, p=1, dim=1)
+        return self.distance(outputs, is_certain * sharp)
 
-    def _aligned(self, belief: Tensor) -> Tensor:
+    def aligned(self, belief: Tensor) -> Tensor:
+        """Return beliefs, not normalised, whose mean has the shares of the priors."""
         if self.priors is None or self.mean_belief is None:
             return belief
         mean = self.mean_belief.to(belief)
