@@ -338,3 +338,24 @@ def test_any_estimator_of_the_family(digits, name):
         warnings.simplefilter("ignore", ConvergenceWarning)
         classifier.fit(X, labels)
     assert classifier.score(X, y) > 0.6
+
+
+@pytest.mark.parametrize("consistency", ["noise", "virtual_adversarial"])
+def test_defaults_of_torch_change_no_bit(digits, trained, consistency):
+    X, _, labels = digits
+    classifier = AutoencoderClassifier(
+        trained,
+        consistency=consistency,
+        priors=np.full(10, 0.1),
+        reconstruction_weight=0.1,
+        max_iter=5,
+        random_state=0,
+    )
+    expected = classifier.fit(X, labels).decision_function(X)
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"), torch.inference_mode():
+            found = classifier.fit(X, labels).decision_function(X)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    np.testing.assert_array_equal(found, expected)

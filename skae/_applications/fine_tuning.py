@@ -53,8 +53,9 @@ class Headed(nn.Module):
 
     def __init__(self, network: Any, linear: Linear) -> None:
         super().__init__()
-        coef, intercept = (torch.tensor(part, dtype=torch.float32) for part in linear)
-        self.network, self.head = network, nn.Linear(*coef.T.shape)
+        options: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
+        coef, intercept = (torch.tensor(part, **options) for part in linear)
+        self.network, self.head = network, nn.Linear(*coef.T.shape, **options)
         self.head.load_state_dict({"weight": coef, "bias": intercept})
 
     def forward(self, x: Tensor) -> Tensor:

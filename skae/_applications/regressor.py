@@ -18,12 +18,12 @@ class AutoencoderRegressor(MultiOutputMixin, RegressorMixin, SemiSupervised):
     becomes the head, ``f(x) = W encode(x) + b``. At last encoder and head minimise
     together, with ``y`` standardised::
 
-        mean_labelled (y - f(corrupt(x)))^2
+        mean_labelled (y - f(x))^2
             + reconstruction_weight * mean_all loss(x, decode(encode(corrupt(x))))
             + consistency_weight * mean_all (g(x) - f(disturb(x)))^2
 
-    Here ``g`` is the output by averaged weights [2]_. So the output should not change
-    with a disturbance.
+    Here ``g`` is the output by averaged weights [2]_. The last term, which is off by
+    default, lets the output change little with a disturbance.
 
     Parameters
     ----------
@@ -69,6 +69,9 @@ class AutoencoderRegressor(MultiOutputMixin, RegressorMixin, SemiSupervised):
     >>> bool(regressor.fit(X, labels).score(X[300:], y[300:]) > 0.75)
     True
     """
+
+    # A class may survive noise in which a number is lost.
+    consistency: str | None = None
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any) -> Self:

@@ -32,7 +32,7 @@ ENOUGH_LABELS = 500
 PARAMETERS = """
     estimator : object, default=None
         Autoencoder of this package. A clone is trained on all rows. None is
-        ``DenoisingAE(64, noise_level=0.5, init="random")``. A fitted one inside a
+        ``DenoisingAE(64, noise_level=1.0, init="random")``. A fitted one inside a
         :class:`~sklearn.frozen.FrozenEstimator` is not trained again, and a copy of its
         network is tuned. With ``fine_tune=False`` any transformer does.
 
@@ -49,7 +49,7 @@ PARAMETERS = """
     consistency : {"noise", "virtual_adversarial"} or None, default="noise"
         How rows are disturbed, whose outputs should stay as they are: by the noise of
         ``estimator``, which the labelled rows have too, or to where the output changes
-        most [1]_. With None there is no such term.
+        most [1]_. With None there is no such term, and no noise.
 
     consistency_weight : float, default=1.0
         Weight of that term.
@@ -109,6 +109,8 @@ def semi_supervised(cls: T) -> T:
     cls, doc = make(cls), cls.__doc__ or ""
     for name, text in (("parameters", PARAMETERS), ("attributes", ATTRIBUTES)):
         doc = doc.replace(f"<shared {name}>", text.strip())
+    if {field.name: field.default for field in fields(cls)}["consistency"] is None:
+        doc = doc.replace('or None, default="noise"', "or None, default=None")
     cls.__doc__ = doc
     # Pickles and reprs use the public path, which stays when files move.
     cls.__module__ = __name__.partition(".")[0]
@@ -195,7 +197,7 @@ class SemiSupervised(BaseEstimator):
 
     def _autoencoder(self) -> Any:
         if self.estimator is None:
-            return DenoisingAE(64, noise_level=0.5, init="random")
+            return DenoisingAE(64, noise_level=1.0, init="random")
         return self.estimator
 
     def _held_out(

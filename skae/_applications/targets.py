@@ -10,6 +10,8 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn import functional as F
 
+from .._objectives.corruption import standard_normal
+
 #: Beliefs are sharpened by this power, so that they become certain.
 SHARPNESS = 2.0
 #: Less certain beliefs teach nothing.
@@ -31,7 +33,11 @@ class Classes:
     """
 
     def __init__(self, priors: np.ndarray | None = None) -> None:
-        self.priors = None if priors is None else torch.tensor(priors).float()
+        self.priors = (
+            None
+            if priors is None
+            else torch.tensor(priors, dtype=torch.float32, device="cpu")
+        )
         self.mean_belief = self.priors
 
     def start(
@@ -147,7 +153,7 @@ def adversarial(
 
     The move has a root mean square of ``epsilon``.
     """
-    drawn = torch.randn(x.shape, generator=generator, device="cpu").to(x)
+    drawn = standard_normal(x, generator)
     length = epsilon * x.shape[1] ** 0.5
     step = (0.1 * length * F.normalize(drawn, dim=1)).requires_grad_()
     distance = kind.distance(model(x + step), belief)
