@@ -72,6 +72,13 @@ ESTIMATORS = {
         "patch_size": ["auto", 1, 3],
         "init": ["auto", "pca", "random"],
     },
+    skae.TableAE: {
+        "noise": ["swap", "gaps"],
+        "noise_level": [0.0, 0.3, 1.0],
+        "scaling": ["standard", "quantiles"],
+        "categorical_features": ["from_dtype", [0]],
+        "transform_max_iter": ["auto", 0],
+    },
     skae.StackedAE: {
         "pretraining": ["plain", "denoising", "sparse", "contractive"],
         "pretraining_max_iter": [0, 2],

@@ -13,7 +13,7 @@ from .._objectives.table import TableLoss
 from .._rows.checks import COUNT, names
 from .._rows.frames import build, empty_like
 from .._rows.statistics import for_whole_rows
-from .._rows.table import ColumnCode, check_table, learn_columns
+from .._rows.table import ColumnCode, check_table, encode_columns, learn_columns
 from .._training.engine import Engine
 from .availability import available_unless
 from .base import BaseAutoencoder
@@ -175,7 +175,7 @@ default="from_dtype"
     categorical_features: str | Sequence[Any] = "from_dtype"
     scaling: str = "standard"
     noise: str | Corruption = "swap"
-    noise_level: float = 0.05
+    noise_level: float = 0.02
     transform_max_iter: int | str = "auto"
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -324,8 +324,7 @@ default="from_dtype"
                 columns, self.categorical_features, by_quantiles=by_quantiles
             )
             self.container_: Any = empty_like(X)
-        pairs = zip(self.columns_, columns, strict=True)
-        rows = np.hstack([code.encode(c).astype(np.float32) for code, c in pairs])
+        rows = encode_columns(self.columns_, columns)
         return rows, rows.shape[1:]
 
     def _table(self, rows: np.ndarray, index: Any = None) -> Any:

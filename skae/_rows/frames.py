@@ -110,7 +110,9 @@ def _of_objects(name: Any, values: np.ndarray) -> Column:
 
 
 def _is_nan(value: Any) -> bool:
-    return isinstance(value, Number) and value != value
+    """Whether a value is NaN, or what pandas has for it."""
+    is_nan = isinstance(value, Number) and value != value
+    return is_nan or type(value).__name__ in ("NAType", "NaTType")
 
 
 def _refused(name: Any, reason: str) -> TypeError:
@@ -153,7 +155,10 @@ def _pandas_frame(template: Any, columns: list[np.ndarray], index: Any) -> Any:
 
 
 def _polars_column(part: Any, values: np.ndarray) -> Any:
-    return type(part)(part.name, _rounded(values, part.dtype)).cast(part.dtype)
+    found: Any = _rounded(values, part.dtype)
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        found = [None if np.isnan(value) else value for value in found]
+    return type(part)(part.name, found).cast(part.dtype)
 
 
 def _array(template: np.ndarray, columns: list[np.ndarray]) -> np.ndarray:

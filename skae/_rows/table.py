@@ -49,21 +49,16 @@ class ColumnCode:
         """Measure a column of training rows."""
         if column.kind == NUMBER:
             return cls._of_numbers(column, by_quantiles)
-        values, levels = column.values, column.levels
-        known = values[~_missing(column)].tolist()
-        counts = _counts(column.name, known)
-        order = levels if levels is not None else _sorted(counts)
-        kept = sorted(counts, key=lambda level: -counts[level])[:MOST_LEVELS]
-        kept = [level for level in order if level in set(kept)]
+        counts = Counter(column.values[~_missing(column)].tolist())
+        order = sorted(counts) if column.levels is None else column.levels
+        frequent = {level for level, _ in counts.most_common(MOST_LEVELS)}
+        kept = [level for level in order if level in frequent]
+        levels = np.empty(len(kept), dtype=object)
+        levels[:] = kept
         shares = np.array([counts[level] for level in kept], dtype=np.float64)
-        if column.kind == BOOLEAN:
-            kept = [bool(level) for level in kept]
-        return cls(
-            column.name,
-            column.kind,
-            levels=_objects(kept),
-            shares=shares / max(1.0, shares.sum()),
-        )
+        shares /= max(1.0, shares.sum())
+        own = {"mean": np.nan, "levels": levels, "shares": shares}
+        return cls(column.name, column.kind, **own)
 
     @classmethod
     def _of_numbers(cls, column: Column, by_quantiles: bool) -> Self:
@@ -88,6 +83,11 @@ class ColumnCode:
         return self.deviation > 0 or len(self.levels) > 1
 
     @property
+    def is_empty(self) -> bool:
+        """Whether the column had no value."""
+        return not len(self.levels) and np.isnan(self.mean)
+
+    @property
     def size(self) -> int:
         """Return the number of entries."""
         return 1 if len(self.levels) <= 2 else len(self.levels)
@@ -97,7 +97,7 @@ class ColumnCode:
         """Return the size of an entry where a level is present; NaN for no levels."""
         if len(self.levels) < 2:
             return np.nan
-        spread = _sum_of_variances(self.shares)
+        spread = float((self.shares * (1 - self.shares)).sum())
         least = LEAST_RARE * (1 - LEAST_RARE)
         spread = spread / 2 if self.size == 1 else spread
         return float(1 / np.sqrt(max(spread, least)))
@@ -113,10 +113,12 @@ class ColumnCode:
 
     def encode(self, column: Column) -> np.ndarray:
         """Return the entries of each row; NaN if missing or not among the levels."""
-        if not self.varies:
-            return np.zeros((len(column.values), 1))
         if self.kind == NUMBER:
-            check_numbers(self.name, column)
+            self._check_numbers(column)
+        if not self.varies:
+            is_lost = _missing(column) & (not self.is_empty)
+            return np.where(is_lost, np.nan, 0.0)[:, np.newaxis]
+        if self.kind == NUMBER:
             values = column.values[:, np.newaxis]
             if self.quantiles is not None:
                 values = _scores(values, self.quantiles)
@@ -126,15 +128,22 @@ class ColumnCode:
         entries = entries[:, 1:] if self.size == 1 else entries
         return np.where(places[:, np.newaxis] < 0, np.nan, self.unit * entries)
 
+    def _check_numbers(self, column: Column) -> None:
+        """Raise if a column that held numbers in ``fit`` holds text."""
+        if column.kind == CATEGORY:
+            text = next(value for value in column.values if value is not None)
+            raise ValueError(
+                f"Column {self.name!r} of X holds {text!r}, but it held numbers in "
+                "fit: convert it to numbers, or name it in categorical_features and "
+                "fit again."
+            )
+
     def _places(self, column: Column) -> np.ndarray:
         """Return the place of each value among the levels; -1 if it is none of them."""
         if self.kind == CATEGORY:
             column = column.as_category()
         found = {level: place for place, level in enumerate(self.levels.tolist())}
-        try:
-            places = [found.get(value, -1) for value in column.values.tolist()]
-        except TypeError as error:
-            raise _no_category(self.name, error) from error
+        places = [found.get(value, -1) for value in column.values.tolist()]
         return np.array(places, dtype=np.intp)
 
     def decode(self, entries: np.ndarray) -> np.ndarray:
@@ -198,17 +207,6 @@ def _check_finite(column: Column) -> None:
         )
 
 
-def check_numbers(name: Any, column: Column) -> None:
-    """Raise if a column that held numbers in ``fit`` holds text."""
-    if column.kind != CATEGORY:
-        return
-    text = next(value for value in column.values if value is not None)
-    raise ValueError(
-        f"Column {name!r} of X holds {text!r}, but it held numbers in fit: convert it "
-        "to numbers, or name it in categorical_features and fit again."
-    )
-
-
 def learn_columns(
     columns: list[Column], chosen: Any, *, by_quantiles: bool
 ) -> list[ColumnCode]:
@@ -218,6 +216,18 @@ def learn_columns(
         ColumnCode.learn(c.as_category() if is_in else c, by_quantiles=by_quantiles)
         for c, is_in in zip(columns, is_chosen, strict=True)
     ]
+
+
+def encode_columns(codes: list[ColumnCode], columns: list[Column]) -> np.ndarray:
+    """Return the entries of all columns side by side."""
+    parts = [code.encode(c) for code, c in zip(codes, columns, strict=True)]
+    rows = np.hstack(parts).astype(np.float32)
+    has_values = np.repeat(
+        [not code.is_empty for code in codes], [c.size for c in codes]
+    )
+    # The entry of an empty column tells nothing about a row.
+    rows[np.isnan(rows[:, has_values]).all(axis=1)] = np.nan
+    return rows
 
 
 def _mask(columns: list[Column], chosen: Any) -> np.ndarray:
@@ -242,42 +252,10 @@ def _mask(columns: list[Column], chosen: Any) -> np.ndarray:
     return mask
 
 
-def _counts(name: Any, values: list[Any]) -> Counter[Any]:
-    try:
-        return Counter(values)
-    except TypeError as error:
-        raise _no_category(name, error) from error
-
-
-def _no_category(name: Any, error: TypeError) -> TypeError:
-    return TypeError(
-        f"Column {name!r} of X holds a value that cannot be a category: {error}. "
-        "Convert the column to strings."
-    )
-
-
-def _sorted(levels: Any) -> list[Any]:
-    try:
-        return sorted(levels)
-    except TypeError:
-        return list(levels)
-
-
-def _objects(values: list[Any]) -> np.ndarray:
-    """Return an array of objects, whatever they are."""
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
-
-
 def _missing(column: Column) -> np.ndarray:
     if column.kind == CATEGORY:
         return np.array([value is None for value in column.values], dtype=bool)
     return np.isnan(column.values)
-
-
-def _sum_of_variances(shares: np.ndarray) -> float:
-    return float((shares * (1 - shares)).sum())
 
 
 def _scores(values: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
