@@ -118,8 +118,9 @@ def _is_nan(value: Any) -> bool:
 def _refused(name: Any, reason: str) -> TypeError:
     return TypeError(
         f"Column {name!r} of X {reason}, but the argument must be a table whose "
-        "columns are each of strings, of booleans, or of number. Convert the column "
-        "first, dates to a number such as the days since the first; or leave it out."
+        "columns are each of strings, of booleans or of numbers. Convert the column "
+        "first, dates to numbers such as days, and other objects to strings; or leave "
+        "it out."
     )
 
 

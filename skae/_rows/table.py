@@ -57,8 +57,8 @@ class ColumnCode:
         levels[:] = kept
         shares = np.array([counts[level] for level in kept], dtype=np.float64)
         shares /= max(1.0, shares.sum())
-        own = {"mean": np.nan, "levels": levels, "shares": shares}
-        return cls(column.name, column.kind, **own)
+        mean = np.nan
+        return cls(column.name, column.kind, mean, levels=levels, shares=shares)
 
     @classmethod
     def _of_numbers(cls, column: Column, by_quantiles: bool) -> Self:
