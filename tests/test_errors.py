@@ -188,7 +188,8 @@ REFUSE_GAPS = [UndercompleteAE, SparseAE, ContractiveAE, VariationalAE, StackedA
 @pytest.mark.parametrize("container", [np.asarray, pd.DataFrame, csr_matrix])
 def test_errors_about_nan_name_estimators_that_take_it(cls, container):
     rows, ae = np.where(X > 1, np.nan, X), cls(**FEW).fit(X)
-    said = r"contains NaN(.|\n)*\nDenoisingAE, ConvAE, RecurrentAE, MaskedAE and TableAE take"
+    takers = "DenoisingAE, ConvAE, RecurrentAE, MaskedAE and TableAE"
+    said = rf"contains NaN(.|\n)*\n{takers} take"
     for method in (cls(**FEW).fit, ae.partial_fit, ae.transform, ae.score):
         with pytest.raises(ValueError, match=said):
             method(container(rows))

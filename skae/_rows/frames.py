@@ -150,7 +150,7 @@ def _pandas_frame(template: Any, columns: list[np.ndarray], index: Any) -> Any:
         for j, (part, values) in enumerate(zip(parts, columns, strict=True))
     }
     frame = type(template)(made, index=index)
-    # Names may occur more than once.
+    # They may be an index of several levels.
     frame.columns = template.columns
     return frame
 
