@@ -49,7 +49,8 @@ class TableAE(CorruptingAutoencoder):
     ``inverse_transform`` and ``reconstruct`` return a table of the same columns and
     dtypes. Columns of bool are booleans. Columns of text, of objects that are all text,
     and of a categorical dtype are categories. So are those named by
-    ``categorical_features``. Other columns are numbers; those of dates raise an error.
+    ``categorical_features``. Other columns are numbers; those of dates raise an error,
+    and so do sparse matrices.
 
     Missing values are accepted in any column. The network sees the mean of the column,
     the loss leaves them out, and ``reconstruct`` fills them in. Categories that were

@@ -54,7 +54,7 @@ class ColumnCode:
         frequent = {level for level, _ in counts.most_common(MOST_LEVELS)}
         kept = [level for level in order if level in frequent]
         levels = np.empty(len(kept), dtype=object)
-        levels[:] = kept
+        levels[:] = list(map(bool, kept)) if column.kind == BOOLEAN else kept
         shares = np.array([counts[level] for level in kept], dtype=np.float64)
         shares /= max(1.0, shares.sum())
         mean = np.nan
