@@ -141,12 +141,14 @@ def test_arrays_of_objects_and_lists_have_columns_of_all_kinds():
         assert set(answer[:, 1]) <= {"a", "b"}
 
 
-def test_integers_stay_in_their_range():
-    X = pd.DataFrame({"n": np.r_[np.zeros(40), np.full(40, 255)].astype("uint8")})
-    X = X.assign(m=X.n)
-    ae = TableAE(1, **FEW).fit(X)
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "UInt64", "Int8"])
+def test_integers_stay_in_their_range(dtype):
+    info = np.iinfo(dtype.lower())
+    X = pd.DataFrame({"n": [info.min] * 20 + [info.max] * 20}).astype(dtype)
+    ae = TableAE(1, **FEW).fit(X.assign(m=X.n))
     answer = ae.inverse_transform([[-1e3], [1e3]])
-    assert sorted(answer.n) == [0, 255]
+    assert answer.n.dtype == X.n.dtype
+    assert sorted(answer.n) == pytest.approx([info.min, info.max])
 
 
 def test_pickles_and_clones_answer_the_same(frame):

@@ -101,6 +101,9 @@ METHODS: dict[str, Callable[[int, int], Any]] = {
         UndercompleteAE(width, random_state=seed)
     ),
     "TableAE": lambda width, seed: TableAE(width, random_state=seed),
+    "TableAE, gaps": lambda width, seed: TableAE(
+        width, noise="gaps", noise_level=HIDDEN, random_state=seed
+    ),
 }
 
 
@@ -138,7 +141,7 @@ def run(
     filled = model.reconstruct(_hide(test, lost))
     gaps = errors(test, filled, train, lost & test.notna().to_numpy())
     figures |= {f"{name}_gaps": value for name, value in gaps.items()}
-    if method == "TableAE":
+    if method.startswith("TableAE"):
         figures["same_dtypes"] = bool((answer.dtypes == test.dtypes).all())
         figures["n_missing"] = int(test.isna().sum().sum())
         figures["n_left"] = int(answer.isna().sum().sum())

@@ -11,13 +11,6 @@ NUMBER, BOOLEAN, CATEGORY = "number", "boolean", "category"
 # Kinds of numpy's dtypes.
 NUMBERS, DATES = "iuf", "mM"
 INTEGER = re.compile(r"u?int(8|16|32|64)", re.IGNORECASE)
-#: Ranges of integers, as floats that are in them.
-INTEGERS = {
-    kind: (np.iinfo(kind).min, np.nextafter(float(np.iinfo(kind).max), 0))
-    if kind.endswith("64")
-    else (np.iinfo(kind).min, np.iinfo(kind).max)
-    for kind in (f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,8 +168,9 @@ def _array(template: np.ndarray, columns: list[np.ndarray]) -> np.ndarray:
 
 def _rounded(values: np.ndarray, dtype: Any) -> np.ndarray:
     """Return numbers rounded, and in its range, if the dtype is one of integers."""
-    bits = INTEGER.match(str(dtype).removeprefix("Sparse["))
-    if bits is None or values.dtype.kind != "f":
+    found = INTEGER.search(str(dtype))
+    if found is None or values.dtype.kind != "f":
         return values
-    low, high = INTEGERS[bits[0].lower()]
-    return np.clip(np.round(values), low, high)
+    info = np.iinfo(found[0].lower())
+    # The largest integer of 64 bits is no float.
+    return np.round(np.clip(values, info.min, np.nextafter(float(info.max), 0)))
