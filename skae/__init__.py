@@ -13,6 +13,7 @@ from ._estimators.masked import MaskedAE
 from ._estimators.recurrent import RecurrentAE
 from ._estimators.sparse import SparseAE
 from ._estimators.stacked import StackedAE
+from ._estimators.table import TableAE
 from ._estimators.undercomplete import UndercompleteAE
 from ._estimators.variational import VariationalAE
 
@@ -29,6 +30,7 @@ __all__ = [
     "RecurrentAE",
     "SparseAE",
     "StackedAE",
+    "TableAE",
     "UndercompleteAE",
     "VariationalAE",
     "compare",

@@ -86,6 +86,12 @@ OWN = {
         {"spatial_dims": 1, "patch_size": 1, "loss": "absolute_error"} | FEW,
         {"early_stopping": False, "hidden_layer_sizes": 5, "loss": "gaussian"} | FEW,
     ],
+    skae.TableAE: [
+        SOME,
+        {"scaling": "quantiles", "noise": "gaps"} | FEW,
+        {"noise": AddNoise(), "init": "random", "n_components": None} | FEW,
+        {"noise_level": 0.0, "solver": "lbfgs", "tied_weights": True} | FEW,
+    ],
     skae.SparseAE: [
         SOME,
         {"sparsity": "l1", "target_sparsity": 0.5} | FEW,
@@ -148,9 +154,10 @@ def test_every_fitted_attribute_is_documented(cls, digits):
     own = {
         skae.UndercompleteAE: {"ordered": True},
         skae.MaskedAE: {"early_stopping": False},
+        skae.TableAE: {"loss": "squared_error"},
     }
-    options = own.get(cls, {})
-    estimator = cls(8, max_iter=9, loss="gaussian", **options).fit(digits[:900])
+    options = {"loss": "gaussian"} | own.get(cls, {})
+    estimator = cls(8, max_iter=9, **options).fit(digits[:900])
     documented = {d.split(" : ")[0].strip() for d in cls.__doc__.splitlines()}
     fitted = {n for n in vars(estimator) if n.endswith("_") and not n.startswith("_")}
     assert fitted <= documented

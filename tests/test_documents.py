@@ -254,6 +254,22 @@ def test_regularised_codes_beat_a_copy_in_the_record():
         assert np.mean(run["accuracies"]) > np.mean(plain["accuracies"])
 
 
+def test_tables_are_better_than_pca_for_both_kinds_in_the_record():
+    runs = {
+        (r["data"], r["n_components"], r["seed"], r["method"]): r
+        for r in record("mixed")
+    }
+    ours = [key for key in runs if key[-1] == "TableAE"]
+    assert f"in any of the {len(ours)} runs" in " ".join(BENCHMARKS.split())
+    for key in ours:
+        assert runs[key]["same_dtypes"]
+        assert runs[key]["n_left"] == 0
+        for kind in ("number", "category"):
+            assert runs[key][kind] <= runs[*key[:-1], "one-hot + PCA"][kind]
+    gaps = {r["data"] for r in record("mixed") if r.get("n_missing")}
+    assert gaps == {"titanic", "penguins", "answers"}
+
+
 def test_denoising_is_best_in_the_record():
     runs = of_task("denoising", "noise")
     assert {r["data"] for r in runs} == {"digits", "MNIST"}

@@ -15,6 +15,7 @@ ESTIMATORS = [
     skae.ContractiveAE,
     skae.ConvAE,
     skae.MaskedAE,
+    skae.TableAE,
 ]
 # Each pair keeps other moments, or keeps them for weights in another order.
 CHANGES = [

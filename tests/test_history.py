@@ -26,6 +26,7 @@ ESTIMATORS = [
     skae.MaskedAE(2, **FEW, image_shape=(8, 8)),
     skae.RecurrentAE(2, **FEW, sequence_shape=(8, 8)),
     skae.StackedAE(2, **FEW, pretraining_max_iter=1),
+    skae.TableAE(2, **FEW),
 ]
 each_estimator = pytest.mark.parametrize(
     "estimator", ESTIMATORS, ids=lambda e: repr(e)[:40]

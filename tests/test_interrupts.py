@@ -33,6 +33,7 @@ FITS = [
     skae.MaskedAE(2, max_iter=2, random_state=0),
     skae.RecurrentAE(2, hidden_layer_sizes=4, max_iter=2, random_state=0),
     skae.StackedAE(2, pretraining_max_iter=1, max_iter=1, random_state=0),
+    skae.TableAE(2, max_iter=2, random_state=0),
 ]
 
 

@@ -19,6 +19,7 @@ from skae import (
     RecurrentAE,
     SparseAE,
     StackedAE,
+    TableAE,
     UndercompleteAE,
     VariationalAE,
 )
@@ -102,6 +103,7 @@ CASES = {
     "masked, images": MaskedAE(4, image_shape=(4, 4), **FEW),
     "sequences": RecurrentAE(3, sequence_shape=(8, 2), n_ahead=2, **FEW),
     "sequences, lstm": RecurrentAE(3, sequence_shape=16, cell="lstm", **FEW),
+    "gaps, table": TableAE(3, categorical_features=[0, 1], **FEW),
     "stacked": stacked("denoising"),
     "stacked, penalties": stacked(["sparse", "contractive"], init="random"),
     **{f"solver {s}": under(solver=s) for s in ("adam", "sgd", "rmsprop", "lbfgs")},

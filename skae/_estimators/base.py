@@ -356,7 +356,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             the estimator does not accept, or if ``n_directions`` is out of range.
         """
         X = self._checked(X)
-        most = min(self.n_components_, self.n_features_in_)
+        most = min(self.n_components_, self._n_inputs)
         check_count("n_directions", n_directions, most)
         model = self._here()
         n_rows = model.n_rows_of_slopes

@@ -9,7 +9,6 @@ from sklearn.utils import Tags
 from .._networks.network import Network
 from .._objectives.corruption import NOISES, SHARES, Corruption, make_corruption
 from .._objectives.denoising import DenoisingObjective
-from .._objectives.losses import make_loss
 from .._objectives.objective import Objective
 from .._rows.checks import NONNEGATIVE, SHARE, names
 from .._rows.pca import LinearCode
@@ -82,7 +81,7 @@ class CorruptingAutoencoder(BaseAutoencoder):
         return make_corruption(self.noise, self.noise_level, standardised)
 
     def _objective(self, network: Network, data: Data) -> Objective:
-        loss = make_loss(self.loss, data.mean, data.scale)
+        loss = self._make_loss(self.loss, data.mean, data.scale)
         corrupt = self._corruption(data)
         return DenoisingObjective(loss, corrupt, self.emphasis, has_gaps(data.X))
 

@@ -35,6 +35,8 @@ class Coding:
     n_neighbors: int = 0
     #: Weight of the squared distance from the place on the map.
     weight: float = 0.0
+    #: Whether rows with missing values are refined too, by the known ones.
+    by_known: bool = False
 
 
 ENCODER = Coding()
@@ -149,7 +151,10 @@ class FittedModel:
         else:
             code = self.network.encode(seen)
         if coding.n_steps:
-            code = refine(self.network, code, rows, coding.n_steps, pull)
+            known: Tensor | float = 1.0
+            if coding.by_known:
+                known, rows = (~rows.isnan()).to(rows), seen
+            code = refine(self.network, code, rows, coding.n_steps, pull, known)
         return code
 
     def _place(

@@ -19,21 +19,26 @@ Map = Callable[[Tensor], Tensor]
 
 
 def refine(
-    network: Network, code: Tensor, x: Tensor, n_steps: int, pull: float = 0.0
+    network: Network,
+    code: Tensor,
+    x: Tensor,
+    n_steps: int,
+    pull: float = 0.0,
+    known: Tensor | float = 1.0,
 ) -> Tensor:
     """Lower ``||x - decode(z)||^2 + pull ||z - code||^2`` by gradient steps.
 
     For an ordered code it is the weighted mean over prefixes that training minimises.
     Step lengths are spectral (Barzilai and Borwein, 1988), one for each row, so that a
     row does not depend on the others. The best code of each row on the way is returned.
-    A row with NaN keeps its code.
+    A row with NaN keeps its code. Entries that are 0 in ``known`` do not count.
     """
     roots = prefix_weights(network) ** 0.5
     shares = dict(zip(network.widths, roots.tolist(), strict=True))
 
     def decode(code: Tensor) -> Tensor:
         """Return the reconstructions of all prefixes, side by side."""
-        answers = [s * network.answer(code[:, :n]) for n, s in shares.items()]
+        answers = [s * known * network.answer(code[:, :n]) for n, s in shares.items()]
         return torch.cat([*answers, *pulled(code)], dim=1)
 
     def pulled(code: Tensor) -> list[Tensor]:

@@ -8,7 +8,7 @@ from .._machine.interrupts import Interrupts
 from .._networks.dense import Dense
 from .._networks.linear_skip import LinearSkip
 from .._networks.network import Network
-from .._objectives.losses import make_loss
+from .._objectives.losses import Loss, make_loss
 from .._objectives.neighbors import NeighborMap
 from .._objectives.objective import Objective
 from .._rows.checks import check_float, check_layer_sizes, check_rows
@@ -53,6 +53,11 @@ class Slots(SharedParameters):
         X = check_rows(self, X, reset=reset, min_samples=min_samples)
         return X, X.shape[1:]
 
+    @property
+    def _n_inputs(self) -> int:
+        """Return the length of the rows that the network sees."""
+        return self.n_features_in_
+
     def _training_rows(self, X: Any) -> Any:
         """Return checked rows in the order of features that training uses."""
         return X
@@ -72,7 +77,7 @@ class Slots(SharedParameters):
     def _choose_width(self, data: Data) -> int:
         """Return how many components to train."""
         if self.n_components is None:
-            return self.n_features_in_
+            return self._n_inputs
         return int(self.n_components)
 
     def _schedule(self, data: Data, width: int) -> Schedule:
@@ -80,31 +85,35 @@ class Slots(SharedParameters):
         # Two layers unfold more than one, but overfit few rows. More rows may follow in
         # partial_fit.
         is_small = data.n_rows < FEW_ROWS and not data.is_part
-        is_held_back = self.n_features_in_ >= WIDE and width >= MANY_COMPONENTS
+        is_held_back = self._n_inputs >= WIDE and width >= MANY_COMPONENTS
         if is_small or is_held_back:
             return Schedule()
         return Schedule(n_layers=2, widest=self._widest_of_two())
 
     def _widest_of_two(self) -> int:
         """Return the maximum width of the first of two layers."""
-        return 512 if self.n_features_in_ >= WIDE else 256
+        return 512 if self._n_inputs >= WIDE else 256
 
     def _network_options(self, schedule: Schedule, width: int) -> dict[str, Any]:
         """Return the arguments of the network class."""
         if isinstance(self.hidden_layer_sizes, str):
-            hidden = schedule.hidden_layer_sizes(self.n_features_in_)
+            hidden = schedule.hidden_layer_sizes(self._n_inputs)
         else:
             hidden = check_layer_sizes(self.hidden_layer_sizes)
         return {
-            "sizes": [self.n_features_in_, *hidden, width],
+            "sizes": [self._n_inputs, *hidden, width],
             "activation": self.activation,
             "code_activation": self.code_activation,
             "tied_weights": self.tied_weights,
         }
 
+    def _make_loss(self, loss: Any, mean: np.ndarray, scale: float) -> Loss:
+        """Build the loss of rows that are standardised so."""
+        return make_loss(loss, mean, scale)
+
     def _objective(self, network: Network, data: Data) -> Objective:
         """Return what is minimised."""
-        return Objective(make_loss(self.loss, data.mean, data.scale))
+        return Objective(self._make_loss(self.loss, data.mean, data.scale))
 
     def _pretrain(
         self,

@@ -12,7 +12,7 @@ from .._machine.memory import check_memory
 from .._networks.activations import try_out
 from .._networks.linear_skip import LinearSkip
 from .._networks.network import Network
-from .._objectives.losses import Loss, check_resolved, make_loss
+from .._objectives.losses import Loss, check_resolved
 from .._objectives.neighbors import NeighborMap
 from .._rows.checks import DOMAINS
 from .._rows.chunks import Rows, sample, take
@@ -49,7 +49,7 @@ class Starting(Slots):
         inner = network.network if isinstance(network, LinearSkip) else network
         try_out(inner, len(data.mean), own)
         generator = torch.Generator("cpu").manual_seed(data.seed)
-        loss = make_loss(self.loss, data.mean, data.scale)
+        loss = self._make_loss(self.loss, data.mean, data.scale)
         self._check_resolved(loss, data)
         network.reset_parameters(generator, loss.first_output())
         engine = EngineState(generator.get_state().numpy(), data.seed)
@@ -66,7 +66,7 @@ class Starting(Slots):
         """Build a network without setting its weights."""
         self._check_size(options)
         network = self._network_class(**options)
-        network.link = make_loss(fixed["loss"], mean, scale).link
+        network.link = self._make_loss(fixed["loss"], mean, scale).link
         if fixed["init"] != "pca":
             return network
         return self._skip_class(network, network.widths[-1], len(mean))
@@ -94,7 +94,7 @@ class Starting(Slots):
         chosen, width = data.pca_rows, network.widths[-1]
         pca = self._fit_pca(data, width, chosen)
         judges = data.split[1] is not None
-        if judges and data.n_rows >= ENOUGH * self.n_features_in_:
+        if judges and data.n_rows >= ENOUGH * self._n_inputs:
             of_all = self._fit_pca(data, width, slice(None))
             missed, by_all = (1 - data.explained(p)[-1] for p in (pca, of_all))
             if missed > TURNED * by_all + NEGLIGIBLE:

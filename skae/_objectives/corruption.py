@@ -4,8 +4,9 @@ Rows are standardised: zero is the mean of a feature, one the root mean squared
 deviation over all features.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -78,12 +79,44 @@ def swap(x: Tensor, generator: torch.Generator, *, level: float) -> Tensor:
     each of 32 groups of adjacent features. This is enough, because batches are
     shuffled.
     """
-    n_rows, twice = len(x), torch.cat([x, x]).flatten(1)
-    groups = twice.tensor_split(min(N_DONORS, twice.shape[1]), dim=1)
-    ahead = _draw(n_rows, (len(groups),), generator).tolist()
-    other = [group[n : n + n_rows] for n, group in zip(ahead, groups, strict=True)]
+    flat = x.flatten(1)
+    groups = flat.tensor_split(min(N_DONORS, flat.shape[1]), dim=1)
+    other = _of_other_rows(groups, generator).view_as(x)
     (hits,) = _hits(x, generator, level)
-    return _replace(x, hits, torch.cat(other, dim=1).view_as(x))
+    return _replace(x, hits, other)
+
+
+def swap_columns(
+    x: Tensor, generator: torch.Generator, *, level: float, sizes: Sequence[int]
+) -> Tensor:
+    """Replace whole columns, of several adjacent entries each, as ``swap`` does."""
+    bounds = list(accumulate(sizes))[:-1]
+    other = _of_other_rows(x.tensor_split(bounds, dim=1), generator)
+    return _replace(x, _column_hits(x, generator, level, sizes), other)
+
+
+def hide_columns(
+    x: Tensor, generator: torch.Generator, *, level: float, sizes: Sequence[int]
+) -> Tensor:
+    """Set whole columns to zero, the mean, as ``gaps`` does."""
+    return _replace(x, _column_hits(x, generator, level, sizes), 0.0)
+
+
+def _column_hits(
+    x: Tensor, generator: torch.Generator, level: float, sizes: Sequence[int]
+) -> Tensor:
+    (hits,) = _hits(x[:, : len(sizes)], generator, level)
+    repeats = torch.tensor(sizes, device=hits.device)
+    return hits.repeat_interleave(repeats, dim=1)
+
+
+def _of_other_rows(groups: Sequence[Tensor], generator: torch.Generator) -> Tensor:
+    """Return groups of features, each from rows that come a random number later."""
+    n_rows = len(groups[0])
+    ahead = _draw(n_rows, (len(groups),), generator).tolist()
+    return torch.cat(
+        [group.roll(-n, dims=0) for n, group in zip(ahead, groups, strict=True)], dim=1
+    )
 
 
 def _replace(x: Tensor, hits: Tensor, values: Tensor | float) -> Tensor:

@@ -148,8 +148,8 @@ def _assert_finite(values: Any, allow_nan: bool, owner: str) -> None:
         if "contains NaN" not in str(error):
             raise
         raise ValueError(
-            f"{error}\nDenoisingAE, ConvAE, RecurrentAE and MaskedAE take NaN in dense "
-            "rows as missing values."
+            f"{error}\nDenoisingAE, ConvAE, RecurrentAE, MaskedAE and TableAE take NaN "
+            "in dense rows as missing values."
         ) from None
 
 

@@ -27,7 +27,7 @@ def named_text(X: Any) -> Iterator[None]:
         raise ValueError(
             f"Column {first!r} of X holds {text[first]!r}, which is not a "
             f"number{more}: encode text first, with OneHotEncoder or OrdinalEncoder of "
-            "sklearn.preprocessing."
+            "sklearn.preprocessing, or use the methods of TableAE, which take it."
         ) from error
 
 
