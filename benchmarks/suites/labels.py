@@ -32,10 +32,10 @@ from ..shared.suite import Case, Options, Row, Suite
 #: Of the noise without deformations; as in ``few_labels``.
 NOISE_LEVEL = 0.3
 #: Epochs of the autoencoder, and steps of tuning.
-N_EPOCHS, DIGITS_EPOCHS, N_STEPS = 5, 100, 1500
+N_EPOCHS, DIGITS_EPOCHS, N_STEPS = 5, 100, 1000
 #: Numbers of labels, and of their draws for the tuned network.
 DRAWS: dict[str, dict[int, int]] = {
-    "MNIST": {100: 10, 1000: 10},
+    "MNIST": {100: 10, 1000: 5},
     "digits": {50: 10, 200: 10},
     "Fashion-MNIST": {100: 3, 1000: 3},
 }
