@@ -238,8 +238,8 @@ def test_labels_of_any_kind(digits, trained):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (np.full(20, -1), r"labels of two classes or more, but has 0: \[\]"),
-        (np.full(20, 3), r"labels of two classes or more, but has 1: \[3\]"),
+        (np.full(20, -1), r"labels of two classes or more, but has none: \[\]"),
+        (np.full(20, 3), r"labels of two classes or more, but has 1 class: \[3\]"),
         (np.array(["a", "b", "-1", "a"] * 5), "'-1', but the number -1 marks"),
         (np.linspace(0, 1, 20), "Unknown label type: continuous"),
         (np.array([0, 1] * 9), "inconsistent numbers of samples"),
@@ -317,6 +317,7 @@ def test_aligned_beliefs_have_the_shares_of_priors():
 
 
 ANY = {
+    "TableAE": {},
     "SparseAE": {"n_components": 12},
     "ContractiveAE": {},
     "VariationalAE": {},

@@ -242,7 +242,8 @@ def _classes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     classes, places = np.unique(labels[known], return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
-            f"y needs labels of two classes or more, but has {len(classes)}: "
-            f"{classes.tolist()}. The number -1 marks rows without a label."
+            "y needs labels of two classes or more, but has "
+            f"{'1 class' if len(classes) else 'none'}: {classes.tolist()}. The number "
+            "-1 marks rows without a label."
         )
     return classes, places, known
