@@ -228,6 +228,29 @@ def test_constant_and_empty_columns_change_nothing(frame):
     assert np.isfinite(codes).all()
 
 
+@pytest.mark.parametrize(
+    "later", [["x", None], pd.Categorical(["x", None]), [1.0, 2.0], [True, False]]
+)
+def test_a_column_that_was_empty_takes_anything_later(later, frame):
+    ae = TableAE(2, **FEW).fit(frame.assign(none=None))
+    some = frame[:2]
+    np.testing.assert_array_equal(
+        ae.transform(some.assign(none=later)), ae.transform(some.assign(none=None))
+    )
+
+
+def test_numbers_of_a_categorical_dtype_are_numbers_if_fit_saw_those(frame):
+    ae = TableAE(2, **FEW).fit(frame)
+    some = frame[:2].assign(a=[2.0, np.nan])
+    for same in (some.assign(a=pd.Categorical([2, None])), some.assign(flag=[1, 0])):
+        expected = ae.transform(same.astype({"a": float, "flag": bool}))
+        np.testing.assert_array_equal(ae.transform(same), expected)
+    empty = some.assign(a=pd.Categorical([None, None], categories=["x"]))
+    np.testing.assert_array_equal(
+        ae.transform(empty), ae.transform(some.assign(a=np.nan))
+    )
+
+
 # The loss --------------------------------------------------------------------------
 
 
@@ -345,6 +368,15 @@ def test_categories_are_named_in_each_way(chosen, frame):
     assert set(answer.d) <= {0, 1, 2}
 
 
+@pytest.mark.parametrize("kind", [pl.Int16, pl.Float32, pl.Boolean, pl.String])
+def test_chosen_columns_of_polars_come_back(kind):
+    values = pl.Series([0, 1, None, 1] * 9).cast(kind)
+    X = pl.DataFrame({"c": values, "n": np.arange(36.0)})
+    answer = TableAE(1, **FEW, categorical_features=["c"]).fit(X).reconstruct(X)
+    assert answer.schema == X.schema
+    assert set(answer["c"]) <= set(values) - {None}
+
+
 @pytest.mark.parametrize("chosen", [["z"], [8], [True, False], [0.5]])
 def test_columns_that_are_not_there_are_told(chosen, frame):
     with pytest.raises(ValueError, match=r"categorical_features=.* 8 columns .'a'"):
@@ -391,10 +423,48 @@ def test_columns_of_other_kinds_are_told_by_name(column, said):
     assert not hasattr(ae, "columns_")
 
 
+@pytest.mark.parametrize(
+    ("dtype", "said"),
+    [
+        ("M8[D]", "dtype datetime64"),
+        ("m8[s]", "dtype timedelta64"),
+        ("S2", "of type b"),
+    ],
+)
+def test_arrays_of_other_kinds_are_told(dtype, said):
+    with pytest.raises(TypeError, match=f"Column 0 of X .*{said}"):
+        TableAE(1).fit(np.arange(6).reshape(3, 2).astype(dtype))
+
+
+def test_text_of_any_array_is_categories():
+    text = np.array([["a", "q"], ["b", "r"], ["b", "q"]] * 9)
+    masked = np.ma.array(text, mask=[[0, 1], [0, 0], [0, 0]] * 9)
+    for X in (text.astype(np.dtypes.StringDType()), masked, masked.astype(object)):
+        ae = TableAE(1, **FEW).fit(X)
+        assert [code.levels.tolist() for code in ae.columns_] == [
+            ["a", "b"],
+            ["q", "r"],
+        ]
+        assert set(ae.reconstruct(X)[:, 1]) <= {"q", "r"}
+    assert ae.columns_[1].shares.tolist() == [0.5, 0.5]
+
+
+def test_integers_that_floats_confuse_are_no_categories():
+    X = pd.DataFrame({"id": [2**62, 2**62 + 1] * 9, "n": np.arange(18)})
+    with pytest.raises(ValueError, match=r"Column 'id' .* 2\*\*53 apart"):
+        TableAE(1, **FEW, categorical_features=["id"]).fit(X)
+    as_text = X.astype({"id": str})
+    assert len(TableAE(1, **FEW).fit(as_text).columns_[0].levels) == 2
+
+
 def test_text_where_numbers_were_is_told(frame):
     ae = TableAE(2, **FEW).fit(frame)
     with pytest.raises(ValueError, match="Column 'a' of X holds 'x', but it held num"):
         ae.transform(frame.assign(a="x"))
+    with pytest.raises(ValueError, match="'flag' of X holds 'no', but it held bool"):
+        ae.transform(frame.assign(flag="no"))
+    with pytest.raises(ValueError, match=r"'a' of X holds 1e\+300, .* its mean"):
+        ae.transform(frame.assign(a=1e300))
     with pytest.raises(ValueError, match="infinity in column 'a'"):
         ae.transform(frame.assign(a=np.inf))
     with pytest.raises(TypeError, match=r"[Ss]parse .*pass X\.toarray"):

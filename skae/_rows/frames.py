@@ -49,6 +49,8 @@ def read_columns(X: Any) -> list[Column]:
     if X.dtype.kind in NUMBERS + "b":
         kind = BOOLEAN if X.dtype.kind == "b" else NUMBER
         return [Column(j, kind, column.astype(float)) for j, column in enumerate(X.T)]
+    if X.dtype.kind in DATES:
+        raise _refused(0, f"is of dtype {X.dtype}")
     return [_of_objects(j, column.astype(object)) for j, column in enumerate(X.T)]
 
 
@@ -152,13 +154,15 @@ def _polars_column(part: Any, values: np.ndarray) -> Any:
     found: Any = _rounded(values, part.dtype)
     if values.dtype.kind == "f" and np.isnan(values).any():
         found = [None if np.isnan(value) else value for value in found]
+    # Objects of numpy would stay objects, which have no cast.
+    found = found.tolist() if values.dtype == object else found
     return type(part)(part.name, found).cast(part.dtype)
 
 
 def _array(template: np.ndarray, columns: list[np.ndarray]) -> np.ndarray:
     """Return columns as an array; integers become floats."""
     kind = template.dtype.kind
-    rows = np.empty((len(columns[0]), len(columns)), object if kind in "OU" else float)
+    rows = np.empty((len(columns[0]), len(columns)), object if kind in "OUT" else float)
     for j, values in enumerate(columns):
         rows[:, j] = values
     if template.dtype == np.uint8:

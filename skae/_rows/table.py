@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from numbers import Number
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +13,15 @@ from sklearn.utils.validation import validate_data
 
 from .checks import check_rows
 from .containers import as_array
-from .frames import BOOLEAN, CATEGORY, NUMBER, Column, is_frame, read_columns
+from .frames import (
+    BOOLEAN,
+    CATEGORY,
+    NUMBER,
+    NUMBERS,
+    Column,
+    is_frame,
+    read_columns,
+)
 from .statistics import column_extremes, column_means, root_mean_square
 
 # Levels that are kept of a column, the most frequent ones.
@@ -22,6 +31,9 @@ N_QUANTILES = 1000
 LEAST_SHARE = 1e-7
 # A column that is almost constant counts as if so many rows had another level.
 LEAST_RARE = 0.01
+FARTHEST = float(np.finfo(np.float32).max)
+# Floats do not tell larger integers apart.
+LARGEST_INTEGER = 2**53
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,35 +125,51 @@ class ColumnCode:
 
     def encode(self, column: Column) -> np.ndarray:
         """Return the entries of each row; NaN if missing or not among the levels."""
-        if self.kind == NUMBER:
-            self._check_numbers(column)
+        # A column that was empty in fit has no kind.
+        if self.is_empty:
+            return np.zeros((len(column.values), 1))
+        column = self._of_own_kind(column)
         if not self.varies:
-            is_lost = _missing(column) & (not self.is_empty)
-            return np.where(is_lost, np.nan, 0.0)[:, np.newaxis]
+            return np.where(_missing(column), np.nan, 0.0)[:, np.newaxis]
         if self.kind == NUMBER:
-            values = column.values[:, np.newaxis]
-            if self.quantiles is not None:
-                values = _scores(values, self.quantiles)
-            return (values - self.mean) / self.deviation
+            return self._standardised(column.values[:, np.newaxis])
         places = self._places(column)
         entries = places[:, np.newaxis] == np.arange(len(self.levels))
         entries = entries[:, 1:] if self.size == 1 else entries
         return np.where(places[:, np.newaxis] < 0, np.nan, self.unit * entries)
 
-    def _check_numbers(self, column: Column) -> None:
-        """Raise if a column that held numbers in ``fit`` holds text."""
-        if column.kind == CATEGORY:
-            text = next(value for value in column.values if value is not None)
+    def _of_own_kind(self, column: Column) -> Column:
+        """Return a column as one of categories or of numbers, or raise."""
+        if self.kind == CATEGORY:
+            return column.as_category()
+        if column.kind != CATEGORY:
+            return column
+        for value in column.values[~_missing(column)]:
+            if not isinstance(value, Number):
+                raise ValueError(
+                    f"Column {self.name!r} of X holds {value!r}, but it held "
+                    f"{self.kind}s in fit: convert it to {self.kind}s, or name it in "
+                    "categorical_features and fit again."
+                )
+        # The missing ones are None.
+        return Column(column.name, self.kind, column.values.astype(np.float64))
+
+    @np.errstate(over="ignore")
+    def _standardised(self, values: np.ndarray) -> np.ndarray:
+        given = values
+        if self.quantiles is not None:
+            values = _scores(values, self.quantiles)
+        entries = (values - self.mean) / self.deviation
+        if (is_far := np.abs(entries) > FARTHEST).any():
             raise ValueError(
-                f"Column {self.name!r} of X holds {text!r}, but it held numbers in "
-                "fit: convert it to numbers, or name it in categorical_features and "
-                "fit again."
+                f"Column {self.name!r} of X holds {given[is_far][0]:.3g}, which is "
+                f"farther from its mean {self.mean:.3g} than 3e38 times its deviation "
+                f"{self.deviation:.3g}: convert it to the unit of the training rows."
             )
+        return entries
 
     def _places(self, column: Column) -> np.ndarray:
         """Return the place of each value among the levels; -1 if it is none of them."""
-        if self.kind == CATEGORY:
-            column = column.as_category()
         found = {level: place for place, level in enumerate(self.levels.tolist())}
         places = [found.get(value, -1) for value in column.values.tolist()]
         return np.array(places, dtype=np.intp)
@@ -179,7 +207,7 @@ def check_table(
     else:
         rows = _of_mixed_list(X, as_array(X, True, owner))
         rows = rows if isinstance(rows, np.ndarray) else np.asarray(rows)
-        if rows.dtype.kind in "OU":
+        if rows.dtype.kind not in NUMBERS + "bc":
             options: dict[str, Any] = {"dtype": None, "ensure_all_finite": False}
             rows = check_array(rows, ensure_min_samples=min_samples, **options)
             validate_data(estimator, X, reset=reset, skip_check_array=True)
@@ -213,9 +241,22 @@ def learn_columns(
     """Measure the columns of training rows; the chosen ones are categories."""
     is_chosen = _mask(columns, chosen)
     return [
-        ColumnCode.learn(c.as_category() if is_in else c, by_quantiles=by_quantiles)
+        ColumnCode.learn(_chosen(c) if is_in else c, by_quantiles=by_quantiles)
         for c, is_in in zip(columns, is_chosen, strict=True)
     ]
+
+
+def _chosen(column: Column) -> Column:
+    """Return a column as one of categories, or raise if they could be confused."""
+    if column.kind == NUMBER:
+        largest = np.nanmax(np.abs(column.values), initial=0.0)
+        if largest >= LARGEST_INTEGER:
+            raise ValueError(
+                f"Column {column.name!r} of X is one of categories, but holds "
+                f"{largest:.17g}, and floats do not tell integers from 2**53 apart: "
+                "convert the column to strings."
+            )
+    return column.as_category()
 
 
 def encode_columns(codes: list[ColumnCode], columns: list[Column]) -> np.ndarray:
