@@ -4,6 +4,7 @@ import pickle
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.special import softmax
@@ -99,6 +100,19 @@ def test_the_first_head_is_ridge_regression(digits, trained):
     assert np.ndim(single.intercept_) == 0
 
 
+@pytest.mark.parametrize("fine_tune", [True, False])
+@pytest.mark.parametrize("exponent", [-1020, -600, 600, 1020])
+def test_numbers_may_have_any_size(digits, trained, fine_tune, exponent):
+    """A power of two is exact, so predictions are the same but for it."""
+    X, y, _ = digits
+    regressor = AutoencoderRegressor(
+        trained, fine_tune=fine_tune, max_iter=3, random_state=0
+    )
+    expected = regressor.fit(X, y).predict(X)
+    found = regressor.fit(X, np.ldexp(y.astype(float), exponent)).predict(X)
+    np.testing.assert_allclose(np.ldexp(found, -exponent), expected, rtol=1e-6)
+
+
 def test_the_output_is_linear_in_the_code(digits, trained):
     X, _, labels = digits
     classifier = AutoencoderClassifier(trained, max_iter=20, random_state=0)
@@ -139,10 +153,11 @@ def test_tuning_on_unlabelled_rows_pays(digits, trained):
     assert shares[2] > shares[1] + 0.02
 
 
-def test_an_autoencoder_inside_frozen_estimator_stays_as_it_is(digits, trained):
+@pytest.mark.parametrize("wrap", [lambda frozen: frozen, FrozenEstimator])
+def test_an_autoencoder_inside_frozen_estimator_stays_as_it_is(digits, trained, wrap):
     X, _, labels = digits
     before = trained.estimator.transform(X)
-    classifier = AutoencoderClassifier(trained, max_iter=20).fit(X, labels)
+    classifier = AutoencoderClassifier(wrap(trained), max_iter=20).fit(X, labels)
     np.testing.assert_array_equal(trained.estimator.transform(X), before)
     assert np.abs(classifier.estimator_.transform(X) - before).max() > 0.01
 
@@ -229,7 +244,10 @@ def test_labels_of_any_kind(digits, trained):
     mixed = names[labels]
     assert (classifier.fit(X, mixed).predict(X) == names[numbers]).all()
     assert (classifier.fit(X, labels.astype(float)).predict(X) == numbers).all()
-    # -1 and one more class are two classes.
+    flags = np.array([True] * 5 + [False] * 5 + [-1], dtype=object)[labels]
+    assert classifier.fit(X, flags).score(X, y < 5) > 0.8
+    assert classifier.classes_.dtype == bool
+    # -1 and 1 are two classes.
     signs = np.where(y < 5, -1, 1)
     assert classifier.fit(X, signs).score(X, signs) > 0.8
     assert classifier.classes_.tolist() == [-1, 1]
@@ -240,7 +258,18 @@ def test_labels_of_any_kind(digits, trained):
     [
         (np.full(20, -1), r"labels of two classes or more, but has none: \[\]"),
         (np.full(20, 3), r"labels of two classes or more, but has 1 class: \[3\]"),
+        (np.where(np.arange(20) < 9, 3, -1), r"has 1 class: \[3\]"),
+        (np.where(np.arange(20) < 9, 0, -1), r"has 1 class: \[0\]"),
+        (np.array(["a", -1] * 10, dtype=object), r"has 1 class: \['a'\]"),
         (np.array(["a", "b", "-1", "a"] * 5), "'-1', but the number -1 marks"),
+        (np.array(["a", "b", "-1", "a"] * 5, dtype=object), "'-1', but the number"),
+        (pd.Series(["a", "b", "-1", "a"] * 5), "'-1', but the number"),
+        (pd.Series(["a", "b", "-1", "a"] * 5, dtype="category"), "'-1', but the num"),
+        (pd.Series(["a", "b", None, "a"] * 5, dtype="string"), "NaN or None.*row 2:"),
+        (pd.Series([0, 1, None, 1] * 5, dtype="Int64"), "NaN or None.*row 2: the num"),
+        (np.array(["a", None] * 10, dtype=object), "NaN or None.*row 1: the number"),
+        (np.array(["a", 2] * 10, dtype=object), "mixes text and other .* 'a' and 2"),
+        (np.ma.array([0, 1] * 10, mask=[0, 1] * 10), "masked in 10 .* has -1 there"),
         (np.linspace(0, 1, 20), "Unknown label type: continuous"),
         (np.array([0, 1] * 9), "inconsistent numbers of samples"),
         (np.array([0, np.nan] * 10), "contains NaN"),
@@ -258,6 +287,7 @@ def test_bad_classes(y, message):
         (np.full(20, np.nan), "at least one row needs a number"),
         (np.array([[1, np.nan]] * 20), "some of the numbers of row 0"),
         (np.array([1, np.inf] * 10), "contains infinity"),
+        (np.ma.array([0, 1] * 10, mask=[0, 1] * 10), "masked in 10 .* has nan there"),
     ],
 )
 def test_bad_numbers(y, message):
@@ -276,7 +306,16 @@ def test_bad_numbers(y, message):
         ({"estimator": FrozenEstimator(FEW)}, "not fitted yet"),
         ({"priors": [0.5, 0.6]}, "must be 2 positive shares"),
         ({"priors": [1.0]}, "must be 2 positive shares"),
-        ({"early_stopping": True, "estimator": FEW}, "needs two labels of a class"),
+        ({"priors": {0: 0.5, 1: 0.5}}, "must be 2 positive shares"),
+        (
+            {
+                "estimator": UndercompleteAE(1, neighbor_weight=0.5),
+                "reconstruction_weight": 0.1,
+                "consistency": None,
+            },
+            "neighbor_weight=0.5, while labels move them",
+        ),
+        ({"early_stopping": True, "estimator": FEW}, "needs two labels, of one class"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

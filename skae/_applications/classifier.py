@@ -8,6 +8,7 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from .._rows.frames import is_missing
 from .semi_supervised import SemiSupervised, check_given, semi_supervised
 from .targets import Classes
 
@@ -102,7 +103,7 @@ class AutoencoderClassifier(ClassifierMixin, SemiSupervised):
             Training rows, or whatever else ``estimator`` takes.
         y : array-like of shape (n_samples,)
             Classes: numbers or strings; -1 marks rows without a label. To mix strings
-            with -1 use ``dtype=object``.
+            or booleans with -1 use ``dtype=object``.
 
         Returns
         -------
@@ -207,22 +208,24 @@ class AutoencoderClassifier(ClassifierMixin, SemiSupervised):
     def _checked_priors(self, n_classes: int) -> np.ndarray | None:
         if self.priors is None:
             return None
-        priors = np.asarray(self.priors, dtype=float)
-        is_valid = priors.shape == (n_classes,) and (priors > 0).all()
+        priors = np.asarray(self.priors)
+        is_valid = priors.dtype.kind in "iuf" and priors.shape == (n_classes,)
+        is_valid = is_valid and (priors > 0).all()
         if not is_valid or not np.isclose(priors.sum(), 1):
             raise ValueError(
                 f"priors={self.priors!r} must be {n_classes} positive shares, one for "
                 "each class in sorted order, that sum to 1."
             )
-        return priors
+        return priors.astype(float)
 
 
 def _checked(y: Any, owner: str) -> np.ndarray:
     """Return labels as a one-dimensional array, or raise."""
-    check_given(y, owner)
+    check_given(y, owner, UNLABELLED)
     labels = column_or_1d(y, warn=True)
+    _check_no_gaps(labels)
     assert_all_finite(labels, input_name="y")
-    if labels.dtype.kind in "US" and (labels == str(UNLABELLED)).any():
+    if str(UNLABELLED) in labels.tolist():
         raise ValueError(
             "y holds the text '-1', but the number -1 marks rows without a label: pass "
             "np.array(labels, dtype=object), with -1 as a number."
@@ -230,16 +233,31 @@ def _checked(y: Any, owner: str) -> np.ndarray:
     return labels
 
 
+def _check_no_gaps(labels: np.ndarray) -> None:
+    """Raise if a label is missing, in any way but by the mark."""
+    if labels.dtype == object:
+        missing = np.array([is_missing(label) for label in labels], dtype=bool)
+    else:
+        missing = labels != labels
+    if missing.any():
+        raise ValueError(
+            f"Input y contains NaN or None, first in row {missing.argmax()}: the "
+            "number -1 marks rows without a label."
+        )
+
+
 def _classes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return classes, places of known labels among them, and which are known."""
     known = np.ones(len(labels), bool)
     if labels.dtype.kind not in "US":
         known = np.asarray(labels != UNLABELLED, dtype=bool)
-    # With -1 and one more class, -1 is a class.
-    if len(set(labels[known].tolist())) == 1:
+    # With -1 and 1 only, -1 is a class.
+    if set(labels[known].tolist()) == {1}:
         known[:] = True
-    check_classification_targets(labels[known] if known.any() else labels)
-    classes, places = np.unique(labels[known], return_inverse=True)
+    values = _of_one_kind(labels[known])
+    if known.any():
+        check_classification_targets(values)
+    classes, places = np.unique(values, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
             "y needs labels of two classes or more, but has "
@@ -247,3 +265,19 @@ def _classes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             "-1 marks rows without a label."
         )
     return classes, places, known
+
+
+def _of_one_kind(labels: np.ndarray) -> np.ndarray:
+    """Return objects that are all numbers, or all booleans, as such, or raise."""
+    if labels.dtype != object:
+        return labels
+    is_text = [isinstance(label, str) for label in labels]
+    if all(is_text):
+        return labels
+    if any(is_text):
+        first, other = labels[is_text.index(True)], labels[is_text.index(False)]
+        raise ValueError(
+            f"y mixes text and other labels, such as {first!r} and {other!r}: convert "
+            "them to strings, except for -1, which marks rows without a label."
+        )
+    return np.array(labels.tolist())

@@ -104,11 +104,16 @@ class AutoencoderRegressor(MultiOutputMixin, RegressorMixin, SemiSupervised):
         """
         numbers, is_single = _checked(y, type(self).__name__)
         known = ~np.isnan(numbers).any(axis=1)
-        mean, scale = numbers[known].mean(axis=0), numbers[known].std(axis=0)
+        # Squares of huge or tiny numbers are no floats; a power of two is exact.
+        _, exponents = np.frexp(np.abs(numbers[known]).max(axis=0))
+        moderate = np.ldexp(numbers[known], -exponents)
+        mean, scale = moderate.mean(axis=0), moderate.std(axis=0)
         scale[scale == 0] = 1.0
-        standardised = (numbers[known] - mean) / scale
+        standardised = (moderate - mean) / scale
         coef, intercept = self._learn(X, standardised, known, Numbers())
         coef, intercept = coef * scale[:, np.newaxis], intercept * scale + mean
+        coef = np.ldexp(coef, exponents[:, np.newaxis])
+        intercept = np.ldexp(intercept, exponents)
         first = 0 if is_single else slice(None)
         self.coef_, self.intercept_ = coef[first], intercept[first]
         return self
@@ -138,7 +143,7 @@ class AutoencoderRegressor(MultiOutputMixin, RegressorMixin, SemiSupervised):
 
 def _checked(y: Any, owner: str) -> tuple[np.ndarray, bool]:
     """Return numbers as columns, and whether there is only one for a row, or raise."""
-    check_given(y, owner)
+    check_given(y, owner, np.nan)
     options: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
     numbers = check_array(y, ensure_2d=False, input_name="y", **options)
     columns = numbers.reshape(len(numbers), -1)

@@ -44,7 +44,8 @@ PARAMETERS = """
 
     reconstruction_weight : float, default=0.0
         Weight of the objective of ``estimator`` in fine-tuning, on all rows. With 0.0
-        the decoder is not trained further, and no longer fits the encoder.
+        the decoder is not trained further, and no longer fits the encoder. Only 0.0 is
+        possible if ``estimator`` has a ``neighbor_weight``.
 
     consistency : {"noise", "virtual_adversarial"} or None, default="noise"
         How rows are disturbed, whose outputs should stay as they are: by the noise of
@@ -189,7 +190,7 @@ class SemiSupervised(BaseEstimator):
             )
         inner = thawed(estimator)
         if self.fine_tune:
-            check_tunable(inner, self.consistency)
+            check_tunable(inner, self.consistency, self.reconstruction_weight)
         if inner is not estimator:
             check_is_fitted(inner)
             return inner
@@ -212,8 +213,9 @@ class SemiSupervised(BaseEstimator):
         held_out = kind.hold_out(labels, self.validation_fraction, rng)
         if not held_out.any():
             raise ValueError(
-                f"early_stopping={self.early_stopping} needs two labels of a class, "
-                f"but y has {len(labels)} labels in all: use early_stopping=False."
+                f"early_stopping={self.early_stopping} needs two labels, of one class "
+                f"if they are classes, but y has {len(labels)} in all: use "
+                "early_stopping=False."
             )
         return held_out
 
@@ -265,11 +267,16 @@ def _tuned(
     return tuned
 
 
-def check_given(y: Any, owner: str) -> None:
-    """Raise if there are no labels."""
+def check_given(y: Any, owner: str, mark: Any) -> None:
+    """Raise if there are no labels, or if some are masked and not marked."""
     if y is None:
         raise ValueError(
             f"This {owner} estimator requires y to be passed, but the target y is None."
+        )
+    if np.ma.is_masked(y):
+        raise ValueError(
+            f"y is masked in {np.ma.count_masked(y)} of {y.size} entries, but {mark} "
+            f"marks rows without a label: pass an array that has {mark} there."
         )
 
 

@@ -19,12 +19,15 @@ from .._rows.transformers import flat_answer
 
 def thawed(estimator: Any) -> Any:
     """Return what is inside a FrozenEstimator, or the estimator itself."""
-    is_frozen = isinstance(estimator, FrozenEstimator)
-    return estimator.estimator if is_frozen else estimator
+    while isinstance(estimator, FrozenEstimator):
+        estimator = estimator.estimator
+    return estimator
 
 
-def check_tunable(estimator: Any, consistency: str | None) -> None:
-    """Raise if an estimator has no network, or no noise where it is asked for."""
+def check_tunable(
+    estimator: Any, consistency: str | None, reconstruction_weight: float
+) -> None:
+    """Raise if an estimator has no network, noise or objective that is asked for."""
     if not isinstance(estimator, BaseAutoencoder):
         hint = "use an autoencoder of this package, or fine_tune=False"
         if isinstance(estimator, Pipeline):
@@ -37,6 +40,13 @@ def check_tunable(estimator: Any, consistency: str | None) -> None:
             f"consistency='noise' needs rows with noise, but estimator={estimator!r} "
             "has none: use DenoisingAE(noise_level=0.5), ConvAE(noise_level=0.5), or "
             "consistency='virtual_adversarial'."
+        )
+    neighbors = getattr(estimator, "neighbor_weight", 0.0)
+    if reconstruction_weight and neighbors:
+        raise ValueError(
+            f"reconstruction_weight={reconstruction_weight} would hold codes at a map "
+            f"of neighbors, since estimator has neighbor_weight={neighbors}, while "
+            "labels move them: use one of both only."
         )
 
 

@@ -84,8 +84,8 @@ def _of_polars(column: Any) -> Column:
 
 def _of_objects(name: Any, values: np.ndarray) -> Column:
     """Return a column of objects: all numbers, all booleans, or all text."""
-    is_missing = np.array([v is None or _is_nan(v) for v in values], dtype=bool)
-    known = values[~is_missing]
+    missing = np.array([is_missing(value) for value in values], dtype=bool)
+    known = values[~missing]
     kinds = dict(zip(map(type, known), known, strict=True))
     is_text = [issubclass(kind, str) for kind in kinds]
     is_number = [issubclass(k, Number) and not issubclass(k, complex) for k in kinds]
@@ -93,21 +93,22 @@ def _of_objects(name: Any, values: np.ndarray) -> Column:
         if not issubclass(kind, str | Number) or issubclass(kind, complex):
             raise _refused(name, f"holds {value!r}, of type {kind.__name__}")
     if kinds and all(is_text):
-        values[is_missing] = None
+        values[missing] = None
         return Column(name, CATEGORY, values)
     if not all(is_number):
         mixed = " and ".join(repr(value) for value in list(kinds.values())[:2])
         raise _refused(name, f"mixes text and numbers, such as {mixed}")
     numbers = np.full(len(values), np.nan)
-    numbers[~is_missing] = known.astype(np.float64)
+    numbers[~missing] = known.astype(np.float64)
     is_boolean = bool(kinds) and all(issubclass(k, bool | np.bool_) for k in kinds)
     return Column(name, BOOLEAN if is_boolean else NUMBER, numbers)
 
 
-def _is_nan(value: Any) -> bool:
-    """Whether a value is NaN, or what pandas has for it."""
+def is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN, or what pandas has for it."""
     is_nan = isinstance(value, Number) and value != value
-    return is_nan or type(value).__name__ in ("NAType", "NaTType")
+    is_of_pandas = type(value).__name__ in ("NAType", "NaTType")
+    return value is None or is_nan or is_of_pandas
 
 
 def _refused(name: Any, reason: str) -> TypeError:
