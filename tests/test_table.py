@@ -97,6 +97,8 @@ def test_every_dtype_comes_back_filled():
         assert (answer[name] == X[name])[known].mean() > 0.75, name
     decoded = ae.inverse_transform(ae.transform(X))
     pd.testing.assert_frame_equal(decoded, answer.reset_index(drop=True))
+    codes = ae.set_output(transform="pandas").transform(X)
+    pd.testing.assert_frame_equal(ae.inverse_transform(codes), answer)
 
 
 def test_every_dtype_of_polars_comes_back():

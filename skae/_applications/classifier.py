@@ -210,8 +210,7 @@ class AutoencoderClassifier(ClassifierMixin, SemiSupervised):
             return None
         priors = np.asarray(self.priors)
         is_valid = priors.dtype.kind in "iuf" and priors.shape == (n_classes,)
-        is_valid = is_valid and (priors > 0).all()
-        if not is_valid or not np.isclose(priors.sum(), 1):
+        if not is_valid or not (priors > 0).all() or not np.isclose(priors.sum(), 1):
             raise ValueError(
                 f"priors={self.priors!r} must be {n_classes} positive shares, one for "
                 "each class in sorted order, that sum to 1."

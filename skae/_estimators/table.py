@@ -202,9 +202,10 @@ default="from_dtype"
         Returns
         -------
         X_original : {DataFrame, ndarray} of shape (n_samples, n_features)
-            A table of the container, columns and dtypes that ``fit`` saw. Integers of a
-            frame are rounded. An array has the dtype float32 if it was float32 or
-            uint8, and float64 for other numbers.
+            A table of the container, columns and dtypes that ``fit`` saw, with the
+            index of ``X`` if both are of pandas. Integers of a frame are rounded. An
+            array has the dtype float32 if it was float32 or uint8, and float64 for
+            other numbers.
 
         Raises
         ------
@@ -213,7 +214,8 @@ default="from_dtype"
         ValueError
             If the number of columns of ``X`` is not ``n_components_``.
         """
-        return self._table(super().inverse_transform(X))
+        index = X.index if hasattr(X, "iloc") else None
+        return self._table(super().inverse_transform(X), index)
 
     def reconstruct(self, X: Any) -> Any:
         """Encode and decode rows: ``inverse_transform(transform(X))``.

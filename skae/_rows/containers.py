@@ -53,8 +53,8 @@ def unmasked(X: Any, allow_nan: bool, owner: str) -> Any:
             "imputer."
         )
     if X.dtype.kind in "OUST":
-        return X.astype(object).filled(np.nan)
-    if X.dtype.kind != "f":
+        X = X.astype(object)
+    elif X.dtype.kind != "f":
         X = X.astype(np.float32 if X.dtype == np.uint8 else np.float64)
     return X.filled(np.nan)
 
