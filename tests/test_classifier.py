@@ -214,6 +214,7 @@ def test_training_ends_if_held_out_labels_get_no_better(digits, trained, capsys)
     assert classifier.score(X, nonsense) < 0.6
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("early_stopping", [True, False])
 def test_an_interrupt_leaves_the_estimator_as_it_was(digits, early_stopping):
     X, _, labels = digits
@@ -229,8 +230,7 @@ def test_an_interrupt_leaves_the_estimator_as_it_was(digits, early_stopping):
     autoencoder = DenoisingAE(4, noise=noise, max_iter=1, init="random")
     classifier = AutoencoderClassifier(autoencoder, early_stopping=early_stopping)
     before = dict(vars(classifier))
-    with pytest.raises(KeyboardInterrupt), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with pytest.raises(KeyboardInterrupt):
         classifier.fit(X, labels)
     assert vars(classifier) == before
 

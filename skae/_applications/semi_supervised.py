@@ -275,8 +275,8 @@ def check_given(y: Any, owner: str, mark: Any) -> None:
         )
     if np.ma.is_masked(y):
         raise ValueError(
-            f"y is masked in {np.ma.getmaskarray(y).sum()} of {y.size} entries, but {mark} "
-            f"marks rows without a label: pass an array that has {mark} there."
+            f"y is masked in {np.ma.getmaskarray(y).sum()} of {y.size} entries, but "
+            f"{mark} marks rows without a label: pass an array that has {mark} there."
         )
 
 

@@ -74,7 +74,7 @@ class Classes:
         return -(belief * outputs.log_softmax(1)).sum(1).mean()
 
     def disagreement(self, outputs: Tensor, belief: Tensor) -> Tensor:
-        """Return the distance from aligned and sharpened beliefs, if they are certain."""
+        """Return the distance from aligned, sharpened beliefs that are certain."""
         aligned = F.normalize(self.aligned(belief), p=1, dim=1)
         is_certain = aligned.max(1, keepdim=True).values > CERTAIN
         sharp = F.normalize(aligned**SHARPNESS, p=1, dim=1)

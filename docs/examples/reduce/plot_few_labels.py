@@ -2,8 +2,8 @@
 Learn from few labels
 =====================
 
-Someone has to look at a picture to say which digit it is. Here 20 to 400 of 1200 pictures
-have a label. :class:`skae.AutoencoderClassifier` learns from the others too.
+Someone has to look at a picture to say which digit it is. Here 20 to 400 of 1200
+pictures have a label. :class:`skae.AutoencoderClassifier` learns from the others too.
 """
 
 import matplotlib.pyplot as plt
@@ -26,8 +26,8 @@ ae = DenoisingAE(64, noise_level=1.0, init="random", random_state=0).fit(X)
 
 # %%
 # Three classifiers see the same labels. The first knows nothing else. The second knows
-# codes that were learnt from all pictures. The third tunes the encoder, so that noise on
-# any picture does not change the answer.
+# codes that were learnt from all pictures. The third tunes the encoder, so that noise
+# on any picture does not change the answer.
 
 counts = [20, 50, 100, 200, 400]
 classifiers = {
