@@ -214,6 +214,26 @@ def test_training_ends_if_held_out_labels_get_no_better(digits, trained, capsys)
     assert classifier.score(X, nonsense) < 0.6
 
 
+def test_what_gains_nothing_is_not_tuned(digits, trained):
+    """Held-out numbers see that noise was learnt by heart."""
+    X, _, labels = digits
+    noise = np.random.default_rng(0).normal(size=len(X))
+    noise = np.where(labels >= 0, noise, np.nan)
+    frozen = AutoencoderRegressor(trained, fine_tune=False).fit(X, noise)
+    tuned = AutoencoderRegressor(trained, random_state=0).fit(X, noise)
+    assert tuned.n_iter_ > 1
+    np.testing.assert_array_equal(tuned.predict(X), frozen.predict(X))
+
+
+def test_what_gains_is_tuned(trained, digits):
+    X, y, _ = digits
+    numbers = np.where(np.arange(len(y)) < 900, y == 8, np.nan)
+    frozen = AutoencoderRegressor(trained, fine_tune=False).fit(X, numbers)
+    tuned = AutoencoderRegressor(trained, max_iter=300, random_state=0)
+    rows = X[900:], y[900:] == 8
+    assert tuned.fit(X, numbers).score(*rows) > frozen.score(*rows) + 0.1
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("early_stopping", [True, False])
 def test_an_interrupt_leaves_the_estimator_as_it_was(digits, early_stopping):

@@ -86,6 +86,9 @@ class Labelled:
 class FineTuning:
     """Trains a model with a head, from labelled rows and from all rows."""
 
+    #: Whether the loss stayed finite, and whether the model is better than before.
+    is_finite = has_gained = True
+
     def __init__(
         self,
         model: Headed,
@@ -101,8 +104,8 @@ class FineTuning:
         self.rates = CosineRates(self.optimizer, recipe.max_iter)
         self.average, self.n_iter = Average([model]), 0
 
-    def run(self, known: Labelled, held_out: Labelled | None) -> bool:
-        """Train the model in place; return whether the loss stayed finite.
+    def run(self, known: Labelled, held_out: Labelled | None) -> None:
+        """Train the model in place.
 
         The weights are the average of the last steps, or the best on held-out rows.
         """
@@ -111,7 +114,8 @@ class FineTuning:
         for batch in self._batches(known):
             loss = self._step(*batch)
             self.n_iter += 1
-            if not (is_finite := math.isfinite(loss)):
+            if not math.isfinite(loss):
+                self.is_finite = False
                 break
             if self.n_iter % N_BETWEEN == 0 or self.n_iter == self.recipe.max_iter:
                 judge.consider()
@@ -119,9 +123,8 @@ class FineTuning:
                 if judge.stands_still:
                     break
         self.average.show()
-        judge.restore(is_finite)
+        self.has_gained = self.is_finite if held_out is None else judge.restore()
         self.model.eval()
-        return is_finite
 
     def _batches(self, known: Labelled) -> Iterator[tuple[Labelled, Tensor | None]]:
         """Yield labelled rows and others for each step."""
@@ -204,7 +207,7 @@ class FineTuning:
             return
         parts = [f"Step {self.n_iter}/{self.recipe.max_iter}", f"loss {loss:.6g}"]
         if judge.held_out is not None:
-            parts.append(f"held-out loss {judge.last:.6g}")
+            parts.append(f"held-out loss {judge.last.mean():.6g}")
         # Files and pipes should show it now.
         print(", ".join(parts), flush=True)
 
@@ -214,8 +217,11 @@ class Judge:
 
     def __init__(self, tuning: FineTuning, held_out: Labelled | None) -> None:
         self.tuning, self.held_out = tuning, held_out
-        self.best, self.n_stale = math.inf, 0
-        self.weights: dict[str, Tensor] = {}
+        self.kind = tuning.recipe.kind
+        self.n_stale, self.weights = 0, dict[str, Tensor]()
+        #: Losses of held-out rows, by the first weights, the best and the last ones.
+        self.first: Tensor | None = None
+        self.best = self.last = torch.full((1,), math.inf)
 
     @property
     def stands_still(self) -> bool:
@@ -225,23 +231,23 @@ class Judge:
 
     @torch.no_grad()
     def consider(self) -> None:
-        """Evaluate the weights; without held-out labels the last ones are best."""
+        """Evaluate the weights, if there are held-out labels."""
+        if self.held_out is None:
+            return
         model, average = self.tuning.model, self.tuning.average
         average.show()
         model.eval()
-        self.last = -math.inf if self.held_out is None else self._error(self.held_out)
+        self.last = self.kind.losses(model(self.held_out.rows), self.held_out.labels)
+        self.first = self.last if self.first is None else self.first
         self.n_stale += 1
-        if self.last < self.best or self.held_out is None:
+        if self.last.mean() < self.best.mean():
             self.best, self.n_stale = self.last, 0
             weights = model.state_dict().items()
             self.weights = {name: weight.clone() for name, weight in weights}
         average.hide()
 
-    def _error(self, held_out: Labelled) -> float:
-        model, kind = self.tuning.model, self.tuning.recipe.kind
-        return float(kind.loss(model(held_out.rows), held_out.labels))
-
-    def restore(self, is_finite: bool) -> None:
-        """Return to the best weights."""
-        if self.held_out is not None or not is_finite:
-            self.tuning.model.load_state_dict(self.weights)
+    def restore(self) -> bool:
+        """Return to the best weights; return whether they are better than the first."""
+        self.tuning.model.load_state_dict(self.weights)
+        first = cast(Tensor, self.first)
+        return self.kind.is_gain(first.cpu().numpy(), self.best.cpu().numpy())

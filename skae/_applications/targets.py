@@ -1,10 +1,10 @@
 """What labels are: classes or numbers, the loss of each, and a linear start."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import ttest_1samp
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
@@ -18,6 +18,10 @@ SHARPNESS = 2.0
 CERTAIN = 0.8
 #: Decay of the mean of beliefs over steps.
 KEPT = 0.98
+#: Least number of numbers that judge, if there are four times as many.
+LEAST_JUDGES = 20
+#: Significance level of a gain.
+LEVEL = 0.05
 #: Rounds of LogisticRegression.
 MOST_ROUNDS = 1000
 
@@ -28,9 +32,13 @@ Linear = tuple[np.ndarray, np.ndarray]
 class Classes:
     """Outputs are logits of classes, and labels are their places.
 
+    Fewer than ``enough_labels`` are all needed to train.
+
     If the shares of classes among all rows are given as ``priors``, beliefs are
     changed so that their mean has these shares (Berthelot et al., 2020).
     """
+
+    enough_labels = 500
 
     def __init__(self, priors: np.ndarray | None = None) -> None:
         self.priors = (
@@ -62,8 +70,16 @@ class Classes:
         return held_out
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the log-loss."""
-        return F.cross_entropy(outputs, labels)
+        """Return the mean log-loss."""
+        return self.losses(outputs, labels).mean()
+
+    def losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the log-loss of each row."""
+        return F.cross_entropy(outputs, labels, reduction="none")
+
+    def is_gain(self, before: np.ndarray, after: np.ndarray) -> bool:
+        """Whether losses of held-out rows are lower."""
+        return bool(after.mean() < before.mean())
 
     def belief(self, outputs: Tensor) -> Tensor:
         """Return probabilities."""
@@ -90,7 +106,12 @@ class Classes:
 
 
 class Numbers:
-    """Outputs and labels are numbers, standardised."""
+    """Outputs and labels are numbers, standardised.
+
+    A network learns a few numbers by heart, so that some have to judge it always.
+    """
+
+    enough_labels = 2
 
     def start(
         self, codes: np.ndarray, labels: np.ndarray, alpha: float
@@ -102,12 +123,28 @@ class Numbers:
         self, labels: np.ndarray, fraction: float, rng: np.random.RandomState
     ) -> np.ndarray:
         """Return which labels judge."""
-        n_held_out = _n_held_out(len(labels), fraction)
+        n_held_out = max(
+            _n_held_out(len(labels), fraction), min(LEAST_JUDGES, len(labels) // 4)
+        )
         return rng.permutation(len(labels)) < n_held_out
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return the mean squared error."""
         return F.mse_loss(outputs, labels)
+
+    def losses(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean squared error of each row."""
+        return (outputs - labels).square().mean(1)
+
+    def is_gain(self, before: np.ndarray, after: np.ndarray) -> bool:
+        """Whether losses of held-out rows are lower, by a paired t test.
+
+        The best of many weights is better than the first by chance, on a few rows.
+        """
+        gains = before.astype(np.float64) - after
+        if len(gains) < 2 or not gains.any():
+            return False
+        return bool(ttest_1samp(gains, 0, alternative="greater").pvalue < LEVEL)
 
     def belief(self, outputs: Tensor) -> Tensor:
         """Return the numbers themselves."""
@@ -137,8 +174,6 @@ def _in_unit(head: Any, codes: np.ndarray, labels: np.ndarray) -> tuple[Linear, 
 
 #: The kinds of labels of a classifier and of a regressor.
 Kind = Classes | Numbers
-#: ``(model, rows, beliefs of clean rows) -> rows that should have the same beliefs``.
-Disturb = Callable[[Any, Tensor, Tensor], Tensor]
 
 
 def adversarial(
