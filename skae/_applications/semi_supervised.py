@@ -260,12 +260,16 @@ def _tune(
         with limited_threads(threads_of_step(recipe.batch_size, network.n_products)):
             tuning.run(known, held_out if len(held_out) else None)
     if not tuning.is_finite:
-        warn_caller(
-            "The loss of fine-tuning became infinite or NaN, so the weights before "
-            f"are kept. Lower learning_rate_init={recipe.learning_rate_init}.",
-            ConvergenceWarning,
-        )
+        _warn_of_divergence(recipe)
     return tuning
+
+
+def _warn_of_divergence(recipe: Recipe) -> None:
+    warn_caller(
+        "The loss of fine-tuning became infinite or NaN, so the weights before are "
+        f"kept. Lower learning_rate_init={recipe.learning_rate_init}.",
+        ConvergenceWarning,
+    )
 
 
 def check_given(y: Any, owner: str, mark: Any) -> None:

@@ -56,8 +56,7 @@ class MaskedTransformer(Filling):
         self.blocks = nn.ModuleList(Block(n_components, h, *block) for h in hidden)
         self.norm, self.last_norm = norm(n_components), norm(NARROW)
         self.questions = nn.Parameter(torch.empty((1, n, NARROW), **PLAIN))
-        decoder = 2 * NARROW, N_HEADS, activation, n_components
-        self.decoder = Block(NARROW, *decoder)
+        self.decoder = Block(NARROW, 2 * NARROW, N_HEADS, activation, n_components)
         self.outputs = TokenMap(n, NARROW, n_entries, shares_weights)
         self.n_values = n * max(n_entries, 4 * n_components, *hidden)
         self.to("cpu", torch.float32)
