@@ -240,7 +240,7 @@ class Judge:
         self.last = self.kind.losses(model(self.held_out.rows), self.held_out.labels)
         self.first = self.last if self.first is None else self.first
         self.n_stale += 1
-        if self.last.mean() < self.best.mean():
+        if not self.weights or self.last.mean() < self.best.mean():
             self.best, self.n_stale = self.last, 0
             weights = model.state_dict().items()
             self.weights = {name: weight.clone() for name, weight in weights}
