@@ -28,7 +28,8 @@ class AutoencoderClassifier(ClassifierMixin, SemiSupervised):
             + consistency_weight * mean_all cross_entropy(q(x), p(disturb(x)))
 
     Here ``q`` are the probabilities by averaged weights [2]_, squared and normalised.
-    So the output should not change with a disturbance, and should be certain.
+    Rows whose largest probability is 0.8 or less do not count in the last term. So the
+    output should not change with a disturbance, and should be certain.
 
     Parameters
     ----------

@@ -1,7 +1,6 @@
 """What the classifier and the regressor share: an autoencoder, then a linear head."""
 
 import copy
-from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
@@ -14,6 +13,7 @@ from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from .._estimators.denoising import DenoisingAE
+from .._estimators.parameters import documented
 from .._machine.callers import warn_caller
 from .._machine.devices import own_settings, resolve_device, seeded
 from .._machine.threads import limited_threads, threads_of_step
@@ -70,8 +70,8 @@ PARAMETERS = """
         Whether a share of the labels is held out. The weights are then the best for
         these labels. If fine-tuning does not show a gain on them, the result is that of
         ``fine_tune=False``; for numbers, a t test at the level 0.05 has to show it.
-        "auto" holds some out if there are 500 classes or more, or two numbers or more.
-        Otherwise the weights are averages of the last steps.
+        "auto" holds some out of 500 labels or more if they are classes, and of two or
+        more if they are numbers. Otherwise the weights are averages of the last steps.
 
     validation_fraction : float, default=0.1
         Share of the labels that is held out. Of numbers, 20 or a quarter are the least.
@@ -105,16 +105,8 @@ ATTRIBUTES = """
 @dataclass_transform(kw_only_default=True)
 def semi_supervised(cls: T) -> T:
     """Make fields parameters, and insert the shared documentation at its markers."""
-    make: Callable[[T], Any] = dataclass(eq=False, repr=False, kw_only=True)
-    cls, doc = make(cls), cls.__doc__ or ""
-    for name, text in (("parameters", PARAMETERS), ("attributes", ATTRIBUTES)):
-        doc = doc.replace(f"<shared {name}>", text.strip())
-    if {field.name: field.default for field in fields(cls)}["consistency"] is None:
-        doc = doc.replace('or None, default="noise"', "or None, default=None")
-    cls.__doc__ = doc
-    # Pickles and reprs use the public path, which stays when files move.
-    cls.__module__ = __name__.partition(".")[0]
-    return cls
+    sections = {"<shared parameters>": PARAMETERS, "<shared attributes>": ATTRIBUTES}
+    return documented(cls, sections)
 
 
 @dataclass(eq=False, repr=False)

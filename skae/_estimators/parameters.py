@@ -1,7 +1,7 @@
 """The parameters that all autoencoders share: fields, constraints, documentation."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
@@ -78,9 +78,14 @@ class SharedParameters(BaseEstimator):
 @dataclass_transform(kw_only_default=True)
 def autoencoder(cls: T) -> T:
     """Make fields parameters, and insert the shared documentation at its markers."""
+    return documented(cls, DOCUMENTATION)
+
+
+def documented(cls: T, sections: Mapping[str, str]) -> T:
+    """Make fields parameters; insert sections at their markers, and the defaults."""
     make: Callable[[T], Any] = dataclass(eq=False, repr=False, kw_only=True)
     cls, doc = make(cls), cls.__doc__ or ""
-    for marker, text in DOCUMENTATION.items():
+    for marker, text in sections.items():
         doc = doc.replace(marker, text.strip())
     for field in fields(cls):
         shown = (
