@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from .._estimators.base import BaseAutoencoder
 from .._estimators.corrupting import CorruptingAutoencoder
 from .._estimators.data import Data
+from .._estimators.masked import MaskedAE
 from .._estimators.model import ENCODER
 from .._machine.devices import to_tensors
 from .._objectives.objective import Objective
@@ -51,9 +52,9 @@ def check_tunable(
 
 
 def _corrupts(estimator: Any) -> bool:
-    is_own = isinstance(estimator, CorruptingAutoencoder) and estimator._corrupts()
-    # MaskedAE always hides entries.
-    return is_own or hasattr(estimator, "mask_ratio")
+    if isinstance(estimator, CorruptingAutoencoder):
+        return estimator._corrupts()
+    return isinstance(estimator, MaskedAE)
 
 
 def encoded(estimator: Any, X: Any, places: Any = slice(None)) -> np.ndarray:
