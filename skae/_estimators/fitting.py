@@ -17,12 +17,14 @@ from .._objectives.losses import Gaussian, try_out
 from .._rows.batches import read_rows
 from .._rows.checks import check_domain, check_finite
 from .._training.callbacks import check_callbacks
+from .._training.checkpoint import Checkpoint
 from .._training.engine import Engine
 from .._training.history import tabulated
 from .._training.settings import Settings
 from .._training.state import state_of
 from .callback_support import CallbackSupport
 from .data import Data, measure, widened
+from .resuming import Resumable
 from .selection import (
     Selection,
     check_learnt,
@@ -31,7 +33,6 @@ from .selection import (
     report_interrupt,
     select,
 )
-from .starting import Starting
 from .state import Baseline, TrainingState
 
 
@@ -49,7 +50,7 @@ def _nan_allowed() -> AbstractContextManager[Any]:
     return torch.autograd.set_detect_anomaly(True, check_nan=False)
 
 
-class Trainable(Starting, CallbackSupport):
+class Trainable(Resumable, CallbackSupport):
     """What ``fit`` does: read rows, start or continue, train, select, publish."""
 
     def _train(self, X: Any, y: Any = None, *, is_part: bool) -> Self:
@@ -61,6 +62,8 @@ class Trainable(Starting, CallbackSupport):
         with noted_interrupts() as interrupts:
             try:
                 told = self._run((X, y), is_part, interrupts)
+                if not is_part:
+                    self._end_task(X, y)
             except BaseException as error:
                 # Before any call, since another interrupt might end it.
                 interrupts.n_held = math.inf
@@ -82,7 +85,10 @@ class Trainable(Starting, CallbackSupport):
         """Train and publish; return the warnings to give afterwards."""
         device = resolve_device(self.device)
         with own_settings(device, grad=True), _nan_allowed():
-            engine, state, data = self._prepare(given[0], is_part)
+            data, checkpoint = self._read(given[0], is_part)
+            if checkpoint is not None and checkpoint.fitted is not None:
+                return self._take(checkpoint)
+            engine, state = self._prepare(data, checkpoint)
             rows = read_rows(data.X, data.mean, data.scale)
             if not self._goes_on(is_part):
                 state = self._pretrain(engine, state, data, rows, interrupts)
@@ -91,24 +97,37 @@ class Trainable(Starting, CallbackSupport):
             engine.run(rows, data.split, state.engine, interrupts)
             with held_warnings() as held:
                 self._publish(engine, state, data)
-            if not is_part:
-                self._end_task(*given)
+            if checkpoint is not None and not engine.interrupted:
+                self._close_checkpoint(checkpoint, held)
         return held
 
     def _goes_on(self, is_part: bool) -> bool:
         """Whether training continues from an earlier fit."""
         return (is_part or self.warm_start) and hasattr(self, "_model")
 
-    def _prepare(self, X: Any, is_part: bool) -> tuple[Engine, TrainingState, Data]:
-        """Return the engine, the state to start from, and the rows."""
+    def _read(self, X: Any, is_part: bool) -> tuple[Data, Checkpoint | None]:
+        """Return the rows, and the checkpoint of this fit if there is to be one."""
         goes_on = self._goes_on(is_part)
-        data = self._read(X, is_part, goes_on)
+        if is_part or self.checkpoint is None:
+            return self._measure(X, is_part, goes_on), None
+        # Reading draws a seed from the random state.
+        parameters = self._hash_parameters(goes_on)
+        data = self._measure(X, is_part, goes_on)
+        checkpoint = self._open_checkpoint(data, parameters)
+        return replace(data, seed=checkpoint.seed), checkpoint
+
+    def _prepare(
+        self, data: Data, checkpoint: Checkpoint | None
+    ) -> tuple[Engine, TrainingState]:
+        """Return the engine, and the state to start from."""
+        goes_on = self._goes_on(data.is_part)
         network, state = self._go_on(data) if goes_on else self._start(data)
         engine = self._engine(network, state, data)
         engine.neighbor_map = self._map_so_far(data, goes_on)
-        return engine, state, data
+        engine.checkpoint = checkpoint
+        return engine, state
 
-    def _read(self, X: Any, is_part: bool, goes_on: bool) -> Data:
+    def _measure(self, X: Any, is_part: bool, goes_on: bool) -> Data:
         """Check rows and compute their statistics, or use those of the first fit."""
         validates = self.early_stopping and not is_part
         fraction = self.validation_fraction if validates else 0.0

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
+from os import PathLike
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import numpy as np
@@ -44,6 +45,7 @@ class SharedParameters(BaseEstimator):
     clip: bool = False
     warm_start: bool = False
     callbacks: list[Any] | None = None
+    checkpoint: str | PathLike[str] | None = None
     device: str = "cpu"
     verbose: bool | int = False
     random_state: int | np.random.RandomState | None = None
@@ -69,6 +71,7 @@ class SharedParameters(BaseEstimator):
         "clip": ["boolean"],
         "warm_start": ["boolean"],
         "callbacks": [list, None],
+        "checkpoint": [str, PathLike, None],
         "device": [str],
         "verbose": ["verbose"],
         "random_state": ["random_state"],

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .._machine.devices import to_arrays, to_tensors
 from .._machine.interrupts import Interrupts
 from .._machine.threads import limited_threads
 from .._networks.dense import Dense
@@ -73,12 +74,30 @@ class Stack:
             device=self.engine.device,
             verbose=self.engine.verbose,
         )
+        engine.checkpoint = self.engine.checkpoint
         engine.run(self.rows, self.data.split, state, self.interrupts)
         if engine.interrupted:
             raise KeyboardInterrupt
         # Only the last engine holds back an interrupt, to store its results.
         self.interrupts.n_held = 0
         return engine
+
+    def result(self, place: int) -> dict[str, Any] | None:
+        """Return what training a layer left in the checkpoint, and set the weights."""
+        checkpoint = self.engine.checkpoint
+        if checkpoint is None or place >= len(checkpoint.stages):
+            return None
+        result: dict[str, Any] = checkpoint.stages[place]
+        self.whole.load_state_dict(to_tensors(result["weights"]))
+        return result
+
+    def keep(self, losses: list[float], generator: np.ndarray) -> dict[str, Any]:
+        """Return the result of a layer, and store it in the checkpoint."""
+        result = {"losses": losses, "generator": generator}
+        if (checkpoint := self.engine.checkpoint) is not None:
+            weights = to_arrays(self.whole.state_dict())
+            checkpoint.end_stage({**result, "weights": weights})
+        return result
 
     def close(self) -> None:
         """Let a network that is added to PCA start at zero again."""

@@ -12,6 +12,7 @@ from .._rows.checks import COUNT, NONNEGATIVE, names
 from .._training.engine import Engine
 from .._training.schedule import Schedule
 from .._training.solvers import is_full_batch
+from .._training.state import EngineState
 from .base import BaseAutoencoder
 from .corrupting import check_level
 from .data import Data
@@ -210,16 +211,23 @@ class StackedAE(BaseAutoencoder):
         if not self.pretraining_max_iter_:
             return state
         for place, kind in enumerate(kinds):
-            part = stack.part(place)
-            stack.say(f"Layer {place + 1} of {len(kinds)}, {kind}")
-            objective = self._layer_objective(part, kind)
-            layer = stack.run(part, objective, self.pretraining_max_iter_, start)
-            check_learnt(self, layer, None, data)
-            losses = [epoch["train_loss"] for epoch in layer.epochs()]
-            self.pretraining_loss_curves_.append(losses)
-            start = replace(start, generator=layer.generator.get_state().numpy())
+            if (result := stack.result(place)) is None:
+                stack.say(f"Layer {place + 1} of {len(kinds)}, {kind}")
+                result = self._train_layer(stack, stack.part(place), kind, start)
+            self.pretraining_loss_curves_.append(result["losses"])
+            start = replace(start, generator=result["generator"])
         stack.close()
         return replace(state, engine=start)
+
+    def _train_layer(
+        self, stack: Stack, part: Part, kind: str, start: EngineState
+    ) -> dict[str, Any]:
+        """Train a layer; return its losses, and the state of the random generator."""
+        objective = self._layer_objective(part, kind)
+        layer = stack.run(part, objective, self.pretraining_max_iter_, start)
+        check_learnt(self, layer, None, stack.data)
+        losses = [epoch["train_loss"] for epoch in layer.epochs()]
+        return stack.keep(losses, layer.generator.get_state().numpy())
 
     def _kinds_of(self, stack: Stack) -> list[str]:
         """Return the kinds of all layers, or raise if there are not as many."""

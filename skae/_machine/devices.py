@@ -1,8 +1,9 @@
 """Where and how torch computes: devices, settings, generators."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,22 +57,24 @@ def place(rows: Any, device: torch.device) -> Any:
     return rows.to(device) if fits else rows
 
 
-def to_arrays(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn named tensors into arrays; other values are unchanged."""
-    return {
-        name: value.cpu().numpy().copy() if isinstance(value, Tensor) else value
-        for name, value in tensors.items()
-    }
+def to_arrays(tensors: Any) -> Any:
+    """Turn tensors in nested containers into arrays; other values are unchanged."""
+    return _converted(tensors, Tensor, lambda tensor: tensor.cpu().numpy().copy())
 
 
-def to_tensors(arrays: Mapping[str, Any]) -> dict[str, Any]:
+def to_tensors(arrays: Any) -> Any:
     """Undo ``to_arrays``."""
-    return {
-        name: torch.tensor(value, device="cpu")
-        if isinstance(value, np.ndarray)
-        else value
-        for name, value in arrays.items()
-    }
+    return _converted(arrays, np.ndarray, partial(torch.tensor, device="cpu"))
+
+
+def _converted(values: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
+    if isinstance(values, kind):
+        return convert(values)
+    if isinstance(values, Mapping):
+        return {k: _converted(value, kind, convert) for k, value in values.items()}
+    if isinstance(values, list | tuple):
+        return type(values)(_converted(value, kind, convert) for value in values)
+    return values
 
 
 @contextmanager

@@ -45,6 +45,17 @@ class Average:
         for weight, mean in zip(self.weights, self.means, strict=True):
             mean.copy_(weight.data)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what changes from step to step."""
+        state = {"n_steps": self.n_steps, "is_shown": self.is_shown}
+        return {**state, "means": list(self.means)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Undo ``state_dict``."""
+        self.n_steps, self.is_shown = state["n_steps"], state["is_shown"]
+        for mean, value in zip(self.means, state["means"], strict=True):
+            mean.copy_(value)
+
     def _swap(self) -> None:
         for weight, mean in zip(self.weights, self.means, strict=True):
             weight.data, mean.data = mean.data, weight.data

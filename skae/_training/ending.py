@@ -5,6 +5,7 @@ from typing import Any
 from skorch import NeuralNet
 
 from .._machine.interrupts import Enough
+from .checkpoint import Checkpoint
 
 
 class EndedNet(NeuralNet):
@@ -12,6 +13,9 @@ class EndedNet(NeuralNet):
 
     A subclass has ``interrupts``, and ``stopping``, a callback that is called last.
     """
+
+    #: State in a file, from which training goes on; None if there is none.
+    checkpoint: Checkpoint | None = None
 
     #: Whether a callback has asked to end training.
     is_stopped = False
@@ -45,9 +49,10 @@ class EndedNet(NeuralNet):
         return is_last and is_steady and self.max_epochs > 0
 
     def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
-        """Run all epochs, and note an end that came from outside."""
+        """Run all epochs that are left, and note an end that came from outside."""
+        n_done = self.checkpoint.n_epochs if self.checkpoint else 0
         try:
-            return super().fit_loop(*args, **kwargs)
+            return super().fit_loop(*args, epochs=self.max_epochs - n_done, **kwargs)
         except Enough:
             raise
         except KeyboardInterrupt:
@@ -63,6 +68,8 @@ class EndedNet(NeuralNet):
         # skorch ends training only inside its loop.
         if self.is_stopped and not method_name.startswith("on_train"):
             raise Enough
+        if self.checkpoint is not None and method_name == "on_epoch_end":
+            self.checkpoint.end_epoch(self)
 
     def _tell(self, callback: Any, method_name: str, values: dict[str, Any]) -> None:
         """Notify a callback, and note if it asks to end training."""

@@ -175,6 +175,8 @@ class Engine(RecordedNet):
         if is_judged and held_out is not None:
             error = self.validation.error_of_first(self.module_)
             self.stopping.consider(self, error)
+        if self.checkpoint is not None:
+            self.checkpoint.resume(self)
         return training, held_out
 
     def _find_places(self, training: Tensor, held_out: Tensor | None) -> Tensor:

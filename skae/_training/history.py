@@ -66,9 +66,14 @@ class RecordedNet(EndedNet):
         device = torch.device(self.device)
         dtype = torch.float32 if device.type == "mps" else torch.float64
         total, n_rows = torch.zeros((), dtype=dtype, device=device), 0
+        checkpoint = self.checkpoint if training else None
+        if checkpoint is not None:
+            batches, n_rows = checkpoint.begin_epoch(self, batches, total)
         for batch in batches:
             total.add_(step_fn(batch)["loss"], alpha=len(batch))
             n_rows += len(batch)
+            if checkpoint is not None:
+                checkpoint.end_batch(self, total, n_rows)
         return total.item() / n_rows
 
     def epochs(self) -> list[dict[str, Any]]:

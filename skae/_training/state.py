@@ -43,6 +43,15 @@ def _load_moments(net: Any, moments: dict[str, dict[str, Any]]) -> None:
             slots[places[id(weight)]] = slot
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": slots, "param_groups": groups})
+    lay_out(optimizer)
+
+
+def lay_out(optimizer: torch.optim.Optimizer) -> None:
+    """Store moments in the order of their weights: fused steps take that for granted."""
+    for weight, slot in optimizer.state.items():
+        for name, value in slot.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                slot[name] = torch.empty_like(weight).copy_(value)
 
 
 def _suits(value: Any, weight: Tensor) -> bool:

@@ -30,7 +30,7 @@ class WarmRates:
         self, optimizer: torch.optim.Optimizer, stages: Iterable[Stage]
     ) -> None:
         self.groups, self.n_done = optimizer.param_groups, 0
-        self.stages = iter(stages)
+        self.stages, self.n_stages = list(stages), 0
         self.full = [group["lr"] for group in self.groups]
         self.decays = [group.get("weight_decay", 0.0) for group in self.groups]
 
@@ -42,14 +42,24 @@ class WarmRates:
 
     def begin_stage(self) -> bool:
         """Set the rates and decays of the next stage; False if there is none."""
-        if (stage := next(self.stages, None)) is None:
+        if self.n_stages == len(self.stages):
             return False
+        stage = self.stages[self.n_stages]
+        self.n_stages += 1
         self.n_done = N_WARM
         self._set(stage.rate)
         for group, decay in zip(self.groups, self.decays, strict=True):
             if decay:
                 group["weight_decay"] = stage.decay * decay
         return True
+
+    def state_dict(self) -> dict[str, int]:
+        """Return what changes, besides the rates and decays of the optimizer."""
+        return {"n_done": self.n_done, "n_stages": self.n_stages}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Undo ``state_dict``."""
+        self.n_done, self.n_stages = state["n_done"], state["n_stages"]
 
     def _set(self, share: float) -> None:
         for group, rate in zip(self.groups, self.full, strict=True):
@@ -69,6 +79,14 @@ class CosineRates:
         self.n_done += 1
         for group, rate in zip(self.groups, self.first, strict=True):
             group["lr"] = share * rate
+
+    def state_dict(self) -> dict[str, int]:
+        """Return what changes, besides the rates of the optimizer."""
+        return {"n_done": self.n_done}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Undo ``state_dict``."""
+        self.n_done = state["n_done"]
 
 
 def gradient_step(net: Any, batch: Tensor) -> Tensor:

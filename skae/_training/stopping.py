@@ -11,6 +11,9 @@ from torch import Tensor
 from .._machine.interrupts import Enough
 
 
+CHANGING = "weights", "reference", "best", "n_stale", "patience", "is_finite"
+
+
 class Stopping(Callback):
     """Ends training that stalls or diverges, and remembers the best weights.
 
@@ -63,6 +66,14 @@ class Stopping(Callback):
         return self.reference is None or (
             error < self.reference - self.tol * abs(self.reference)
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what changes from epoch to epoch."""
+        return {name: getattr(self, name) for name in CHANGING}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Undo ``state_dict``."""
+        vars(self).update(state)
 
     def restore(self, net: Any) -> None:
         """Go back to the best weights, if there are any."""

@@ -1,0 +1,101 @@
+"""Checkpoints of a fit: which file, whose it is, and what a fit that is over left."""
+
+from pathlib import Path
+from pickle import PicklingError
+from typing import Any
+
+import joblib
+import torch
+from sklearn.exceptions import ConvergenceWarning
+
+from .._machine.callers import Held
+from .._machine.devices import to_arrays
+from .._machine.files_stub import read_file, write_file
+from .._training.checkpoint import Checkpoint
+from .data import Data
+from .starting import Starting
+
+#: Parameters that change neither the weights nor other fitted attributes.
+SILENT = "checkpoint", "verbose"
+WARNINGS = {kind.__name__: kind for kind in (ConvergenceWarning, UserWarning)}
+
+
+class Resumable(Starting):
+    """Finds the checkpoint of a fit, and takes what is left of a fit that is over."""
+
+    def _open_checkpoint(self, data: Data, parameters: str) -> Checkpoint:
+        """Return the checkpoint of a fit to these rows with these parameters."""
+        names = getattr(self, "feature_names_in_", None)
+        rows = data.X, data.layout, None if names is None else list(names)
+        owner = {
+            "class": type(self).__name__,
+            "parameters": parameters,
+            "rows": joblib.hash(rows, coerce_mmap=True),
+            "version of torch": torch.__version__,
+        }
+        path = self._checkpoint_path(owner)
+        found = read_file(path) if path.exists() else {}
+        self._check_owner(found.pop("owner", owner), owner)
+
+        def write(values: dict[str, Any]) -> None:
+            write_file(path, {"owner": owner, **values})
+
+        return Checkpoint(write, found, data.seed)
+
+    def _checkpoint_path(self, owner: dict[str, str]) -> Path:
+        """Return the path itself, or that of a file in it if it is a directory."""
+        path = Path(self.checkpoint)
+        if path.is_dir():
+            return path / f"{owner['class']}-{joblib.hash(owner)}.skae"
+        if not path.parent.is_dir():
+            raise ValueError(
+                f"checkpoint={self.checkpoint!r} is in a directory that does not exist:"
+                " make it first."
+            )
+        return path
+
+    def _check_owner(self, found: dict[str, str], owner: dict[str, str]) -> None:
+        """Raise if a file is of another fit."""
+        others = [name for name in owner if found.get(name) != owner[name]]
+        if others:
+            raise ValueError(
+                f"checkpoint={self.checkpoint!r} is of a fit with another "
+                f"{', '.join(others)}: delete the file or name another one. In a "
+                "directory, each fit has a file of its own."
+            )
+
+    def _hash_parameters(self, goes_on: bool) -> str:
+        """Return a hash of what decides the result, besides the rows."""
+        if self.callbacks:
+            raise ValueError(
+                f"checkpoint={self.checkpoint!r} cannot store the state of "
+                f"callbacks={self.callbacks!r}: use only one of the two."
+            )
+        values = self.get_params(deep=False)
+        chosen = {name: values[name] for name in values if name not in SILENT}
+        start = None
+        if goes_on:
+            weights = to_arrays(self._model.whole.state_dict())
+            start = self._state.to_dict(), weights
+        try:
+            return joblib.hash((chosen, start))
+        except (PicklingError, AttributeError, TypeError) as error:
+            raise ValueError(
+                f"checkpoint={self.checkpoint!r} needs parameters that can be pickled: "
+                f"{error}."
+            ) from error
+
+    def _close_checkpoint(self, checkpoint: Checkpoint, told: Held) -> None:
+        """Store the fitted attributes, which the same fit will take."""
+        own = set(self.get_params(deep=False))
+        fitted = {
+            name: value
+            for name, value in self.__getstate__().items()
+            if name not in own and "callback" not in name
+        }
+        checkpoint.end(fitted, [(text, kind.__name__) for text, kind in told])
+
+    def _take(self, checkpoint: Checkpoint) -> Held:
+        """Take the attributes of a fit that is over; return its warnings."""
+        self.__setstate__(checkpoint.fitted)
+        return [(text, WARNINGS[kind]) for text, kind in checkpoint.told]
