@@ -16,6 +16,8 @@ from ._estimators.stacked import StackedAE
 from ._estimators.table import TableAE
 from ._estimators.undercomplete import UndercompleteAE
 from ._estimators.variational import VariationalAE
+from ._files.saving import load
+from ._files.versions import VersionWarning
 
 __all__ = [
     "AutoencoderClassifier",
@@ -33,11 +35,13 @@ __all__ = [
     "TableAE",
     "UndercompleteAE",
     "VariationalAE",
+    "VersionWarning",
     "compare",
     "inspection",
+    "load",
     "metrics",
 ]
 __version__ = "0.1.0"
-for _public in (Comparison, compare):
+for _public in (Comparison, VersionWarning, compare, load):
     # Pickles name public paths only.
     _public.__module__ = __name__

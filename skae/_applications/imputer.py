@@ -19,6 +19,7 @@ from sklearn.utils._param_validation import HasMethods, MissingValues
 from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted, validate_data
 
 from .._estimators.denoising import DenoisingAE
+from .._files.saving import Saved
 from .._machine.threads import limited_threads
 from .._rows.checks import FRACTION, check_count, check_reconstructs, check_squares
 from .._rows.containers import as_array
@@ -33,7 +34,9 @@ from .gaussian import draw_errors
 LEAST_HIDDEN, MOST_HIDDEN, USUAL = 0.1, 0.5, 0.2
 
 
-class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class AutoencoderImputer(
+    OneToOneFeatureMixin, TransformerMixin, Saved, BaseEstimator
+):
     """Fill in missing values by an autoencoder.
 
     Columns are standardised by their known values. A missing value is predicted by ``g
@@ -404,6 +407,19 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     @property
     def _takes_nan(self) -> bool:
         return isinstance(self.missing_values, Real) and math.isnan(self.missing_values)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "gaussian_" in state:
+            # The path of its class is private.
+            state["gaussian_"] = dict(self.gaussian_)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        if "gaussian_" in state:
+            state["gaussian_"] = Bunch(**state["gaussian_"])
+        super().__setstate__(state)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
 from .._estimators.denoising import DenoisingAE
+from .._files.saving import Saved
 from .._rows.checks import (
     check_finite,
     check_reconstructs,
@@ -24,7 +25,7 @@ from .._rows.checks import (
 from .._rows.chunks import dense
 from .clones import seeded_clone
 from .conformal import conformal_p_values, surprise, threshold
-from .rarity import COMBINED, MEASURES, blame, fit_member, measure
+from .rarity import COMBINED, MEASURES, blame, fit_member, from_plain, measure, to_plain
 
 #: Nominal share of false alarms of contamination="auto".
 LEVEL = 0.05
@@ -32,7 +33,7 @@ LEVEL = 0.05
 FEWEST_ROWS = 4
 
 
-class AutoencoderOutlier(OutlierMixin, BaseEstimator):
+class AutoencoderOutlier(OutlierMixin, Saved, BaseEstimator):
     """Outlier detector with a threshold, from any autoencoder.
 
     A row is an outlier if it is badly reconstructed, or if its code is rare. Each row
@@ -435,6 +436,23 @@ class AutoencoderOutlier(OutlierMixin, BaseEstimator):
         parts = [surprise(measures[:, j], self._known[:, j]) for j in columns]
         return np.sum(parts, axis=0)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Plain values: estimators once, and a tree of neighbours is built again.
+        state = super().__getstate__()
+        if "_members" in state:
+            del state["estimators_"]
+            state["_members"] = [to_plain(member) for member in self._members]
+            state["_own"] = _table(self._own, len(self._members))
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        if "_members" in state:
+            state["_members"] = [from_plain(values) for values in state["_members"]]
+            state["estimators_"] = [member.estimator for member in state["_members"]]
+            state["_own"] = _own(state["_own"])
+        super().__setstate__(state)
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
@@ -464,6 +482,23 @@ def _summary(scores: list[tuple[float, int]]) -> tuple[float, list[int]]:
     """Return the score of a training row, and the members that have not seen it."""
     score = -float(np.mean([rarity for rarity, _ in scores]))
     return score, sorted({member for _, member in scores})
+
+
+def _table(own: dict[bytes, tuple[float, list[int]]], n_members: int) -> dict[str, Any]:
+    """Return keys, scores and judges of training rows as arrays, which are small."""
+    judges = np.zeros((len(own), n_members), dtype=bool)
+    for row, (_, members) in zip(judges, own.values(), strict=True):
+        row[members] = True
+    keys = np.frombuffer(b"".join(own), np.uint8).reshape(len(own), -1)
+    scores = np.array([score for score, _ in own.values()])
+    return {"keys": keys, "scores": scores, "judges": judges}
+
+
+def _own(table: dict[str, Any]) -> dict[bytes, tuple[float, list[int]]]:
+    """Undo ``_table``."""
+    judges = [np.flatnonzero(row).tolist() for row in table["judges"]]
+    summaries = zip(table["scores"].tolist(), judges, strict=True)
+    return dict(zip(map(bytes, table["keys"]), summaries, strict=True))
 
 
 # Pickles and reprs use the public path, which stays when files move.

@@ -38,12 +38,27 @@ def fit_member(estimator: Any, X: np.ndarray, standardize: bool) -> Bunch:
     member.covariance = LedoitWolf().fit(places)
     chosen = slice(None, None, -(-len(places) // MOST_NEIGHBORS))
     member.rows = X[chosen]
-    n_around = min(N_AROUND, len(member.rows) - 1)
-    member.neighbors = NearestNeighbors(n_neighbors=n_around).fit(places[chosen])
+    member.places = places[chosen]
+    member.neighbors = _neighbors(member.places)
     spacing = member.neighbors.kneighbors()[0][:, -1]
     # Copies have the distance 0, beside which any distance would be large.
     member.spacing = np.maximum(spacing, 0.01 * spacing.mean() or 1.0)
     return member
+
+
+def _neighbors(places: np.ndarray) -> NearestNeighbors:
+    n_around = min(N_AROUND, len(places) - 1)
+    return NearestNeighbors(n_neighbors=n_around).fit(places)
+
+
+def to_plain(member: Bunch) -> dict[str, Any]:
+    """Return a member without its tree of neighbours, whose class is private."""
+    return {name: value for name, value in member.items() if name != "neighbors"}
+
+
+def from_plain(values: dict[str, Any]) -> Bunch:
+    """Undo ``to_plain``."""
+    return Bunch(**values, neighbors=_neighbors(values["places"]))
 
 
 def measure(member: Bunch, X: np.ndarray) -> np.ndarray:

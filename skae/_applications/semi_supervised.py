@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from .._estimators.denoising import DenoisingAE
 from .._estimators.parameters import documented
+from .._files.saving import Saved
 from .._machine.callers import warn_caller
 from .._machine.devices import own_settings, resolve_device, seeded
 from .._machine.threads import limited_threads, threads_of_step
@@ -110,7 +111,7 @@ def semi_supervised(cls: T) -> T:
 
 
 @dataclass(eq=False, repr=False)
-class SemiSupervised(BaseEstimator):
+class SemiSupervised(Saved, BaseEstimator):
     """Trains an autoencoder on all rows, then a linear head on labelled ones."""
 
     estimator: Any = None

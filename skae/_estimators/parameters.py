@@ -11,6 +11,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
+from .._files.saving import Saved
 from .._networks.activations import ACTIVATIONS
 from .._objectives.losses import LOSSES
 from .._rows.checks import FRACTION, NONNEGATIVE, POSITIVE, POSITIVE_INTEGER, names
@@ -21,7 +22,7 @@ T = TypeVar("T", bound=type)
 
 
 @dataclass(eq=False, repr=False)
-class SharedParameters(BaseEstimator):
+class SharedParameters(Saved, BaseEstimator):
     """Fields here are parameters of every autoencoder."""
 
     n_components: int | float | None = 2

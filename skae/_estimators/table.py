@@ -13,6 +13,7 @@ from .._objectives.table import TableLoss
 from .._rows.checks import COUNT, names
 from .._rows.frames import build, empty_like
 from .._rows.statistics import for_whole_rows
+from .._rows.templates import described, template
 from .._rows.table import ColumnCode, check_table, encode_columns, learn_columns
 from .._training.engine import Engine
 from .availability import available_unless
@@ -375,10 +376,12 @@ default="from_dtype"
         state = super().__getstate__()
         if "columns_" in state:
             state["columns_"] = [vars(code) for code in self.columns_]
+            state["container_"] = described(self.container_)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         if "columns_" in state:
             state["columns_"] = [ColumnCode(**code) for code in state["columns_"]]
+            state["container_"] = template(state["container_"])
         super().__setstate__(state)

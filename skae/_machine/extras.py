@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any
 
 #: The extra of ours that installs a package.
-EXTRAS = {"matplotlib": "plot", "pandas": "frames"}
+EXTRAS = {"matplotlib": "plot", "pandas": "frames", "safetensors": "files"}
 
 
 def imported(module: str, owner: str) -> Any:

@@ -14,7 +14,8 @@ from .._machine.devices import to_arrays, to_tensors
 class EngineState:
     """What the next run needs to continue as if training had not stopped, as arrays."""
 
-    generator: np.ndarray
+    #: State of torch's generator, or what seeds it: the state has 5 kB.
+    generator: np.ndarray | int
     split_seed: int
     #: Weights and buffers of the objective.
     objective: dict[str, Any] = field(default_factory=dict)
@@ -25,7 +26,10 @@ class EngineState:
 
 def load_state(net: Any, state: EngineState) -> None:
     """Let an engine continue where another one stopped."""
-    net.generator.set_state(torch.tensor(state.generator, device="cpu"))
+    if isinstance(state.generator, int):
+        net.generator.manual_seed(state.generator)
+    else:
+        net.generator.set_state(torch.tensor(state.generator, device="cpu"))
     net.split_seed = state.split_seed
     net.criterion_.load_state_dict(to_tensors(state.objective), strict=False)
     if state.optimizer == _kind(net.optimizer_):
@@ -75,7 +79,7 @@ def state_of(net: Any, keep_optimizer: bool) -> EngineState:
         named = net.get_all_learnable_params()
         moments = {name: to_arrays(state[w]) for name, w in named if w in state}
     return EngineState(
-        net.generator.get_state().numpy(),
+        int(torch.randint(2**62, (), generator=net.generator, device="cpu")),
         net.split_seed,
         to_arrays(net.criterion_.state_dict()),
         kind,

@@ -1,0 +1,1 @@
+"""Estimators in files: values as JSON and arrays, a checksum, versions."""

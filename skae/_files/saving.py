@@ -1,0 +1,139 @@
+"""``save`` of every estimator, and ``load``."""
+
+import inspect
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .sealed import replace, seal, unseal
+from .values import Reader, Writer
+from .versions import check_versions, versions
+
+#: Files with a higher number are from a later version, which has another format.
+FORMAT = 1
+
+
+class Saved:
+    """Pickles and files of estimators have versions; ``save`` writes a file."""
+
+    def save(self, path: Any) -> None:
+        """Write the estimator to a file that cannot run code when it is loaded.
+
+        The file is a safetensors file. It has the arrays, all other values as JSON,
+        and a checksum. It is replaced as a whole: if writing fails, an earlier file is
+        still there.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to write, for example "model.safetensors". An existing file is
+            replaced.
+
+        Raises
+        ------
+        ImportError
+            If safetensors is not installed.
+        TypeError
+            If a parameter or an attribute cannot be stored, such as a ``lambda``.
+            Nothing is written.
+        OSError
+            If the file cannot be written.
+
+        See Also
+        --------
+        skae.load : Loads the file.
+        """
+        writer, owner = Writer(), type(self).__name__
+        tree = writer.tree(self)
+        description = {
+            "format": FORMAT,
+            **versions(),
+            "names": sorted(writer.names),
+            "estimator": tree,
+        }
+        replace(path, seal(description, writer.arrays, f"{owner}.save"))
+
+    def __getstate__(self) -> dict[str, Any]:
+        parent: Any = super()
+        return {**parent.__getstate__(), **versions()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        check_versions(state, type(self).__name__)
+        parent: Any = super()
+        parent.__setstate__(self._defaults() | state)
+
+    def _defaults(self) -> dict[str, Any]:
+        """Return defaults of parameters: an earlier version may not have had all."""
+        parameters = inspect.signature(type(self)).parameters.values()
+        return {
+            p.name: p.default for p in parameters if p.default is not p.empty
+        }
+
+
+def load(path: Any, *, trusted: Iterable[str] = ()) -> Any:
+    """Load an estimator from a file that its method ``save`` has written.
+
+    Loading runs no code that the file chooses: it makes estimators of skae and of
+    scikit-learn, arrays and plain values. Functions and classes of your own are stored
+    by name, and are only imported if you trust these names.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    trusted : iterable of str, default=()
+        Names of functions and classes, "module:name", that the file may use. An error
+        lists those that it needs.
+
+    Returns
+    -------
+    estimator : object
+        The estimator, on the CPU. It computes on its ``device``, if that is available.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is of another kind, was changed or cut off, is from a later version
+        with another format, or needs names that are not trusted.
+    ImportError
+        If safetensors is not installed, or a trusted name cannot be imported.
+
+    Warns
+    -----
+    VersionWarning
+        If the file is from another version of skae.
+
+    See Also
+    --------
+    UndercompleteAE.save : Writes the file.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from sklearn.datasets import load_iris
+    >>> from skae import UndercompleteAE, load
+    >>> X = load_iris().data
+    >>> ae = UndercompleteAE(2, max_iter=5, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     ae.save(pathlib.Path(folder) / "iris.safetensors")
+    ...     again = load(pathlib.Path(folder) / "iris.safetensors")
+    >>> bool((again.transform(X) == ae.transform(X)).all())
+    True
+    """
+    description, arrays = unseal(Path(path).read_bytes(), path, "skae.load")
+    if description["format"] > FORMAT:
+        raise ValueError(
+            f"{path} has the format {description['format']} of skae "
+            f"{description['_skae_version']}, but this version reads formats up to "
+            f"{FORMAT}: install a later skae."
+        )
+    names = {trusted} if isinstance(trusted, str) else set(trusted)
+    if missing := [name for name in description["names"] if name not in names]:
+        raise ValueError(
+            f"{path} needs functions or classes that are not trusted. If you know them "
+            f"and trust the file, pass trusted={missing!r}."
+        )
+    return Reader(arrays, names).value(description["estimator"])
