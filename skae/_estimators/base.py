@@ -1,6 +1,7 @@
 """The public contract of all autoencoders: scikit-learn's methods."""
 
 from dataclasses import asdict
+from os import fspath
 from typing import Any, Self
 
 import numpy as np
@@ -416,6 +417,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         # Plain values: a file must not depend on torch's storages, a device, or the
         # paths of private classes.
         state = dict(super().__getstate__())
+        if self.checkpoint is not None:
+            state["checkpoint"] = fspath(self.checkpoint)
         if (model := state.pop("_model", None)) is not None:
             state["_state"] = self._state.to_dict()
             state["_model"] = {

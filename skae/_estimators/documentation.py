@@ -287,6 +287,16 @@ DOCUMENTATION = {
         Callbacks keep their state, and are pickled with the estimator. Callbacks of
         scikit-learn such as ``ProgressBar`` are set by ``set_callbacks``.
 
+    checkpoint : str or path-like, default=None
+        File for the state of ``fit``, which is replaced every five seconds or so. If
+        ``fit`` is killed, the same call goes on from there, and ends with the same
+        bits. If it was over, the same call takes its result from the file. A file of a
+        fit with other rows or parameters is an error. If ``checkpoint`` is an existing
+        directory, each fit has a file of its own there, so a search goes on too. Delete
+        files that are no longer of use. Needs safetensors, and integers or None as
+        ``random_state`` in fits that are to go on. ``partial_fit`` does not use it, and
+        ``callbacks`` cannot be stored.
+
     device : str, default="cpu"
         Where to compute: "cpu", "cuda", "cuda:1", "mps", or "auto" for the first that
         is available of CUDA, MPS and CPU. It may be changed after ``fit``. A fitted

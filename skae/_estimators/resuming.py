@@ -1,5 +1,6 @@
 """Checkpoints of a fit: which file, whose it is, and what a fit that is over left."""
 
+import os
 from pathlib import Path
 from pickle import PicklingError
 from typing import Any
@@ -8,13 +9,16 @@ import joblib
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
+from .._files.saving import read, write
+from .._files.sealed import remove_parts
+from .._files.values import Writer
 from .._machine.callers import Held
 from .._machine.devices import to_arrays
-from .._machine.files_stub import read_file, write_file
 from .._training.checkpoint import Checkpoint
 from .data import Data
 from .starting import Starting
 
+KIND = "unfinished fit"
 #: Parameters that change neither the weights nor other fitted attributes.
 SILENT = "checkpoint", "verbose"
 WARNINGS = {kind.__name__: kind for kind in (ConvergenceWarning, UserWarning)}
@@ -31,22 +35,25 @@ class Resumable(Starting):
             "class": type(self).__name__,
             "parameters": parameters,
             "rows": joblib.hash(rows, coerce_mmap=True),
-            "version of torch": torch.__version__,
+            "version of torch": str(torch.__version__),
         }
-        path = self._checkpoint_path(owner)
-        found = read_file(path) if path.exists() else {}
+        path, asker = self._checkpoint_path(owner), f"checkpoint={self.checkpoint!r}"
+        remove_parts(path)
+        found = read(path, KIND, self._names(), asker) if path.exists() else {}
         self._check_owner(found.pop("owner", owner), owner)
 
-        def write(values: dict[str, Any]) -> None:
-            write_file(path, {"owner": owner, **values})
+        def replace(values: dict[str, Any]) -> None:
+            write(path, KIND, {"owner": owner, **values}, asker)
 
-        return Checkpoint(write, found, data.seed)
+        return Checkpoint(replace, found, data.seed)
 
     def _checkpoint_path(self, owner: dict[str, str]) -> Path:
         """Return the path itself, or that of a file in it if it is a directory."""
         path = Path(self.checkpoint)
+        if not os.fspath(self.checkpoint):
+            raise ValueError("checkpoint='' names no file: use None for no checkpoint.")
         if path.is_dir():
-            return path / f"{owner['class']}-{joblib.hash(owner)}.skae"
+            return path / f"{owner['class']}-{joblib.hash(owner)}.safetensors"
         if not path.parent.is_dir():
             raise ValueError(
                 f"checkpoint={self.checkpoint!r} is in a directory that does not exist:"
@@ -54,14 +61,25 @@ class Resumable(Starting):
             )
         return path
 
+    def _decisive(self) -> dict[str, Any]:
+        """Return the parameters that decide the result."""
+        values = self.get_params(deep=False)
+        return {name: values[name] for name in values if name not in SILENT}
+
+    def _names(self) -> set[str]:
+        """Return the names that parameters need, which are trusted in the file too."""
+        writer = Writer()
+        writer.tree(self._decisive())
+        return writer.names
+
     def _check_owner(self, found: dict[str, str], owner: dict[str, str]) -> None:
         """Raise if a file is of another fit."""
         others = [name for name in owner if found.get(name) != owner[name]]
         if others:
             raise ValueError(
                 f"checkpoint={self.checkpoint!r} is of a fit with another "
-                f"{', '.join(others)}: delete the file or name another one. In a "
-                "directory, each fit has a file of its own."
+                f"{', another '.join(others)}: delete the file or name another one. In "
+                "a directory, each fit has a file of its own."
             )
 
     def _hash_parameters(self, goes_on: bool) -> str:
@@ -71,17 +89,16 @@ class Resumable(Starting):
                 f"checkpoint={self.checkpoint!r} cannot store the state of "
                 f"callbacks={self.callbacks!r}: use only one of the two."
             )
-        values = self.get_params(deep=False)
-        chosen = {name: values[name] for name in values if name not in SILENT}
         start = None
         if goes_on:
             weights = to_arrays(self._model.whole.state_dict())
             start = self._state.to_dict(), weights
         try:
-            return joblib.hash((chosen, start))
+            self._names()
+            return joblib.hash((self._decisive(), start))
         except (PicklingError, AttributeError, TypeError) as error:
             raise ValueError(
-                f"checkpoint={self.checkpoint!r} needs parameters that can be pickled: "
+                f"checkpoint={self.checkpoint!r} needs parameters that can be stored: "
                 f"{error}."
             ) from error
 
@@ -94,8 +111,11 @@ class Resumable(Starting):
             if name not in own and "callback" not in name
         }
         checkpoint.end(fitted, [(text, kind.__name__) for text, kind in told])
+        if checkpoint.error is not None:
+            reason = f"checkpoint={self.checkpoint!r} was not written: "
+            told.append((f"{reason}{checkpoint.error}.", UserWarning))
 
     def _take(self, checkpoint: Checkpoint) -> Held:
         """Take the attributes of a fit that is over; return its warnings."""
-        self.__setstate__(checkpoint.fitted)
+        self.__setstate__({**vars(self), **(checkpoint.fitted or {})})
         return [(text, WARNINGS[kind]) for text, kind in checkpoint.told]

@@ -1,7 +1,7 @@
 """``save`` of every estimator, and ``load``."""
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +43,7 @@ class Saved:
         --------
         skae.load : Loads the file.
         """
-        writer, owner = Writer(), type(self).__name__
-        tree = writer.tree(self)
-        description = {
-            "format": FORMAT,
-            **versions(),
-            "names": sorted(writer.names),
-            "estimator": tree,
-        }
-        replace(path, seal(description, writer.arrays, f"{owner}.save"))
+        write(path, "estimator", self, f"{type(self).__name__}.save")
 
     def __getstate__(self) -> dict[str, Any]:
         parent: Any = super()
@@ -123,17 +115,37 @@ def load(path: Any, *, trusted: Iterable[str] = ()) -> Any:
     >>> bool((again.transform(X) == ae.transform(X)).all())
     True
     """
-    description, arrays = unseal(Path(path).read_bytes(), path, "skae.load")
+    names = {trusted} if isinstance(trusted, str) else set(trusted)
+    return read(path, "estimator", names, "skae.load")
+
+
+def write(path: Any, kind: str, value: Any, owner: str) -> None:
+    """Write a value of some kind to a file; ``owner`` needs safetensors for it."""
+    writer = Writer()
+    tree = writer.tree(value)
+    description = {
+        "format": FORMAT,
+        **versions(),
+        "names": sorted(writer.names),
+        kind: tree,
+    }
+    replace(path, seal(description, writer.arrays, owner))
+
+
+def read(path: Any, kind: str, names: Collection[str], owner: str) -> Any:
+    """Return the value of a file that holds this kind, and needs only trusted names."""
+    description, arrays = unseal(Path(path).read_bytes(), path, owner)
     if description["format"] > FORMAT:
         raise ValueError(
             f"{path} has the format {description['format']} of skae "
             f"{description['_skae_version']}, but this version reads formats up to "
             f"{FORMAT}: install a later skae."
         )
-    names = {trusted} if isinstance(trusted, str) else set(trusted)
+    if kind not in description:
+        raise ValueError(f"{path} does not hold an {kind}: {owner} cannot read it.")
     if missing := [name for name in description["names"] if name not in names]:
         raise ValueError(
             f"{path} needs functions or classes that are not trusted. If you know them "
             f"and trust the file, pass trusted={missing!r}."
         )
-    return Reader(arrays, names).value(description["estimator"])
+    return Reader(arrays, names).value(description[kind])

@@ -1,5 +1,6 @@
 """One file: a safetensors file whose metadata holds the rest, and a checksum of all."""
 
+import glob
 import hashlib
 import json
 import os
@@ -89,6 +90,12 @@ def replace(path: Any, raw: bytes) -> None:
         part.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
+
+
+def remove_parts(path: Path) -> None:
+    """Delete what a process that was killed while it wrote this file has left."""
+    for part in path.parent.glob(f".{glob.escape(path.name[:100])}.*.part"):
+        part.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .._machine.callers import warn_caller
 from .._machine.devices import to_arrays, to_tensors
 from .state import lay_out
 
@@ -36,6 +35,11 @@ class Checkpoint:
         self.stages: list[Any] = found.get("stages", [])
         self._run: dict[str, Any] | None = found.get("run")
         self._n_batches, self._start = 0, torch.empty(0)
+        #: Why the file is not up to date; None if it is.
+        self.error: OSError | None = None
+        if not found:
+            # At once, since this shows whether it can be written.
+            self.write({"seed": seed})
         self._wait(0.0)
 
     @property
@@ -90,6 +94,7 @@ class Checkpoint:
     def end_stage(self, result: Any) -> None:
         """Store the result of a stage; the next run is of the next stage."""
         self.stages.append(result)
+        self._run = None
         self._store({})
 
     def end(self, fitted: dict[str, Any], told: list[tuple[str, str]]) -> None:
@@ -107,10 +112,12 @@ class Checkpoint:
         self._wait((time.monotonic() - began) / SHARE)
 
     def _write(self, values: dict[str, Any]) -> None:
+        self.error = None
         try:
             self.write(values)
         except OSError as error:
-            warn_caller(f"The checkpoint is not up to date: {error}.")
+            # Training is worth more than its copy.
+            self.error = error
 
     def _wait(self, seconds: float) -> None:
         self._due = time.monotonic() + max(SECONDS, seconds)
