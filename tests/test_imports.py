@@ -17,6 +17,7 @@ ROOT = pathlib.Path(skae.__file__).parent
 #: In the order of that picture, from the top: the first imports no other.
 ROOMS = [
     "_machine",
+    "_files",
     "_rows",
     "_networks",
     "_objectives",

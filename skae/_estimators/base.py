@@ -35,6 +35,7 @@ from .availability import available_unless
 from .callback_support import with_callbacks
 from .fitting import Trainable
 from .model import ENCODER, Coding, FittedModel
+from .records import packed, unpacked
 from .state import TrainingState
 
 
@@ -416,7 +417,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
     def __getstate__(self) -> dict[str, Any]:
         # Plain values: a file must not depend on torch's storages, a device, or the
         # paths of private classes.
-        state = dict(super().__getstate__())
+        state = packed(super().__getstate__())
         if self.checkpoint is not None:
             state["checkpoint"] = fspath(self.checkpoint)
         if (model := state.pop("_model", None)) is not None:
@@ -430,7 +431,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        state = dict(state)
+        state = unpacked(dict(state))
         values = state.pop("_model", None)
         super().__setstate__(state)
         if values is None:

@@ -14,7 +14,7 @@ from .._machine.devices import to_arrays, to_tensors
 class EngineState:
     """What the next run needs to continue as if training had not stopped, as arrays."""
 
-    #: State of torch's generator, or what seeds it: the state has 5 kB.
+    #: State of torch's generator, of 5 kB, or a seed for it.
     generator: np.ndarray | int
     split_seed: int
     #: Weights and buffers of the objective.
@@ -71,15 +71,22 @@ def _kind(optimizer: torch.optim.Optimizer) -> str:
 
 
 def state_of(net: Any, keep_optimizer: bool) -> EngineState:
-    """Return the state of an engine, with the optimizer's moments or without."""
+    """Return the state of an engine, with the optimizer's moments or without.
+
+    With moments two runs are one longer run, bit for bit. Without them it is another
+    run, for which a seed is enough.
+    """
     kind, moments = None, {}
     # The curvature that L-BFGS estimated is not valid for other rows.
     if keep_optimizer and not net.settings.is_full_batch:
         kind, state = _kind(net.optimizer_), net.optimizer_.state
         named = net.get_all_learnable_params()
         moments = {name: to_arrays(state[w]) for name, w in named if w in state}
+    generator = net.generator.get_state().numpy()
+    if not keep_optimizer:
+        generator = int(torch.randint(2**62, (), generator=net.generator, device="cpu"))
     return EngineState(
-        int(torch.randint(2**62, (), generator=net.generator, device="cpu")),
+        generator,
         net.split_seed,
         to_arrays(net.criterion_.state_dict()),
         kind,
