@@ -47,9 +47,7 @@ FITS = [
     skae.StackedAE(2, pretraining_max_iter=3, **SOME),
     skae.TableAE(2, **SOME),
 ]
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::sklearn.exceptions.ConvergenceWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 class Killed(BaseException):

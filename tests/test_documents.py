@@ -94,7 +94,8 @@ def test_records_are_of_the_defaults():
     defaults = skae.UndercompleteAE().get_params()
     ours = [r for r in record("digits") if r["method"] == "UndercompleteAE"]
     for run in (*record("floor"), *ours):
-        assert run["parameters"] == defaults
+        # A checkpoint changes no result.
+        assert run["parameters"] | {"checkpoint": None} == defaults
 
 
 def test_epochs_keep_to_their_time_in_the_record():

@@ -188,7 +188,7 @@ class Trainable(Resumable, CallbackSupport):
         # discarded weights are not valid.
         may_go_on = data.is_part or self.warm_start
         is_sound = not (engine.diverged or state.kept_pca)
-        state = replace(state, engine=state_of(engine, may_go_on and is_sound))
+        state = replace(state, engine=state_of(engine, may_go_on, is_sound))
         kept = state.kept_pca
         state = state.with_baseline(kept) if kept else state
         network = engine.module_.to("cpu").eval()

@@ -49,8 +49,9 @@ class Resumable(Starting):
 
     def _checkpoint_path(self, owner: dict[str, str]) -> Path:
         """Return the path itself, or that of a file in it if it is a directory."""
-        path = Path(self.checkpoint)
-        if not os.fspath(self.checkpoint):
+        given: Any = self.checkpoint
+        path = Path(given)
+        if not os.fspath(given):
             raise ValueError("checkpoint='' names no file: use None for no checkpoint.")
         if path.is_dir():
             return path / f"{owner['class']}-{joblib.hash(owner)}.safetensors"

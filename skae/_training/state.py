@@ -51,7 +51,7 @@ def _load_moments(net: Any, moments: dict[str, dict[str, Any]]) -> None:
 
 
 def lay_out(optimizer: torch.optim.Optimizer) -> None:
-    """Store moments in the order of their weights: fused steps take that for granted."""
+    """Store moments in the order of their weights, as fused steps expect."""
     for weight, slot in optimizer.state.items():
         for name, value in slot.items():
             if isinstance(value, Tensor) and value.shape == weight.shape:
@@ -70,20 +70,19 @@ def _kind(optimizer: torch.optim.Optimizer) -> str:
     return f"{type(optimizer).__name__}({options})"
 
 
-def state_of(net: Any, keep_optimizer: bool) -> EngineState:
-    """Return the state of an engine, with the optimizer's moments or without.
+def state_of(net: Any, may_go_on: bool, is_sound: bool) -> EngineState:
+    """Return the state of an engine; moments of the optimizer only if they are sound.
 
-    With moments two runs are one longer run, bit for bit. Without them it is another
-    run, for which a seed is enough.
+    If it may go on, the generator does too. Else a seed is enough for another run.
     """
     kind, moments = None, {}
     # The curvature that L-BFGS estimated is not valid for other rows.
-    if keep_optimizer and not net.settings.is_full_batch:
+    if may_go_on and is_sound and not net.settings.is_full_batch:
         kind, state = _kind(net.optimizer_), net.optimizer_.state
         named = net.get_all_learnable_params()
         moments = {name: to_arrays(state[w]) for name, w in named if w in state}
     generator = net.generator.get_state().numpy()
-    if not keep_optimizer:
+    if not may_go_on:
         generator = int(torch.randint(2**62, (), generator=net.generator, device="cpu"))
     return EngineState(
         generator,

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from .._machine.interrupts import Enough
 
-
 CHANGING = "weights", "reference", "best", "n_stale", "patience", "is_finite"
 
 
@@ -73,7 +72,7 @@ class Stopping(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Undo ``state_dict``."""
-        vars(self).update(state)
+        self.__dict__.update(state)
 
     def restore(self, net: Any) -> None:
         """Go back to the best weights, if there are any."""
