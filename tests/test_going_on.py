@@ -59,3 +59,18 @@ def test_moments_follow_their_weights(X, solver):
         estimator.partial_fit(X)
     np.testing.assert_allclose(one.transform(X), other.transform(X), rtol=1e-4)
     assert one.loss_curve_ == pytest.approx(other.loss_curve_, rel=1e-6)
+
+
+@pytest.mark.parametrize("cls", [*ESTIMATORS, skae.StackedAE, skae.VariationalAE])
+def test_moments_of_fused_steps_are_those_of_plain_steps(X, cls):
+    """Fused steps read moments in the order of memory, whatever their strides."""
+    rows = X
+    if cls is skae.ConvAE:
+        rows = np.random.default_rng(0).normal(size=(400, 8, 8))
+    options = {"weight_decay": 0.1, "init": "random", "random_state": 0}
+    plain = partial(torch.optim.AdamW, eps=1e-14, foreach=False, fused=False)
+    fused, other = (
+        cls(2, solver=solver, **options).partial_fit(rows).partial_fit(rows)
+        for solver in ("adamw", plain)
+    )
+    assert fused.loss_curve_ == pytest.approx(other.loss_curve_, rel=1e-5)

@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from .._machine.callers import Held, held_warnings, warn_held
 from .._machine.devices import own_settings, resolve_device
 from .._machine.interrupts import Interrupts, noted_interrupts
+from .._machine.memory import told_of_memory
 from .._networks.network import Network
 from .._objectives.losses import Gaussian, try_out
 from .._rows.batches import read_rows
@@ -48,6 +49,13 @@ def _nan_allowed() -> AbstractContextManager[Any]:
     if not torch.is_anomaly_enabled():
         return nullcontext()
     return torch.autograd.set_detect_anomaly(True, check_nan=False)
+
+
+def _cure_of_memory(engine: Engine) -> str:
+    return (
+        f"use a batch_size below {engine.settings.batch_size}, fewer or narrower "
+        f"layers, or another device than {engine.device!r}"
+    )
 
 
 class Trainable(Resumable, CallbackSupport):
@@ -94,7 +102,8 @@ class Trainable(Resumable, CallbackSupport):
                 state = self._pretrain(engine, state, data, rows, interrupts)
             if not is_part:
                 self._follow(engine, state, data, given)
-            engine.run(rows, data.split, state.engine, interrupts)
+            with told_of_memory(lambda: _cure_of_memory(engine)):
+                engine.run(rows, data.split, state.engine, interrupts)
             with held_warnings() as held:
                 self._publish(engine, state, data)
             if checkpoint is not None and not engine.interrupted:

@@ -11,12 +11,13 @@ from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
 from .._machine.devices import own_settings
+from .._machine.memory import in_smaller_parts
 from .._machine.threads import limited_threads, threads_of_step
 from .._networks.network import Network
 from .._networks.prefix import Prefix
 from .._objectives.neighbors import NeighborMap
 from .._rows.checks import check_finite
-from .._rows.chunks import in_blocks, map_rows, n_at_once
+from .._rows.chunks import BLOCK, in_blocks, map_rows, n_at_once
 from .._rows.standardise import scale_and_shift, standardise
 from .refinement import refine
 
@@ -112,7 +113,9 @@ class FittedModel:
         """Apply a function to rows or codes in chunks that fit the network."""
         n_threads = threads_of_step(X.shape[0], self.network.n_products)
         with own_settings(self.device, grad=False), limited_threads(n_threads):
-            return map_rows(function, X, n_rows or self._n_rows)
+            return in_smaller_parts(
+                lambda n: map_rows(function, X, n), n_rows or self._n_rows, BLOCK
+            )
 
     @property
     def _n_rows(self) -> int:

@@ -1,6 +1,11 @@
-"""Memory of this machine."""
+"""Memory of this machine and of its devices."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
 
 # A weight, its gradient and a copy for the solver or the best epoch, in float32.
 BYTES_OF_A_WEIGHT = 3 * 4
@@ -24,3 +29,33 @@ def check_memory(n_weights: int, what: str) -> None:
             f"{needed:.3g} bytes to train, but this machine has {total:.3g}. Use fewer "
             "or narrower layers."
         )
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that the machine or a device has no memory left."""
+    kinds = MemoryError, torch.OutOfMemoryError
+    # torch has no class for the memory of a CPU.
+    return isinstance(error, kinds) or "DefaultCPUAllocator" in str(error)
+
+
+@contextmanager
+def told_of_memory(cure: Callable[[], str]) -> Iterator[None]:
+    """Turn an error of torch about memory into one that says what helps."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MemoryError(f"Not enough memory to train: {cure()}.") from error
+
+
+def in_smaller_parts(function: Callable[[int], Any], n_rows: int, least: int) -> Any:
+    """Call a function with ``n_rows``; with fewer while memory is too short."""
+    while True:
+        try:
+            return function(n_rows)
+        except Exception as error:
+            if not is_out_of_memory(error) or n_rows <= least:
+                raise
+        n_rows = max(n_rows // 2, least)
+        torch.cuda.empty_cache()
