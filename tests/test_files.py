@@ -40,6 +40,7 @@ import skae
 from skae._files.saving import FORMAT
 from skae._files.sealed import check_seal, seal
 from skae._files.values import Reader, Writer
+from skae._rows.templates import described, template
 
 HERE = pathlib.Path(__file__).parent
 PUBLIC = [getattr(skae, name) for name in skae.__all__]
@@ -403,6 +404,44 @@ def test_skops_needs_trust_in_estimators_only(way, fitted):
     untrusted = set(untrusted) - {"sklearn.model_selection._split.ShuffleSplit"}
     assert untrusted <= {f"skae.{cls.__name__}" for cls in ESTIMATORS}
     assert f"skae.{type(fitted[way]).__name__}" in untrusted
+
+
+LEVELS = pd.CategoricalDtype(["m", "s"], ordered=True)
+DTYPES = ["float32", "uint8", "bool", "Int64", "boolean", "string[python]", "str"]
+DTYPES += ["object", "int64[pyarrow]", "Sparse[float64, nan]", "category", LEVELS]
+LEVELED = pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["x", None])
+COLUMNS = [["a", "b"], ["a", 1], [0, 1], range(2), pd.Index(["a", "b"], name="n")]
+COLUMNS += [LEVELED, pd.Index(LEVELED.to_flat_index())]
+
+
+def test_tables_without_rows_are_plain_values():
+    for dtype in DTYPES:
+        series = pd.Series([], dtype=dtype)
+        for columns in COLUMNS:
+            table = pd.concat([series, series], axis=1).set_axis(columns, axis=1)
+            values = described(table)
+            assert isinstance(values, dict)
+            exact = {"check_column_type": "exact"}
+            pd.testing.assert_frame_equal(template(values), table, **exact)
+
+
+def test_tables_of_polars_are_plain_values_and_name_dtypes_only():
+    kinds = [pl.Int8, pl.Float32, pl.Boolean, pl.String, pl.Enum(["b", "a"]), pl.Null]
+    table = pl.DataFrame(schema={str(i): kind for i, kind in enumerate(kinds)})
+    values = described(table)
+    assert isinstance(values, dict)
+    same(template(values), table)
+    with pytest.raises(ValueError, match="'read_csv' is not a dtype"):
+        template(values | {"dtypes": ["read_csv"] * len(kinds)})
+
+
+def test_other_tables_are_kept():
+    class Frame(pd.DataFrame):
+        pass
+
+    decimal = pl.DataFrame(schema={"a": pl.Decimal(10, 2)})
+    for table in (Frame({"a": []}), decimal):
+        assert described(table) is table
 
 
 def test_own_names_are_loaded_only_if_trusted(fitted, tmp_path):

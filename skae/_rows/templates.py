@@ -22,7 +22,11 @@ def described(table: Any) -> Any:
     if package not in ("pandas", "polars"):
         return table
     values = _of_pandas(table) if package == "pandas" else _of_polars(table)
-    return values if _is_same(template(values), table) else table
+    try:
+        return values if _is_same(template(values), table) else table
+    except (TypeError, ValueError):
+        # The name of a dtype does not tell all about it.
+        return table
 
 
 def template(values: Any) -> Any:
@@ -67,7 +71,8 @@ def _pandas(values: dict[str, Any]) -> Any:
         table.columns = pandas.RangeIndex(*given, name=names[0])
     else:
         dtype = _pandas_dtype(pandas, values["index"])
-        table.columns = pandas.Index(given, dtype=dtype, name=names[0])
+        options = {"dtype": dtype, "name": names[0], "tupleize_cols": False}
+        table.columns = pandas.Index(given, **options)
     return table
 
 
@@ -85,10 +90,8 @@ def _of_polars(table: Any) -> dict[str, Any]:
 
 
 def _dtype_of_polars(dtype: Any) -> Any:
-    name, _, details = str(dtype).partition("(")
-    if name == "Enum":
-        return [name, dtype.categories.to_list()]
-    return name
+    name = str(dtype).partition("(")[0]
+    return dtype.categories.to_list() if name == "Enum" else name
 
 
 def _polars(values: dict[str, Any]) -> Any:
@@ -98,10 +101,13 @@ def _polars(values: dict[str, Any]) -> Any:
 
 
 def _polars_dtype(polars: Any, described: Any) -> Any:
-    if isinstance(described, str):
-        return getattr(polars, described)
-    name, levels = described
-    return getattr(polars, name)(levels)
+    if not isinstance(described, str):
+        return polars.Enum(described)
+    found = getattr(polars, described, None)
+    # A file must not name anything else.
+    if not isinstance(found, type) or not issubclass(found, polars.DataType):
+        raise ValueError(f"{described!r} is not a dtype of this version of polars.")
+    return found
 
 
 def _is_same(made: Any, table: Any) -> bool:
