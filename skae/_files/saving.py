@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .sealed import replace, seal, unseal
-from .values import Reader, Writer
+from .values import from_tree, to_tree
 from .versions import check_versions, versions
 
 #: Files with a higher number are from a later version, which has another format.
@@ -43,15 +43,9 @@ class Saved:
         --------
         skae.load : Loads the file.
         """
-        writer, owner = Writer(), type(self).__name__
-        tree = writer.tree(self)
-        description = {
-            "format": FORMAT,
-            **versions(),
-            "names": sorted(writer.names),
-            "estimator": tree,
-        }
-        replace(path, seal(description, writer.arrays, f"{owner}.save"))
+        tree, arrays, names = to_tree(self)
+        about = {"format": FORMAT, **versions(), "names": names, "estimator": tree}
+        replace(path, seal(about, arrays, f"{type(self).__name__}.save"))
 
     def __getstate__(self) -> dict[str, Any]:
         parent: Any = super()
@@ -66,9 +60,7 @@ class Saved:
     def _defaults(self) -> dict[str, Any]:
         """Return defaults of parameters: an earlier version may not have had all."""
         parameters = inspect.signature(type(self)).parameters.values()
-        return {
-            p.name: p.default for p in parameters if p.default is not p.empty
-        }
+        return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
 def load(path: Any, *, trusted: Iterable[str] = ()) -> Any:
@@ -136,4 +128,4 @@ def load(path: Any, *, trusted: Iterable[str] = ()) -> Any:
             f"{path} needs functions or classes that are not trusted. If you know them "
             f"and trust the file, pass trusted={missing!r}."
         )
-    return Reader(arrays, names).value(description["estimator"])
+    return from_tree(description["estimator"], arrays, names)
