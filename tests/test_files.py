@@ -442,8 +442,16 @@ def test_other_tables_are_kept():
         pass
 
     decimal = pl.DataFrame(schema={"a": pl.Decimal(10, 2)})
-    for table in (Frame({"a": []}), decimal):
+    text = np.empty((0, 2), dtype=np.dtypes.StringDType(na_object=np.nan))
+    for table in (Frame({"a": []}), decimal, text):
         assert described(table) is table
+
+
+@pytest.mark.parametrize("dtype", ["f4", "u1", "?", "O", "U", "U3", "T", ">i2"])
+def test_arrays_without_rows_are_plain_values(dtype):
+    table = np.empty((0, 3), dtype=dtype)
+    assert isinstance(described(table), dict)
+    same(template(described(table)), table)
 
 
 def test_own_names_are_loaded_only_if_trusted(fitted, tmp_path):
@@ -604,6 +612,7 @@ def test_random_numbers_go_on():
         datetime.date(2020, 1, 1),
         np.ma.array([1.0], mask=[True]),
         np.array([(None, 1)], dtype=[("a", "O"), ("b", "i4")]),
+        np.array(["a"], dtype="T"),
         ROWS.mean,
         pd.DataFrame({"a": [1]}),
         torch.ones(2),
@@ -637,6 +646,8 @@ def test_values_that_hold_themselves_are_refused():
         {"~": "scalar", "of": ["|O", "00" * 8]},
         {"~": "scalar", "of": [[["a", "|O"]], "00" * 8]},
         {"~": "bytes of", "of": ["|O", [1], "C"]},
+        {"~": "bytes of", "of": ["T", [1], "C"]},
+        {"~": "bytes of", "of": [[["a", [["b", "T"]]]], [1], "C"]},
         {"~": "RandomState", "of": {"bit_generator": "seterr"}},
     ],
 )

@@ -16,12 +16,11 @@ def described(table: Any) -> Any:
 
     A table that they would change, such as one of another class, is returned as it is.
     """
-    if isinstance(table, np.ndarray):
-        return {"kind": "array", "dtype": table.dtype.str, "n_columns": table.shape[1]}
     package = type(table).__module__.partition(".")[0]
-    if package not in ("pandas", "polars"):
+    describe = {"numpy": _of_array, "pandas": _of_pandas, "polars": _of_polars}
+    if package not in describe:
         return table
-    values = _of_pandas(table) if package == "pandas" else _of_polars(table)
+    values = describe[package](table)
     try:
         return values if _is_same(template(values), table) else table
     except (TypeError, ValueError):
@@ -36,6 +35,11 @@ def template(values: Any) -> Any:
     if values["kind"] == "array":
         return np.empty((0, values["n_columns"]), values["dtype"])
     return _pandas(values) if values["kind"] == "pandas" else _polars(values)
+
+
+def _of_array(table: np.ndarray) -> dict[str, Any]:
+    dtype = "T" if table.dtype.kind == "T" else table.dtype.str
+    return {"kind": "array", "dtype": dtype, "n_columns": table.shape[1]}
 
 
 def _of_pandas(table: Any) -> dict[str, Any]:
@@ -114,6 +118,8 @@ def _is_same(made: Any, table: Any) -> bool:
     """Whether tables without rows have the same class, columns and dtypes."""
     if type(made) is not type(table):
         return False
+    if isinstance(table, np.ndarray):
+        return bool(made.dtype == table.dtype)
     if hasattr(table, "schema"):
         return bool(made.schema == table.schema)
     has_names = made.columns.identical(table.columns)
