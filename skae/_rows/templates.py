@@ -120,7 +120,7 @@ def _is_same(made: Any, table: Any) -> bool:
         return False
     if isinstance(table, np.ndarray):
         return bool(made.dtype == table.dtype)
-    if hasattr(table, "schema"):
+    if not hasattr(table, "iloc"):
         return bool(made.schema == table.schema)
     has_names = made.columns.identical(table.columns)
     return bool(has_names and list(made.dtypes) == list(table.dtypes))
