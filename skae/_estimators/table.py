@@ -13,8 +13,8 @@ from .._objectives.table import TableLoss
 from .._rows.checks import COUNT, names
 from .._rows.frames import build, empty_like
 from .._rows.statistics import for_whole_rows
-from .._rows.templates import described, template
 from .._rows.table import ColumnCode, check_table, encode_columns, learn_columns
+from .._rows.templates import described, template
 from .._training.engine import Engine
 from .availability import available_unless
 from .base import BaseAutoencoder
