@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from .network import Map, Network
+from .recording import is_recorded
 
 
 def unchanged(x: Tensor) -> Tensor:
@@ -54,6 +55,8 @@ class Filling(Network):
             total += hidden * self.link.inverse(self.fill(seen))
         answers = total / passes.sum(0)
         missing = x.isnan()
+        if is_recorded():
+            return torch.where(missing, self.link.inverse(self.fill(x)), answers)
         gappy = missing.any(1)
         if gappy.any():
             filled = self.link.inverse(self.fill(x[gappy]))
