@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.pipeline import make_pipeline
+from sklearn.base import is_classifier
 from torch import Tensor, nn
 
 from .._machine.extras import imported
+from .checks import OWNER, errors_of_runtime, run
 
-OWNER = "skae.onnx.to_onnx"
 # The newest set of operations that torch writes without a conversion.
-OPSET = 18
+OPSETS = {"": 18, "ai.onnx.ml": 3}
 # The version of the format that all graphs of the chain have.
 IR_VERSION = 10
 # Rows of the example that torch records: 0 and 1 are special numbers.
@@ -62,25 +62,57 @@ def graph_of_module(module: nn.Module, X: np.ndarray) -> Any:
             dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
             input_names=["X"],
             output_names=["answer"],
-            opset_version=OPSET,
+            opset_version=OPSETS[""],
             external_data=False,
             verbose=False,
         )
     return program.model_proto
 
 
-def graph_of_steps(steps: Sequence[Any], X: np.ndarray) -> Any:
-    """Return the graph of steps of scikit-learn, for rows like ``X``."""
+def graph_of_step(step: Any, X: np.ndarray) -> Any:
+    """Return the graph of a step of scikit-learn, for rows like ``X``."""
+    graph = _converted(step, X)
+    try:
+        run(graph, X[:1])
+    except errors_of_runtime():
+        if X.dtype == np.float32:
+            raise
+        # onnxruntime has some steps for float32 only.
+        graph = _narrowed(_converted(step, X.astype(np.float32)))
+    return graph
+
+
+def _converted(step: Any, X: np.ndarray) -> Any:
     skl2onnx = imported("skl2onnx", OWNER)
     types = imported("skl2onnx.common.data_types", OWNER)
     kind = types.FloatTensorType if X.dtype == np.float32 else types.DoubleTensorType
-    options = {id(steps[-1]): {"zipmap": False}} if hasattr(steps[-1], "classes_") else {}
-    return skl2onnx.convert_sklearn(
-        make_pipeline(*steps),
-        initial_types=[("X", kind([None, X.shape[1]]))],
-        target_opset={"": OPSET, "ai.onnx.ml": 3},
-        options=options,
-    )
+    try:
+        return skl2onnx.convert_sklearn(
+            step,
+            initial_types=[("X", kind([None, X.shape[1]]))],
+            target_opset=OPSETS,
+            options={id(step): {"zipmap": False}} if is_classifier(step) else {},
+        )
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".strip().partition("\n")[0]
+        raise TypeError(
+            f"skl2onnx has no graph of {step!r}, and raised {reason}. Leave this step "
+            "out, or register a converter for it in skl2onnx."
+        ) from error
+
+
+def _narrowed(model: Any) -> Any:
+    """Return a graph that takes float64, and converts it to float32."""
+    helper = imported("onnx.helper", OWNER)
+    kinds = imported("onnx", OWNER).TensorProto
+    (given,) = model.graph.input
+    inner = f"{given.name}_narrow"
+    for node in model.graph.node:
+        node.input[:] = [inner if n == given.name else n for n in node.input]
+    cast = helper.make_node("Cast", [given.name], [inner], to=kinds.FLOAT)
+    model.graph.node.insert(0, cast)
+    given.type.tensor_type.elem_type = kinds.DOUBLE
+    return model
 
 
 def joined(graphs: Sequence[Any], output: str, kept: int = 0) -> Any:
@@ -103,9 +135,12 @@ def joined(graphs: Sequence[Any], output: str, kept: int = 0) -> Any:
 
 def _same_sets(model: Any) -> None:
     """Declare one version of ONNX's operations, for which all nodes were written."""
-    for used in model.opset_import:
-        if used.domain in ("", "ai.onnx"):
-            used.version = OPSET
+    versions = {used.domain: used.version for used in model.opset_import}
+    del model.opset_import[:]
+    make_set = imported("onnx.helper", OWNER).make_opsetid
+    model.opset_import.extend(
+        make_set(*item) for item in (versions | OPSETS).items()
+    )
 
 
 def _named(model: Any, output: str, kept: int) -> Any:

@@ -89,7 +89,8 @@ class AutoencoderModule(nn.Module):
         rows, answers = self._flat(x), self._answers(x).to(torch.float64)
         missing = rows.isnan()
         squares = ((rows - answers) / self.scale).square().masked_fill(missing, 0.0)
-        errors = squares.sum(1).nan_to_num(torch.inf, torch.inf)
+        errors = squares.sum(1)
+        errors = torch.where(errors.isnan(), torch.inf, errors)
         # A missing value of a table is one column, however many entries it has.
         missing = missing if self.entries is None else missing[:, self.entries.starts]
         errors = errors / (1 - missing.to(torch.float64).mean(1))

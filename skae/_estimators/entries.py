@@ -21,6 +21,10 @@ class TableEntries(nn.Module):
     def __init__(self, columns: Sequence[ColumnCode], dtype: torch.dtype) -> None:
         super().__init__()
         self.columns, self.dtype = list(columns), dtype
+        for place, column in self._each():
+            levels = [float(level) for level in column.levels]
+            buffer = torch.tensor(levels, dtype=torch.float64)
+            self.register_buffer(f"levels_{place}", buffer)
         sizes = np.array([column.size for column in columns])
         ends = np.cumsum(sizes)
         self.ends, self.starts = ends.tolist(), (ends - sizes).tolist()
@@ -28,7 +32,7 @@ class TableEntries(nn.Module):
     def encode(self, x: Tensor) -> Tensor:
         """Return flat rows of entries, in float32."""
         values = x.to(torch.float64)
-        parts = [self._encoded(c, values[:, i, None]) for i, c in self._each()]
+        parts = [self._encoded(c, self._levels(i), values[:, i, None]) for i, c in self._each()]
         rows = torch.cat(parts, dim=1)
         telling = [i for i, c in self._each() if not c.is_empty]
         tells = torch.cat([parts[i] for i in telling], dim=1)
@@ -39,7 +43,7 @@ class TableEntries(nn.Module):
     def decode(self, rows: Tensor) -> Tensor:
         """Return the number, or the most probable level, of each column."""
         parts = [
-            self._decoded(c, rows[:, self.starts[i] : self.ends[i]])
+            self._decoded(c, self._levels(i), rows[:, self.starts[i] : self.ends[i]])
             for i, c in self._each()
         ]
         return torch.stack(parts, dim=1).to(self.dtype)
@@ -47,33 +51,30 @@ class TableEntries(nn.Module):
     def _each(self) -> list[tuple[int, ColumnCode]]:
         return list(enumerate(self.columns))
 
-    def _encoded(self, column: ColumnCode, values: Tensor) -> Tensor:
+    def _levels(self, place: int) -> Tensor:
+        return self.get_buffer(f"levels_{place}")
+
+    def _encoded(self, column: ColumnCode, levels: Tensor, values: Tensor) -> Tensor:
         if column.is_empty:
             return torch.zeros_like(values)
         if not column.varies:
             return torch.where(values.isnan(), torch.nan, torch.zeros_like(values))
         if column.kind == NUMBER:
             return (values - column.mean) / column.deviation
-        present = values == _levels(column, values)
+        present = values == levels
         is_known = present.any(1, keepdim=True)
         entries = column.unit * present[:, int(column.size == 1) :].to(values)
         return torch.where(is_known, entries, torch.nan)
 
-    def _decoded(self, column: ColumnCode, entries: Tensor) -> Tensor:
+    def _decoded(self, column: ColumnCode, levels: Tensor, entries: Tensor) -> Tensor:
         if column.kind == NUMBER:
             return column.mean + column.deviation * entries[:, 0].to(torch.float64)
-        levels = _levels(column, entries)
         if not len(column.levels):
             return torch.full_like(entries[:, 0], torch.nan, dtype=torch.float64)
         if column.size > 1:
             return levels[entries.argmax(1)]
         place = (entries[:, 0] > column.unit / 2) & column.varies
         return torch.where(place, levels[-1], levels[0])
-
-
-def _levels(column: ColumnCode, like: Tensor) -> Tensor:
-    levels = [float(level) for level in column.levels]
-    return torch.tensor(levels, dtype=torch.float64, device=like.device)
 
 
 def why_no_entries(columns: Sequence[ColumnCode]) -> str | None:

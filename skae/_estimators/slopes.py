@@ -24,6 +24,7 @@ SIZED: dict[Any, Callable[..., Any]] = {
     aten.expand.default: torch.Tensor.expand,
     aten.view.default: torch.Tensor.reshape,
     aten._unsafe_view.default: torch.Tensor.reshape,
+    aten.reshape.default: torch.Tensor.reshape,
     aten.full.default: torch.full,
 }
 
@@ -123,5 +124,29 @@ def _convolution_backward(
     )
 
 
-#: Derivatives that have no decomposition in torch, by the input alone.
-OWN = {aten.convolution_backward.default: _convolution_backward}
+def _native_group_norm(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    n_rows: int,
+    n_channels: int,
+    size: int,
+    n_groups: int,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalise without the number of rows, which a trace would take for a constant."""
+    groups = x.reshape(x.shape[0], n_groups, n_channels // n_groups * size)
+    variance, mean = torch.var_mean(groups, dim=2, correction=0, keepdim=True)
+    factor = torch.rsqrt(variance + eps)
+    answer = ((groups - mean) * factor).reshape_as(x)
+    shape = [n_channels, *[1] * (x.ndim - 2)]
+    answer = answer if weight is None else answer * weight.reshape(shape)
+    answer = answer if bias is None else answer + bias.reshape(shape)
+    return answer, mean[:, :, 0], factor[:, :, 0]
+
+
+#: Operations that torch does not decompose.
+OWN = {
+    aten.convolution_backward.default: _convolution_backward,
+    aten.native_group_norm.default: _native_group_norm,
+}

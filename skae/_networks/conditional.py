@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from .filling import Filling
 from .linear_skip import FAR, LinearSkip
-from .recording import is_recorded
+from .recording import is_recorded, width_of
 from .transformer import MaskedTransformer
 from .weights import filled
 
@@ -134,9 +134,9 @@ def _solve(matrices: Tensor, values: Tensor) -> Tensor:
         return torch.cholesky_solve(values[:, :, None], roots)[:, :, 0]
     # Graphs of ONNX have no Cholesky decomposition.
     system = torch.cat([matrices, values[:, :, None]], dim=2)
-    for place in range(values.shape[1]):
+    order = torch.arange(width_of(values), device=values.device)
+    for place in range(width_of(values)):
         row = system[:, place : place + 1] / system[:, place : place + 1, place, None]
         others = system[:, :, place : place + 1] * row
-        is_row = torch.arange(values.shape[1], device=values.device) == place
-        system = torch.where(is_row[:, None], row, system - others)
+        system = torch.where((order == place)[:, None], row, system - others)
     return system[:, :, -1]

@@ -50,7 +50,7 @@ class Filling(Network):
         """
         passes = self.hidden_together
         total = torch.zeros_like(x)
-        for hidden in passes:
+        for hidden in passes.unbind(0):
             seen = x.masked_fill(hidden, torch.nan)
             total += hidden * self.link.inverse(self.fill(seen))
         answers = total / passes.sum(0)

@@ -50,7 +50,8 @@ class MaskedTransformer(Filling):
         super().__init__()
         self.widths, self.n_features = [n_components], math.prod(shape)
         self._set_places(cut(shape, patch_size))
-        n, n_entries = self.places.shape
+        self.n_tokens, n_entries = self.places.shape
+        n = self.n_tokens
         self.n_visible = int(np.clip(round(n * (1 - mask_ratio)), 1, n - 1))
         block = n_heads, activation, n_components
         self.inputs = TokenMap(n, n_entries, n_components, shares_weights)
@@ -93,7 +94,7 @@ class MaskedTransformer(Filling):
 
     @property
     def hidden_together(self) -> Tensor:
-        n, n_hidden = len(self.order), len(self.order) - self.n_visible
+        n, n_hidden = self.n_tokens, self.n_tokens - self.n_visible
         ranks = torch.arange(n, device=self.order.device)
         starts = ranks[:: min(self.n_visible, n_hidden)]
         # In turn each block of tokens is the only one that is visible, or hidden.
