@@ -1,6 +1,7 @@
 """Modules of torch compute what estimators compute, also as graphs."""
 
 import copy
+import logging
 import pickle
 import warnings
 
@@ -23,7 +24,7 @@ from skae import (
 )
 
 N, WIDTH = 260, 12
-QUICK = {"max_iter": 2, "random_state": 0}
+QUICK = {"max_iter": 2, "early_stopping": False, "random_state": 0}
 IMAGES = {"image_shape": (3, 4), "channels": (2,), "hidden_layer_sizes": ()}
 
 
@@ -86,6 +87,15 @@ CASES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _without_log():
+    """Keep pytest from formatting each line of torch's own log."""
+    log = logging.getLogger("torch.__trace")
+    log.disabled = True
+    yield
+    log.disabled = False
+
+
 @pytest.fixture(scope="module")
 def fits():
     """Return fitted estimators with their modules, each made once."""
@@ -119,15 +129,17 @@ def test_modules_compute_what_estimators_do(fits, name):
     x, codes = torch.from_numpy(rows), estimator.transform(rows)
     assert isinstance(module, nn.Module)
     assert module.encode(x).dtype == torch.float32
-    assert close(module.encode(x), codes)
+    # Where a step is neither better nor worse, rounding decides.
+    n_undecided = int(getattr(estimator, "transform_max_iter_", 0) > 0)
+    assert close(module.encode(x), codes, n_undecided)
     wanted = estimator.reconstruct(rows)
-    assert close(module(x), wanted)
+    assert close(module(x), wanted, n_undecided)
     assert str(module(x).dtype) == f"torch.{wanted.dtype}"
     if hasattr(estimator, "inverse_transform"):
         decoded = module.decode(torch.from_numpy(codes))
         assert close(decoded, estimator.inverse_transform(codes))
     if name != "variational":
-        assert close(module.score_samples(x), estimator.score_samples(rows))
+        assert close(module.score_samples(x), estimator.score_samples(rows), n_undecided)
 
 
 def test_default_codes_are_improved_ones(fits):
@@ -163,7 +175,7 @@ def test_traces_take_any_number_of_rows(fits, name):
         assert close(traced.encode(part), module.encode(part).numpy(), n_undecided)
 
 
-@pytest.mark.parametrize("name", ["images", "jump_relu", "gru", "variational", "far"])
+@pytest.mark.parametrize("name", ["images", "jump_relu", "gru"])
 def test_exported_programs_take_any_number_of_rows(fits, name):
     _, module, rows = fits(name)
     x = torch.from_numpy(rows)
@@ -173,7 +185,7 @@ def test_exported_programs_take_any_number_of_rows(fits, name):
     assert close(program(x[:1]), module(x[:1]).numpy())
 
 
-@pytest.mark.parametrize("name", ["improved", "tied", "ordered", "masked", "lstm"])
+@pytest.mark.parametrize("name", ["improved", "ordered", "patches"])
 def test_networks_are_exported(fits, name):
     estimator, _, rows = fits(name)
     x = torch.from_numpy((rows.reshape(N, -1) - estimator.mean_) / estimator.scale_)

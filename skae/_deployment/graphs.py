@@ -55,11 +55,12 @@ def graph_of_module(module: nn.Module, X: np.ndarray) -> Any:
     imported("onnxscript", OWNER)
     example = torch.from_numpy(np.resize(X, (N_ROWS, *X.shape[1:])))
     with _quiet():
+        # Recorded here: torch.onnx would keep recurrent layers as loops, and fail.
+        any_length = ({0: torch.export.Dim.DYNAMIC},)
+        recorded = torch.export.export(module, (example,), dynamic_shapes=any_length)
         program = torch.onnx.export(
-            module,
-            (example,),
+            recorded,
             dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
             input_names=["X"],
             output_names=["answer"],
             opset_version=OPSETS[""],
