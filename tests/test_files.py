@@ -412,7 +412,13 @@ LEVELS = pd.CategoricalDtype(["m", "s"], ordered=True)
 DTYPES = ["float32", "uint8", "bool", "Int64", "boolean", "string[python]", "str"]
 DTYPES += ["object", "int64[pyarrow]", "Sparse[float64, nan]", "category", LEVELS]
 LEVELED = pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["x", None])
-COLUMNS = [["schema", "step"], ["a", 1], [0, 1], range(2), pd.Index(["a", "b"], name="n")]
+COLUMNS = [
+    ["schema", "step"],
+    ["a", 1],
+    [0, 1],
+    range(2),
+    pd.Index(["a", "b"], name="n"),
+]
 COLUMNS += [LEVELED, pd.Index(LEVELED.to_flat_index())]
 
 
