@@ -112,4 +112,12 @@ def test_extras_are_not_imported():
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert not {"matplotlib", "polars", "onnx", "onnxruntime", "onnxscript", "skl2onnx", "dask"} & set(loaded)
+    assert not {
+        "matplotlib",
+        "polars",
+        "onnx",
+        "onnxruntime",
+        "onnxscript",
+        "skl2onnx",
+        "dask",
+    } & set(loaded)

@@ -140,7 +140,9 @@ def test_predictors_follow_and_imputers_come_first():
     rows = np.where(np.random.default_rng(1).random(X.shape) < 0.1, np.nan, X)
     steps = SimpleImputer(), StandardScaler(), PLAIN, LogisticRegression()
     pipeline = make_pipeline(*steps).fit(rows, Y)
-    assert (answer(to_onnx(pipeline, rows, "predict"), rows) == pipeline.predict(rows)).all()
+    assert (
+        answer(to_onnx(pipeline, rows, "predict"), rows) == pipeline.predict(rows)
+    ).all()
     shares = answer(to_onnx(pipeline, rows, "predict_proba"), rows)
     assert np.abs(shares - pipeline.predict_proba(rows)).max() < 1e-5
 

@@ -139,7 +139,9 @@ def test_modules_compute_what_estimators_do(fits, name):
         decoded = module.decode(torch.from_numpy(codes))
         assert close(decoded, estimator.inverse_transform(codes))
     if name != "variational":
-        assert close(module.score_samples(x), estimator.score_samples(rows), n_undecided)
+        assert close(
+            module.score_samples(x), estimator.score_samples(rows), n_undecided
+        )
 
 
 def test_default_codes_are_improved_ones(fits):
@@ -217,7 +219,9 @@ def test_what_tensors_cannot_do():
     pictured.set_params(transform_n_neighbors=0)
     codes = pictured.to_torch().encode(torch.from_numpy(X))
     assert close(codes, pictured.transform(X), 1)
-    text = TableAE(2, **QUICK).fit(np.c_[X[:, :2].astype(object), ["a", "b"] * (N // 2)])
+    text = TableAE(2, **QUICK).fit(
+        np.c_[X[:, :2].astype(object), ["a", "b"] * (N // 2)]
+    )
     with pytest.raises(ValueError, match=r"holds 'a'.*OrdinalEncoder"):
         text.to_torch()
     ranks = TableAE(2, scaling="quantiles", **QUICK).fit(X)

@@ -60,9 +60,7 @@ def _graphs(chain: Chain, rows: np.ndarray, output: str) -> list[Any]:
     return graphs
 
 
-def _undoing(
-    chain: Chain, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray] | None:
+def _undoing(chain: Chain, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the map from the autoencoder's unit to that of the first step."""
     return affine(chain.undo, rows[:N_EXAMPLES]) if chain.before else None
 

@@ -139,9 +139,7 @@ def _same_sets(model: Any) -> None:
     versions = {used.domain: used.version for used in model.opset_import}
     del model.opset_import[:]
     make_set = imported("onnx.helper", OWNER).make_opsetid
-    model.opset_import.extend(
-        make_set(*item) for item in (versions | OPSETS).items()
-    )
+    model.opset_import.extend(make_set(*item) for item in (versions | OPSETS).items())
 
 
 def _named(model: Any, output: str, kept: int) -> Any:
@@ -170,6 +168,8 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             own = r"`isinstance\(treespec, LeafSpec\)` is deprecated"
             warnings.filterwarnings("ignore", own, FutureWarning)
+            recurrent = "The tensor attributes .*_flat_weights"
+            warnings.filterwarnings("ignore", recurrent, UserWarning)
             yield
     finally:
         log.setLevel(level)
