@@ -2,7 +2,6 @@
 
 import copy
 import logging
-import pickle
 import warnings
 
 import numpy as np
@@ -164,7 +163,10 @@ def test_truncated_codes(fits):
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 # Layers of torch compare sizes, which are constants.
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning:torch")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    ["improved", "tied", "batch_top_k", "upsampled", "masked", "patches", "gru"],
+)
 def test_traces_take_any_number_of_rows(fits, name):
     _, module, rows = fits(name)
     x = torch.from_numpy(rows)
@@ -177,6 +179,7 @@ def test_traces_take_any_number_of_rows(fits, name):
         assert close(traced.encode(part), module.encode(part).numpy(), n_undecided)
 
 
+@pytest.mark.filterwarnings("ignore:The tensor attributes:UserWarning")
 @pytest.mark.parametrize("name", ["images", "jump_relu", "gru"])
 def test_exported_programs_take_any_number_of_rows(fits, name):
     _, module, rows = fits(name)
@@ -201,8 +204,6 @@ def test_networks_are_exported(fits, name):
 def test_modules_are_copies(fits):
     estimator, module, rows = fits("improved")
     codes = module.encode(torch.from_numpy(rows))
-    again = pickle.loads(pickle.dumps(module))
-    assert torch.equal(again.encode(torch.from_numpy(rows)), codes)
     changed = copy.deepcopy(module)
     for weights in changed.parameters():
         weights.zero_()

@@ -7,7 +7,7 @@ import numpy as np
 from .._machine.extras import imported
 from .checks import OWNER, check_same, n_undecided, run, unit_of
 from .graphs import Answering, graph_of_module, graph_of_step, joined
-from .steps import PREDICTIONS, Chain, affine
+from .steps import Chain, affine
 
 #: What a module of torch does for an output; others are codes for a predictor.
 METHODS = {"reconstruct": "forward", "score_samples": "score_samples"}

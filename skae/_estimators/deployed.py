@@ -17,8 +17,8 @@ class AutoencoderModule(nn.Module):
 
     ``forward`` is the estimator's ``reconstruct``, ``encode`` its ``transform``,
     ``decode`` its ``inverse_transform``, and ``score_samples`` its own. Rows are in
-    their unit, flat or in the layout of the training data. ``entries`` encode a table. ``padding`` tells which entries
-    of flat rows are after the end of a sequence.
+    their unit, flat or in the layout of the training data. ``entries`` encode a table.
+    ``padding`` tells which entries of flat rows are after the end of a sequence.
     """
 
     mean: Tensor
