@@ -58,7 +58,7 @@ def graph_of_module(module: nn.Module, X: np.ndarray) -> Any:
         # Recorded here: torch.onnx would keep recurrent layers as loops, and fail.
         any_length = ({0: torch.export.Dim.DYNAMIC},)
         recorded = torch.export.export(module, (example,), dynamic_shapes=any_length)
-        program = torch.onnx.export(
+        program: Any = torch.onnx.export(
             recorded,
             dynamo=True,
             input_names=["X"],
@@ -72,13 +72,13 @@ def graph_of_module(module: nn.Module, X: np.ndarray) -> Any:
 
 def graph_of_step(step: Any, X: np.ndarray) -> Any:
     """Return the graph of a step of scikit-learn, for rows like ``X``."""
-    graph = _converted(step, X)
     try:
+        graph = _converted(step, X)
         run(graph, X[:1])
-    except errors_of_runtime():
+    except (TypeError, *errors_of_runtime()):
         if X.dtype == np.float32:
             raise
-        # onnxruntime has some steps for float32 only.
+        # Some steps have graphs for float32 only.
         graph = _narrowed(_converted(step, X.astype(np.float32)))
     return graph
 

@@ -51,7 +51,7 @@ def record_slopes(network: Network, n_features: int, owner: str) -> GraphModule:
     wanted = answers.wanted(rows, code)
     record = make_fx(
         lambda code, rows, known: answers.slope(code, rows, known),
-        decomposition_table={**_decompositions(), **OWN},
+        decomposition_table=_decompositions(),
         tracing_mode="symbolic",
         _allow_non_fake_inputs=True,
     )
@@ -89,7 +89,8 @@ def _generalise(graph: GraphModule) -> None:
 @cache
 def _decompositions() -> dict[Any, Any]:
     """Return how torch makes derivatives from operations that graphs have."""
-    return dict(torch.export.default_decompositions().items())
+    table: Any = torch.export.default_decompositions()
+    return {**table, **OWN}
 
 
 def _convolution_backward(
@@ -151,7 +152,7 @@ def _native_group_norm(
 
 
 #: Operations that torch does not decompose.
-OWN = {
+OWN: dict[Any, Callable[..., Any]] = {
     aten.convolution_backward.default: _convolution_backward,
     aten.native_group_norm.default: _native_group_norm,
 }
