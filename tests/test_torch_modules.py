@@ -2,7 +2,6 @@
 
 import copy
 import logging
-import pickle
 import warnings
 
 import numpy as np
@@ -139,7 +138,9 @@ def test_modules_compute_what_estimators_do(fits, name):
         decoded = module.decode(torch.from_numpy(codes))
         assert close(decoded, estimator.inverse_transform(codes))
     if name != "variational":
-        assert close(module.score_samples(x), estimator.score_samples(rows), n_undecided)
+        assert close(
+            module.score_samples(x), estimator.score_samples(rows), n_undecided
+        )
 
 
 def test_default_codes_are_improved_ones(fits):
@@ -162,7 +163,10 @@ def test_truncated_codes(fits):
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 # Layers of torch compare sizes, which are constants.
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning:torch")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    ["improved", "tied", "batch_top_k", "upsampled", "masked", "patches", "gru"],
+)
 def test_traces_take_any_number_of_rows(fits, name):
     _, module, rows = fits(name)
     x = torch.from_numpy(rows)
@@ -175,6 +179,7 @@ def test_traces_take_any_number_of_rows(fits, name):
         assert close(traced.encode(part), module.encode(part).numpy(), n_undecided)
 
 
+@pytest.mark.filterwarnings("ignore:The tensor attributes:UserWarning")
 @pytest.mark.parametrize("name", ["images", "jump_relu", "gru"])
 def test_exported_programs_take_any_number_of_rows(fits, name):
     _, module, rows = fits(name)
@@ -199,8 +204,6 @@ def test_networks_are_exported(fits, name):
 def test_modules_are_copies(fits):
     estimator, module, rows = fits("improved")
     codes = module.encode(torch.from_numpy(rows))
-    again = pickle.loads(pickle.dumps(module))
-    assert torch.equal(again.encode(torch.from_numpy(rows)), codes)
     changed = copy.deepcopy(module)
     for weights in changed.parameters():
         weights.zero_()
@@ -217,7 +220,9 @@ def test_what_tensors_cannot_do():
     pictured.set_params(transform_n_neighbors=0)
     codes = pictured.to_torch().encode(torch.from_numpy(X))
     assert close(codes, pictured.transform(X), 1)
-    text = TableAE(2, **QUICK).fit(np.c_[X[:, :2].astype(object), ["a", "b"] * (N // 2)])
+    text = TableAE(2, **QUICK).fit(
+        np.c_[X[:, :2].astype(object), ["a", "b"] * (N // 2)]
+    )
     with pytest.raises(ValueError, match=r"holds 'a'.*OrdinalEncoder"):
         text.to_torch()
     ranks = TableAE(2, scaling="quantiles", **QUICK).fit(X)

@@ -26,7 +26,7 @@ def run(model: Any, X: np.ndarray) -> np.ndarray:
     return np.asarray(session.run(None, {session.get_inputs()[0].name: X})[0])
 
 
-def errors_of_runtime() -> tuple[type[Exception], ...]:
+def errors_of_runtime() -> tuple[type[Exception], type[Exception], type[Exception]]:
     """Return what onnxruntime raises for graphs that it cannot run."""
     state = imported("onnxruntime.capi.onnxruntime_pybind11_state", OWNER)
     return state.NotImplemented, state.InvalidGraph, state.Fail
@@ -68,7 +68,9 @@ def gaps_of(found: np.ndarray, wanted: np.ndarray, unit: float) -> np.ndarray:
     found, wanted = found.astype(np.float64), wanted.astype(np.float64)
     same |= np.isnan(found) & np.isnan(wanted)
     with np.errstate(invalid="ignore"):
-        differences = np.where(same, 0.0, np.nan_to_num(abs(found - wanted), nan=np.inf))
+        differences = np.where(
+            same, 0.0, np.nan_to_num(abs(found - wanted), nan=np.inf)
+        )
     finite = np.where(np.isfinite(wanted), np.abs(wanted), 0.0)
     return differences.max(axis=1) / np.maximum(unit, finite.max(axis=1))
 

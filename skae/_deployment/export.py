@@ -7,7 +7,7 @@ import numpy as np
 from .._machine.extras import imported
 from .checks import OWNER, check_same, n_undecided, run, unit_of
 from .graphs import Answering, graph_of_module, graph_of_step, joined
-from .steps import PREDICTIONS, Chain, affine
+from .steps import Chain, affine
 
 #: What a module of torch does for an output; others are codes for a predictor.
 METHODS = {"reconstruct": "forward", "score_samples": "score_samples"}
@@ -60,9 +60,7 @@ def _graphs(chain: Chain, rows: np.ndarray, output: str) -> list[Any]:
     return graphs
 
 
-def _undoing(
-    chain: Chain, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray] | None:
+def _undoing(chain: Chain, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the map from the autoencoder's unit to that of the first step."""
     return affine(chain.undo, rows[:N_EXAMPLES]) if chain.before else None
 

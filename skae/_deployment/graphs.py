@@ -58,7 +58,7 @@ def graph_of_module(module: nn.Module, X: np.ndarray) -> Any:
         # Recorded here: torch.onnx would keep recurrent layers as loops, and fail.
         any_length = ({0: torch.export.Dim.DYNAMIC},)
         recorded = torch.export.export(module, (example,), dynamic_shapes=any_length)
-        program = torch.onnx.export(
+        program: Any = torch.onnx.export(
             recorded,
             dynamo=True,
             input_names=["X"],
@@ -72,13 +72,13 @@ def graph_of_module(module: nn.Module, X: np.ndarray) -> Any:
 
 def graph_of_step(step: Any, X: np.ndarray) -> Any:
     """Return the graph of a step of scikit-learn, for rows like ``X``."""
-    graph = _converted(step, X)
     try:
+        graph = _converted(step, X)
         run(graph, X[:1])
-    except errors_of_runtime():
+    except (TypeError, *errors_of_runtime()):
         if X.dtype == np.float32:
             raise
-        # onnxruntime has some steps for float32 only.
+        # Some steps have graphs for float32 only.
         graph = _narrowed(_converted(step, X.astype(np.float32)))
     return graph
 
@@ -139,9 +139,7 @@ def _same_sets(model: Any) -> None:
     versions = {used.domain: used.version for used in model.opset_import}
     del model.opset_import[:]
     make_set = imported("onnx.helper", OWNER).make_opsetid
-    model.opset_import.extend(
-        make_set(*item) for item in (versions | OPSETS).items()
-    )
+    model.opset_import.extend(make_set(*item) for item in (versions | OPSETS).items())
 
 
 def _named(model: Any, output: str, kept: int) -> Any:
@@ -170,6 +168,8 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             own = r"`isinstance\(treespec, LeafSpec\)` is deprecated"
             warnings.filterwarnings("ignore", own, FutureWarning)
+            recurrent = "The tensor attributes .*_flat_weights"
+            warnings.filterwarnings("ignore", recurrent, UserWarning)
             yield
     finally:
         log.setLevel(level)

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +16,9 @@ class AutoencoderModule(nn.Module):
     """Reconstructs rows as a fitted autoencoder does, with a copy of its weights.
 
     ``forward`` is the estimator's ``reconstruct``, ``encode`` its ``transform``,
-    ``decode`` its ``inverse_transform``, and ``score_samples`` its own. Rows are flat or in the layout of the training
-    data, and in their unit. ``entries`` encode a table. ``padding`` tells which entries
-    of flat rows are after the end of a sequence.
+    ``decode`` its ``inverse_transform``, and ``score_samples`` its own. Rows are in
+    their unit, flat or in the layout of the training data. ``entries`` encode a table.
+    ``padding`` tells which entries of flat rows are after the end of a sequence.
     """
 
     mean: Tensor
@@ -83,8 +82,8 @@ class AutoencoderModule(nn.Module):
         """Return minus the squared reconstruction error of each row, in float32."""
         if not self.scores_errors:
             raise NotImplementedError(
-                f"score_samples of {self.owner} needs many draws of codes for each row: "
-                "only the estimator computes it."
+                f"score_samples of {self.owner} needs many draws of codes for each "
+                "row: only the estimator computes it."
             )
         rows, answers = self._flat(x), self._answers(x).to(torch.float64)
         missing = rows.isnan()

@@ -32,7 +32,10 @@ class TableEntries(nn.Module):
     def encode(self, x: Tensor) -> Tensor:
         """Return flat rows of entries, in float32."""
         values = x.to(torch.float64)
-        parts = [self._encoded(c, self._levels(i), values[:, i, None]) for i, c in self._each()]
+        parts = [
+            self._encoded(c, self._levels(i), values[:, i, None])
+            for i, c in self._each()
+        ]
         rows = torch.cat(parts, dim=1)
         telling = [i for i, c in self._each() if not c.is_empty]
         tells = torch.cat([parts[i] for i in telling], dim=1)

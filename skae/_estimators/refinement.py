@@ -30,7 +30,9 @@ class Answers:
     def of(cls, network: Network, pull: float = 0.0) -> Self:
         """Return the answers of a network, weighted as training does."""
         roots = prefix_weights(network) ** 0.5
-        return cls(network, dict(zip(network.widths, roots.tolist(), strict=True)), pull)
+        return cls(
+            network, dict(zip(network.widths, roots.tolist(), strict=True)), pull
+        )
 
     def wanted(self, x: Tensor, code: Tensor) -> Tensor:
         """Return what codes should decode to."""

@@ -1,4 +1,4 @@
-"""The gradient of reconstruction errors as a graph without automatic differentiation."""
+"""The gradient of reconstruction errors, recorded as a graph of plain operations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +16,6 @@ from .._networks.recording import recording
 from .refinement import Answers
 
 aten: Any = torch.ops.aten
-# Rows of the example: graphs take a size of 0 or 1 for a constant.
-N_ROWS = 3
 #: Operations with sizes, in a form that torch.jit.trace records for any batch.
 SIZED: dict[Any, Callable[..., Any]] = {
     aten.sym_size.int: torch.Tensor.size,
@@ -44,13 +42,16 @@ class RecordedAnswers(Answers):
 
 def record_slopes(network: Network, n_features: int, owner: str) -> GraphModule:
     """Record ``Answers.slope`` for any number of rows, or raise."""
-    answers = Answers.of(network)
-    code = torch.zeros(N_ROWS, network.widths[-1], device="cpu")
-    rows = torch.zeros(N_ROWS, n_features, device="cpu")
+    answers, width = Answers.of(network), network.widths[-1]
+    sizes = width, n_features, n_features * len(answers.shares)
+    # Graphs take sizes of 0 and 1 for constants, and equal sizes for one.
+    n_rows = next(n for n in range(3, 7) if n not in sizes)
+    code = torch.zeros(n_rows, width, device="cpu")
+    rows = torch.zeros(n_rows, n_features, device="cpu")
     wanted = answers.wanted(rows, code)
     record = make_fx(
         lambda code, rows, known: answers.slope(code, rows, known),
-        decomposition_table={**_decompositions(), **OWN},
+        decomposition_table=_decompositions(),
         tracing_mode="symbolic",
         _allow_non_fake_inputs=True,
     )
@@ -71,10 +72,14 @@ def record_slopes(network: Network, n_features: int, owner: str) -> GraphModule:
 def _generalise(graph: GraphModule) -> None:
     """Let a graph take any number of rows, on any device."""
     first = next(iter(graph.graph.nodes))
-    with graph.graph.inserting_after(list(graph.graph.find_nodes(op="placeholder"))[-1]):
+    with graph.graph.inserting_after(
+        list(graph.graph.find_nodes(op="placeholder"))[-1]
+    ):
         device = graph.graph.call_function(getattr, (first, "device"))
     for node in graph.graph.nodes:
         node.target = SIZED.get(node.target, node.target)
+        # Values of the example cannot be pickled.
+        node.meta = {}
         if "device" in node.kwargs:
             node.kwargs = {**node.kwargs, "device": device}
     graph.graph.eliminate_dead_code()
@@ -84,7 +89,8 @@ def _generalise(graph: GraphModule) -> None:
 @cache
 def _decompositions() -> dict[Any, Any]:
     """Return how torch makes derivatives from operations that graphs have."""
-    return dict(torch.export.default_decompositions().items())
+    table: Any = torch.export.default_decompositions()
+    return {**table, **OWN}
 
 
 def _convolution_backward(
@@ -146,7 +152,7 @@ def _native_group_norm(
 
 
 #: Operations that torch does not decompose.
-OWN = {
+OWN: dict[Any, Callable[..., Any]] = {
     aten.convolution_backward.default: _convolution_backward,
     aten.native_group_norm.default: _native_group_norm,
 }

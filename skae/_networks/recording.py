@@ -4,9 +4,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import torch
 from torch import Tensor
+
+# Its functions have no types.
+jit: Any = torch.jit
 
 _is_recorded_by_us = ContextVar("_is_recorded_by_us", default=False)
 
@@ -23,17 +27,13 @@ def recording() -> Iterator[None]:
 
 def is_recorded() -> bool:
     """Whether calls are recorded in a graph, so that no branch may depend on values."""
-    return (
-        torch.jit.is_tracing()
-        or torch.compiler.is_compiling()
-        or _is_recorded_by_us.get()
-    )
+    return jit.is_tracing() or torch.compiler.is_compiling() or _is_recorded_by_us.get()
 
 
 def width_of(code: Tensor) -> int:
     """Return the number of components, which is fixed in a graph."""
-    if not torch.jit.is_tracing():
+    if not jit.is_tracing():
         return int(code.shape[1])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", jit.TracerWarning)
         return int(code.shape[1])

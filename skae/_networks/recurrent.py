@@ -80,7 +80,7 @@ class RecurrentEncoder(nn.Module):
         last = (n_steps - 1).clamp(min=0) // self.frame_length
         missing = -steps.shape[1] % self.frame_length
         known = F.pad(steps.nan_to_num(), (0, 0, 0, missing))
-        outputs = known.unflatten(1, (-1, self.frame_length)).flatten(2)
+        outputs = known.reshape(known.shape[0], -1, self.frame_length * known.shape[2])
         for layer in self.layers:
             outputs = run_layer(layer, outputs)
         place = torch.arange(outputs.shape[1], device=steps.device)
