@@ -94,40 +94,18 @@ def _decompositions() -> dict[Any, Any]:
 
 
 def _convolution_backward(
-    slope: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    bias_sizes: Any,
-    stride: list[int],
-    padding: list[int],
-    dilation: list[int],
-    transposed: bool,
-    output_padding: list[int],
-    groups: int,
-    wanted: list[bool],
+    slope: Tensor, x: Tensor, weight: Tensor, bias_sizes: Any, *geometry: Any
 ) -> tuple[Tensor, None, None]:
     """Differentiate by the input: the adjoint of a convolution is another one."""
+    stride, padding, dilation, transposed, _, groups, _ = geometry
     missing = [0] * len(stride)
     if not transposed:
         axes = zip(stride, padding, dilation, weight.shape[2:], strict=True)
         for i, (s, p, d, k) in enumerate(axes):
             reached = (slope.shape[2 + i] - 1) * s - 2 * p + d * (k - 1) + 1
             missing[i] = int(x.shape[2 + i]) - int(reached)
-    return (
-        aten.convolution.default(
-            slope,
-            weight,
-            None,
-            stride,
-            padding,
-            dilation,
-            not transposed,
-            missing,
-            groups,
-        ),
-        None,
-        None,
-    )
+    sizes = stride, padding, dilation, not transposed, missing, groups
+    return aten.convolution.default(slope, weight, None, *sizes), None, None
 
 
 def _native_group_norm(

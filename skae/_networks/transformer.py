@@ -50,8 +50,7 @@ class MaskedTransformer(Filling):
         super().__init__()
         self.widths, self.n_features = [n_components], math.prod(shape)
         self._set_places(cut(shape, patch_size))
-        self.n_tokens, n_entries = self.places.shape
-        n = self.n_tokens
+        n, n_entries = self.places.shape
         self.n_visible = int(np.clip(round(n * (1 - mask_ratio)), 1, n - 1))
         block = n_heads, activation, n_components
         self.inputs = TokenMap(n, n_entries, n_components, shares_weights)
@@ -65,6 +64,7 @@ class MaskedTransformer(Filling):
 
     def _set_places(self, places: np.ndarray) -> None:
         """Register where features are in tokens, and an order of the tokens."""
+        self.n_tokens = len(places)
         order = places.ravel().argsort(kind="stable")[: self.n_features]
         tensors = {
             "places": places,
