@@ -1,5 +1,6 @@
 """Graphs of ONNX answer as the estimators do, without them."""
 
+import copy
 import logging
 import subprocess
 import sys
@@ -173,10 +174,10 @@ numpy.save("codes.npy", session.run(None, {"X": numpy.load("rows.npy")})[0])
 
 def test_a_wrong_graph_is_not_returned(plain_graph, monkeypatch):
     pipeline = fitted(StandardScaler(), PLAIN)
-    right = plain_graph[1]
-    right.graph.node[-1].op_type = "Sin"
+    wrong = copy.deepcopy(plain_graph[1])
+    wrong.graph.node[-1].op_type = "Sin"
     monkeypatch.setattr(export, "_graphs", lambda *args: [])
-    monkeypatch.setattr(export, "joined", lambda *args, **kwargs: right)
+    monkeypatch.setattr(export, "joined", lambda *args, **kwargs: wrong)
     with pytest.raises(RuntimeError, match="answers otherwise"):
         to_onnx(pipeline, X)
 

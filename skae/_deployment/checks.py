@@ -26,10 +26,10 @@ def run(model: Any, X: np.ndarray) -> np.ndarray:
     return np.asarray(session.run(None, {session.get_inputs()[0].name: X})[0])
 
 
-def errors_of_runtime() -> tuple[type[Exception], type[Exception], type[Exception]]:
-    """Return what onnxruntime raises for graphs that it cannot run."""
+def errors_of_graphs() -> tuple[type[Exception], ...]:
+    """Return what is raised for graphs that onnxruntime, or skl2onnx, does not know."""
     state = imported("onnxruntime.capi.onnxruntime_pybind11_state", OWNER)
-    return state.NotImplemented, state.InvalidGraph, state.Fail
+    return TypeError, state.NotImplemented, state.InvalidGraph, state.Fail
 
 
 def check_same(

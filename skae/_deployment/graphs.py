@@ -12,7 +12,7 @@ from sklearn.base import is_classifier
 from torch import Tensor, nn
 
 from .._machine.extras import imported
-from .checks import OWNER, errors_of_runtime, run
+from .checks import OWNER, errors_of_graphs, run
 
 # The newest set of operations that torch writes without a conversion.
 OPSETS = {"": 18, "ai.onnx.ml": 3}
@@ -75,7 +75,7 @@ def graph_of_step(step: Any, X: np.ndarray) -> Any:
     try:
         graph = _converted(step, X)
         run(graph, X[:1])
-    except (TypeError, *errors_of_runtime()):
+    except errors_of_graphs():
         if X.dtype == np.float32:
             raise
         # Some steps have graphs for float32 only.
