@@ -1,6 +1,6 @@
 """Autoencoders that drop in next to PCA."""
 
-from . import inspection, metrics
+from . import inspection, metrics, onnx
 from ._applications.classifier import AutoencoderClassifier
 from ._applications.imputer import AutoencoderImputer
 from ._applications.outlier import AutoencoderOutlier
@@ -40,6 +40,7 @@ __all__ = [
     "inspection",
     "load",
     "metrics",
+    "onnx",
 ]
 __version__ = "0.1.0"
 for _public in (Comparison, VersionWarning, compare, load):

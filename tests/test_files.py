@@ -7,7 +7,6 @@ import errno
 import hashlib
 import importlib
 import io
-import json
 import os
 import pathlib
 import pickle
@@ -31,15 +30,16 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import ShuffleSplit
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import Bunch
 from skorch.callbacks import Callback
 from torch import nn
 
 import skae
 from skae._files.saving import FORMAT
-from skae._files.sealed import check_seal, seal
-from skae._files.values import Reader, Writer
+from skae._files.sealed import check_seal, seal, unseal
+from skae._files.values import from_tree, to_tree
+from skae._rows.templates import described, template
 
 HERE = pathlib.Path(__file__).parent
 PUBLIC = [getattr(skae, name) for name in skae.__all__]
@@ -114,7 +114,10 @@ WAYS = {
         ),
         ROWS,
     ),
-    "gaussian": (skae.UndercompleteAE(2, loss="gaussian", init="random", **PLAIN), ROWS),
+    "gaussian": (
+        skae.UndercompleteAE(2, loss="gaussian", init="random", **PLAIN),
+        ROWS,
+    ),
     "lbfgs": (skae.UndercompleteAE(2, solver="lbfgs", **PLAIN), csr_matrix(ROWS)),
     "frame": (skae.UndercompleteAE(2, **PLAIN), FRAME[["number", "count"]]),
     **{
@@ -300,7 +303,7 @@ def test_every_file_answers_with_the_same_bits(way, fitted, tmp_path):
 
 
 @pytest.mark.parametrize("trip", ["pickle", "save"])
-@pytest.mark.parametrize("way", ["plain", "ordered", "noise", "images", "table", "l1"])
+@pytest.mark.parametrize("way", ["plain", "noise", "images", "table"])
 def test_training_goes_on_with_the_same_bits(way, trip, tmp_path):
     """A fit, a partial_fit and a warm start, with a file between each or without."""
     estimator, X = WAYS[way]
@@ -373,7 +376,7 @@ def is_public(module, name):
         return getattr(public, name, None) is getattr(
             importlib.import_module(module), name
         )
-    return top in ("numpy", "builtins", "_codecs")
+    return top in ("numpy", "builtins")
 
 
 class Recorder(pickle.Unpickler):
@@ -403,6 +406,58 @@ def test_skops_needs_trust_in_estimators_only(way, fitted):
     untrusted = set(untrusted) - {"sklearn.model_selection._split.ShuffleSplit"}
     assert untrusted <= {f"skae.{cls.__name__}" for cls in ESTIMATORS}
     assert f"skae.{type(fitted[way]).__name__}" in untrusted
+
+
+LEVELS = pd.CategoricalDtype(["m", "s"], ordered=True)
+DTYPES = ["float32", "uint8", "bool", "Int64", "boolean", "string[python]", "str"]
+DTYPES += ["object", "int64[pyarrow]", "Sparse[float64, nan]", "category", LEVELS]
+LEVELED = pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["x", None])
+COLUMNS = [
+    ["schema", "step"],
+    ["a", 1],
+    [0, 1],
+    range(2),
+    pd.Index(["a", "b"], name="n"),
+]
+COLUMNS += [LEVELED, pd.Index(LEVELED.to_flat_index())]
+
+
+def test_tables_without_rows_are_plain_values():
+    for dtype in DTYPES:
+        series = pd.Series([], dtype=dtype)
+        for columns in COLUMNS:
+            table = pd.concat([series, series], axis=1).set_axis(columns, axis=1)
+            values = described(table)
+            assert isinstance(values, dict)
+            exact = {"check_column_type": "exact"}
+            pd.testing.assert_frame_equal(template(values), table, **exact)
+
+
+def test_tables_of_polars_are_plain_values_and_name_dtypes_only():
+    kinds = [pl.Int8, pl.Float32, pl.Boolean, pl.String, pl.Enum(["b", "a"]), pl.Null]
+    table = pl.DataFrame(schema={str(i): kind for i, kind in enumerate(kinds)})
+    values = described(table)
+    assert isinstance(values, dict)
+    same(template(values), table)
+    with pytest.raises(ValueError, match="'read_csv' is not a dtype"):
+        template(values | {"dtypes": ["read_csv"] * len(kinds)})
+
+
+def test_other_tables_are_kept():
+    class Frame(pd.DataFrame):
+        pass
+
+    decimal = pl.DataFrame(schema={"a": pl.Decimal(10, 2)})
+    text = np.empty((0, 2), dtype=np.dtypes.StringDType(na_object=np.nan))
+    for table in (Frame({"a": []}), decimal, text):
+        assert described(table) is table
+
+
+@pytest.mark.parametrize("dtype", ["f4", "u1", "?", "O", "U", "U3", "T", ">i2"])
+def test_arrays_without_rows_are_plain_values(dtype):
+    table = np.empty((0, 3), dtype=dtype)
+    assert isinstance(described(table), dict)
+    same(template(described(table)), table)
 
 
 def test_own_names_are_loaded_only_if_trusted(fitted, tmp_path):
@@ -436,10 +491,19 @@ def test_names_that_are_gone_are_told(fitted, tmp_path, monkeypatch):
     ("estimator", "said"),
     [
         (skae.UndercompleteAE(loss=lambda a, b: a - b), "^loss=<function <lambda>"),
-        (skae.DenoisingAE(noise=partial(lambda x, g: x)), "^noise.0=<function <lambda>"),
+        (
+            skae.DenoisingAE(noise=partial(lambda x, g: x)),
+            "^noise.0=<function <lambda>",
+        ),
         (skae.UndercompleteAE(callbacks=[Watch(lambda: 0)]), "^callbacks.0.name=<func"),
-        (skae.AutoencoderOutlier(skae.DenoisingAE(noise=lambda x, g: x)), "^estimator.n"),
-        (skae.AutoencoderOutlier(cv=(i for i in [])), "^cv=<generator .* a builtins.gen"),
+        (
+            skae.AutoencoderOutlier(skae.DenoisingAE(noise=lambda x, g: x)),
+            "^estimator.n",
+        ),
+        (
+            skae.AutoencoderOutlier(cv=(i for i in [])),
+            "^cv=<generator .* a builtins.gen",
+        ),
         (skae.AutoencoderRegressor(FunctionTransformer(len)), None),
     ],
 )
@@ -516,18 +580,17 @@ VALUES = [
 ]
 
 
-def written_and_read(value, trusted=()):
+def written_and_read(value):
     """Send a value through the bytes of a file."""
-    writer = Writer()
-    raw = seal({"value": writer.tree(value)}, writer.arrays, "test")
-    check_seal(raw, "file")
-    arrays = {k: v.copy() for k, v in safetensors.numpy.load(raw).items()}
-    n_bytes = int.from_bytes(raw[:8], "little")
-    text = json.loads(raw[8 : 8 + n_bytes])["__metadata__"]["skae"]
-    return Reader(arrays, trusted).value(json.loads(text)["value"])
+    tree, arrays, names = to_tree(value)
+    raw = seal({"value": tree}, arrays, "test")
+    description, arrays = unseal(raw, "file", "test")
+    assert not names
+    return from_tree(description["value"], arrays)
 
 
-@pytest.mark.parametrize("value", VALUES, ids=str)
+# A set has another order in each process.
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
 def test_values_come_back(value):
     again = written_and_read(value)
     same(again, value)
@@ -541,7 +604,11 @@ def test_values_come_back(value):
 def test_random_numbers_go_on():
     state = np.random.RandomState(0)
     state.normal()
-    for value in (state, np.random.default_rng(1), np.random.Generator(np.random.SFC64())):
+    for value in (
+        state,
+        np.random.default_rng(1),
+        np.random.Generator(np.random.SFC64()),
+    ):
         again = written_and_read(value)
         same(again.normal(size=3), value.normal(size=3))
 
@@ -552,6 +619,7 @@ def test_random_numbers_go_on():
         datetime.date(2020, 1, 1),
         np.ma.array([1.0], mask=[True]),
         np.array([(None, 1)], dtype=[("a", "O"), ("b", "i4")]),
+        np.array(["a"], dtype="T"),
         ROWS.mean,
         pd.DataFrame({"a": [1]}),
         torch.ones(2),
@@ -559,14 +627,14 @@ def test_random_numbers_go_on():
 )
 def test_other_values_are_refused(value):
     with pytest.raises(TypeError, match="cannot be saved"):
-        Writer().tree(value)
+        to_tree(value)
 
 
 def test_values_that_hold_themselves_are_refused():
     value = []
     value.append(value)
     with pytest.raises(TypeError, match="nested too deeply"):
-        Writer().tree(value)
+        to_tree(value)
 
 
 @pytest.mark.parametrize(
@@ -585,6 +653,8 @@ def test_values_that_hold_themselves_are_refused():
         {"~": "scalar", "of": ["|O", "00" * 8]},
         {"~": "scalar", "of": [[["a", "|O"]], "00" * 8]},
         {"~": "bytes of", "of": ["|O", [1], "C"]},
+        {"~": "bytes of", "of": ["T", [1], "C"]},
+        {"~": "bytes of", "of": [[["a", [["b", "|O"]]]], [1], "C"]},
         {"~": "RandomState", "of": {"bit_generator": "seterr"}},
     ],
 )
@@ -592,7 +662,7 @@ def test_hostile_trees_run_nothing(tree):
     """They may have a right checksum: anybody can compute it."""
     arrays = {"": np.zeros(8, np.uint8)}
     with pytest.raises(ValueError, match="the file"):
-        Reader(arrays, ()).value(tree)
+        from_tree(tree, arrays)
 
 
 # Damage -------------------------------------------------------------------------------
@@ -602,10 +672,8 @@ def test_flipped_bits_and_missing_bytes_are_refused(small, rng):
     raw = small.read_bytes()
     check_seal(raw, small)
     n_header = 8 + int.from_bytes(raw[:8], "little")
-    places = np.concatenate(
-        [np.arange(160) * 8 + rng.integers(8, size=160)]
-        + [rng.integers(8 * n_header, size=920), rng.integers(8 * len(raw), size=920)]
-    )
+    ends = 8 * 160, 8 * n_header, 8 * len(raw)
+    places = np.concatenate([rng.integers(end, size=700) for end in ends])
     for place in places:
         changed = bytearray(raw)
         changed[place // 8] ^= 1 << (place % 8)
@@ -649,12 +717,9 @@ def test_other_files_are_told_apart(tmp_path, fitted):
 
 def with_description(path, **changed):
     """Write a file whose description is changed, with the right checksum."""
-    raw = path.read_bytes()
-    n_bytes = int.from_bytes(raw[:8], "little")
-    text = json.loads(raw[8 : 8 + n_bytes])["__metadata__"]["skae"]
-    description = json.loads(text) | changed
+    description, arrays = unseal(path.read_bytes(), path, "test")
     del description["sha256"]
-    path.write_bytes(seal(description, safetensors.numpy.load(raw), "test"))
+    path.write_bytes(seal(description | changed, arrays, "test"))
 
 
 def test_later_formats_are_refused(small, tmp_path):
@@ -663,7 +728,9 @@ def test_later_formats_are_refused(small, tmp_path):
     with_description(path)
     assert path.read_bytes() == small.read_bytes()
     with_description(path, format=FORMAT + 1, _skae_version="9.1")
-    with pytest.raises(ValueError, match=r"format 2 of skae 9\.1.*install a later skae"):
+    with pytest.raises(
+        ValueError, match=r"format 2 of skae 9\.1.*install a later skae"
+    ):
         skae.load(path)
 
 
@@ -695,9 +762,10 @@ def test_a_file_is_written_as_a_whole_or_not_at_all(
     def fail(*args):
         raise error
 
-    with monkeypatch.context() as patched, pytest.raises(type(error)):
+    with monkeypatch.context() as patched:
         patched.setattr(os, call, fail)
-        fitted["plain"].save(path)
+        with pytest.raises(type(error)):
+            fitted["plain"].save(path)
     assert path.read_bytes() == b"before"
     assert os.listdir(tmp_path) == ["model"]
     fitted["plain"].save(path)
@@ -732,7 +800,10 @@ def test_modes_and_links_are_kept(fitted, tmp_path):
 
 def test_without_safetensors_the_extra_is_named(fitted, small, tmp_path, monkeypatch):
     monkeypatch.setitem(importlib.sys.modules, "safetensors", None)
-    for call in (partial(fitted["plain"].save, tmp_path / "m"), partial(skae.load, small)):
+    for call in (
+        partial(fitted["plain"].save, tmp_path / "m"),
+        partial(skae.load, small),
+    ):
         with pytest.raises(ImportError, match=r"pip install 'skae\[files\]'"):
             call()
     assert not os.listdir(tmp_path)
@@ -759,7 +830,11 @@ def test_another_torch_or_a_copy_does_not_warn(fitted):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for estimator in fitted.values():
-            for made in (copy.copy(estimator), copy.deepcopy(estimator), clone(estimator)):
+            for made in (
+                copy.copy(estimator),
+                copy.deepcopy(estimator),
+                clone(estimator),
+            ):
                 assert not hasattr(made, "_skae_version")
         state = fitted["plain"].__getstate__() | {"_torch_version": "2.0.1"}
         skae.UndercompleteAE.__new__(skae.UndercompleteAE).__setstate__(state)
@@ -787,7 +862,7 @@ def test_parameters_that_a_file_lacks_have_their_default(cls):
 
 
 def test_files_of_small_models_are_hardly_larger_than_their_weights(digits, tmp_path):
-    ae = skae.UndercompleteAE(8, **PLAIN | {"max_iter": 20}).fit(digits[:500])
+    ae = skae.UndercompleteAE(8, **PLAIN).fit(digits[:300])
     for moments in (0, 2):
         weights = sum(w.nbytes for w in ae.network_.state_dict().values())
         joblib.dump(ae, tmp_path / "joblib")
@@ -796,7 +871,7 @@ def test_files_of_small_models_are_hardly_larger_than_their_weights(digits, tmp_
         sizes |= {"pickle": len(pickle.dumps(ae)), "skops": len(skops.io.dumps(ae))}
         ratios = {name: size / weights for name, size in sizes.items()}
         assert max(ratios.values()) < 1.3 * (1 + moments), ratios
-        ae.partial_fit(digits[:500])
+        ae.partial_fit(digits[:300])
 
 
 def test_records_and_random_numbers_take_little(tmp_path):

@@ -24,6 +24,7 @@ ROOMS = [
     "_training",
     "_estimators",
     "_applications",
+    "_deployment",
 ]
 #: What is public beside estimators asks them by their methods, and reads rows.
 PUBLIC = {"_comparison", "inspection", "metrics"}
@@ -53,7 +54,7 @@ def depth(name):
 
 def test_modules_live_in_rooms():
     tops = {name[0] for name in MODULES}
-    assert tops == {*ROOMS, *PUBLIC, "__init__"}
+    assert tops == {*ROOMS, *PUBLIC, "onnx", "__init__"}
     assert all(len(name) == 2 for name in MODULES if name[0] in ROOMS)
 
 
@@ -112,4 +113,6 @@ def test_extras_are_not_imported():
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert not {"matplotlib", "polars", "onnx", "dask"} & set(loaded)
+    extras = {"matplotlib", "polars", "dask", "safetensors"}
+    extras |= {"onnx", "onnxruntime", "onnxscript", "skl2onnx"}
+    assert not extras & set(loaded)

@@ -46,7 +46,7 @@ def test_a_fit_says_what_helps(error, monkeypatch):
 
     ae = skae.UndercompleteAE(2, batch_size=64, random_state=0)
     monkeypatch.setattr(Engine, "train_step", fail)
-    with pytest.raises(MemoryError, match="a batch_size below 64, .*'cpu'") as told:
+    with pytest.raises(MemoryError, match=r"a batch_size below 64, .*'cpu'") as told:
         ae.fit(X)
     assert told.value.__cause__ is error
     assert not hasattr(ae, "n_features_in_")

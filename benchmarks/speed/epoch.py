@@ -149,7 +149,8 @@ def train_in_turns(
     estimator: Any, X: np.ndarray, other: Callable[[], None], n_threads: int
 ) -> list[tuple[float, float]]:
     """Return seconds of other's epochs and of ours, which take turns in one fit."""
-    engine, state, data = estimator._prepare(X, is_part=False)
+    data, _ = estimator._read(X, is_part=False)
+    engine, state = estimator._prepare(data, None)
     times: list[tuple[float, float]] = []
     marks = [0.0, 0.0]
 

@@ -59,7 +59,8 @@ def stepper(estimator: Any, X: np.ndarray) -> Callable[[Tensor], Any]:
         early_stopping=False,
         random_state=0,
     )
-    engine, state, _ = estimator._prepare(X, is_part=False)
+    data, _ = estimator._read(X, is_part=False)
+    engine, state = estimator._prepare(data, None)
     engine.initialize()
     load_state(engine, state.engine)
     engine._set_training(True)

@@ -34,9 +34,7 @@ from .gaussian import draw_errors
 LEAST_HIDDEN, MOST_HIDDEN, USUAL = 0.1, 0.5, 0.2
 
 
-class AutoencoderImputer(
-    OneToOneFeatureMixin, TransformerMixin, Saved, BaseEstimator
-):
+class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, Saved, BaseEstimator):
     """Fill in missing values by an autoencoder.
 
     Columns are standardised by their known values. A missing value is predicted by ``g

@@ -33,6 +33,7 @@ from .._rows.statistics import (
 from .._training.solvers import is_full_batch
 from .availability import available_unless
 from .callback_support import with_callbacks
+from .deployed import AutoencoderModule, why_not_deployed
 from .fitting import Trainable
 from .model import ENCODER, Coding, FittedModel
 from .records import packed, unpacked
@@ -365,6 +366,61 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         return model.in_layout(
             model.map(lambda x: model.tangents(x, n_directions), X, n_rows)
         )
+
+    def to_torch(self) -> torch.nn.Module:
+        """Return the fitted estimator as a plain module of torch.
+
+        The module maps tensors as the estimator maps arrays, between rows in their unit
+        and codes:
+
+        - ``module(x)`` is ``reconstruct(x)``;
+        - ``module.encode(x)`` is ``transform(x)``, with the steps that improve codes;
+        - ``module.decode(z)`` is ``inverse_transform(z)``.
+
+        ``torch.jit.trace`` and ``torch.export.export`` accept it, for any number of
+        rows. It has a copy of the weights, on the CPU, and the parameters of this
+        moment: ``set_params`` has no effect on it afterwards.
+
+        Returns
+        -------
+        module : torch.nn.Module
+            Takes tensors of any real dtype, flat or in the layout of the training data.
+            Codes are float32; rows have the dtype of ``inverse_transform``. It checks
+            nothing: values that the estimator refuses give NaN or nonsense.
+
+        Raises
+        ------
+        NotFittedError
+            If called before ``fit``.
+        ValueError
+            If a tensor cannot do what ``transform`` does: places of rows on the map of
+            ``neighbor_weight``, columns of text, and quantiles of tables.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from sklearn.datasets import load_digits
+        >>> from skae import UndercompleteAE
+        >>> X = load_digits().data
+        >>> ae = UndercompleteAE(8, max_iter=20, random_state=0).fit(X)
+        >>> codes = ae.to_torch().encode(torch.from_numpy(X))
+        >>> bool(abs(codes.numpy() - ae.transform(X)).max() < 1e-2)
+        True
+        """
+        check_is_fitted(self)
+        coding, clip = self._coding(), self._parameter("clip")
+        if reason := self._why_not_torch() or why_not_deployed(self._model, coding):
+            raise ValueError(f"This {type(self).__name__} has no module: {reason}")
+        with own_settings(torch.device("cpu"), grad=False):
+            return AutoencoderModule(self._model, coding, clip, **self._torch_parts())
+
+    def _why_not_torch(self) -> str | None:
+        """Say why tensors cannot hold the rows, if they cannot."""
+        return None
+
+    def _torch_parts(self) -> dict[str, Any]:
+        """Return further arguments of the module."""
+        return {}
 
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self)

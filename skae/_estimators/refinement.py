@@ -1,6 +1,7 @@
 """Refinement of codes: smaller reconstruction errors than the encoder's."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -15,7 +16,53 @@ PROBE = 0.1
 # Relative decrease of the error that counts as better, above rounding.
 MARGIN = 1e-4
 
-Map = Callable[[Tensor], Tensor]
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Reconstructions of codes by all trained prefixes, side by side."""
+
+    network: Network
+    #: How much each width counts, as a root.
+    shares: dict[int, float]
+    pull: float = 0.0
+
+    @classmethod
+    def of(cls, network: Network, pull: float = 0.0) -> Self:
+        """Return the answers of a network, weighted as training does."""
+        roots = prefix_weights(network) ** 0.5
+        return cls(
+            network, dict(zip(network.widths, roots.tolist(), strict=True)), pull
+        )
+
+    def wanted(self, x: Tensor, code: Tensor) -> Tensor:
+        """Return what codes should decode to."""
+        rows = [s * x for s in self.shares.values()]
+        return torch.cat([*rows, *self._pulled(code)], dim=1)
+
+    def decode(self, code: Tensor, known: Tensor | float) -> Tensor:
+        """Return the reconstructions of all prefixes."""
+        width = self.network.widths[-1]
+        answers = [
+            s * known * self.network.answer(code if n == width else code[:, :n])
+            for n, s in self.shares.items()
+        ]
+        return torch.cat([*answers, *self._pulled(code)], dim=1)
+
+    def slope(
+        self, code: Tensor, rows: Tensor, known: Tensor | float
+    ) -> tuple[Tensor, Tensor]:
+        """Return reconstructions, and the gradient of their squared errors."""
+        # Rows that are not finite have NaN gradients, and keep their codes.
+        with torch.enable_grad(), torch.autograd.set_detect_anomaly(False):
+            code = code.detach().requires_grad_()
+            answer = self.decode(code, known)
+            missed = 2 * (answer.detach() - rows)
+            (slope,) = torch.autograd.grad(answer, code, missed)
+        return answer.detach(), slope
+
+    def _pulled(self, code: Tensor) -> list[Tensor]:
+        """Return codes scaled by the root of ``pull``: further entries of the rows."""
+        return [self.pull**0.5 * code] if self.pull else []
 
 
 def refine(
@@ -33,54 +80,49 @@ def refine(
     row does not depend on the others. The best code of each row on the way is returned.
     A row with NaN keeps its code. Entries that are 0 in ``known`` do not count.
     """
-    roots = prefix_weights(network) ** 0.5
-    shares = dict(zip(network.widths, roots.tolist(), strict=True))
+    answers = Answers.of(network, pull)
+    return improve(answers, network.constant, code, x, n_steps, known)
 
-    def decode(code: Tensor) -> Tensor:
-        """Return the reconstructions of all prefixes, side by side."""
-        answers = [s * known * network.answer(code[:, :n]) for n, s in shares.items()]
-        return torch.cat([*answers, *pulled(code)], dim=1)
 
-    def pulled(code: Tensor) -> list[Tensor]:
-        """Return codes scaled by the root of ``pull``: further entries of the rows."""
-        return [pull**0.5 * code] if pull else []
-
-    rows = torch.cat([*(s * x for s in shares.values()), *pulled(code)], dim=1)
-    if network.constant is None:
-        return _descend(decode, code, rows, n_steps)
+def improve(
+    answers: Answers,
+    constant: Tensor | None,
+    code: Tensor,
+    x: Tensor,
+    n_steps: int,
+    known: Tensor | float = 1.0,
+) -> Tensor:
+    """Refine codes; ``constant`` tells the features that do not vary, if any."""
+    rows = answers.wanted(x, code)
+    if constant is None:
+        return _descend(answers, code, rows, known, n_steps)
     # A constant feature must not change the code, but its error counts.
-    first = decode(code)
-    constant = network.constant.repeat(len(shares))
-    constant = functional.pad(constant, (0, rows.shape[1] - len(constant)))
-    found = _descend(decode, code, torch.where(constant, first, rows), n_steps)
-    errors = _squares(decode(found) - rows), _squares(first - rows)
+    first = answers.decode(code, known)
+    constant = constant.repeat(len(answers.shares))
+    constant = functional.pad(constant, (0, first.shape[1] - constant.shape[0]))
+    varying = torch.where(constant, first, rows)
+    found = _descend(answers, code, varying, known, n_steps)
+    errors = _squares(answers.decode(found, known) - rows), _squares(first - rows)
     return _better(found, errors[0], code, errors[1])[0]
 
 
-def _descend(decode: Map, code: Tensor, rows: Tensor, n_steps: int) -> Tensor:
+def _descend(
+    answers: Answers, code: Tensor, rows: Tensor, known: Tensor | float, n_steps: int
+) -> Tensor:
     """Return the best code of each row on the way."""
     best, least = code, torch.full_like(code[:, :1], torch.inf)
     rate = before = slope_before = code
     for step in range(n_steps):
-        answer, slope = _slope(decode, code, rows)
+        answer, slope = answers.slope(code, rows, known)
         best, least = _better(code, _squares(answer - rows), best, least)
         if step:
             rate = _spectral(code - before, slope - slope_before, rate)
         else:
-            rate = _first_rate(decode, code, answer, slope)
+            rate = _first_rate(answers, known, code, answer, slope)
         before, slope_before = code, slope
         code = code - rate * slope
-    return _better(code, _squares(decode(code) - rows), best, least)[0]
-
-
-def _slope(decode: Map, code: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Return reconstructions, and the gradient of their squared errors."""
-    # Rows that are not finite have NaN gradients, and keep their codes.
-    with torch.enable_grad(), torch.autograd.set_detect_anomaly(False):
-        code = code.detach().requires_grad_()
-        answer = decode(code)
-        (slope,) = torch.autograd.grad((answer - rows).square().sum(), code)
-    return answer.detach(), slope
+    error = _squares(answers.decode(code, known) - rows)
+    return _better(code, error, best, least)[0]
 
 
 def _better(
@@ -91,10 +133,16 @@ def _better(
     return torch.where(is_better, code, best), torch.where(is_better, error, least)
 
 
-def _first_rate(decode: Map, code: Tensor, answer: Tensor, slope: Tensor) -> Tensor:
+def _first_rate(
+    answers: Answers,
+    known: Tensor | float,
+    code: Tensor,
+    answer: Tensor,
+    slope: Tensor,
+) -> Tensor:
     """Return the best step length for a decoder that is linear along the gradient."""
     length = PROBE / _positive(_squares(slope)).sqrt()
-    change = (decode(code - length * slope) - answer) / length
+    change = (answers.decode(code - length * slope, known) - answer) / length
     return 0.5 * _squares(slope) / _positive(_squares(change))
 
 

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._files.saving import read, write
 from .._files.sealed import remove_parts
-from .._files.values import Writer
+from .._files.values import to_tree
 from .._machine.callers import Held
 from .._machine.devices import to_arrays
 from .._training.checkpoint import Checkpoint
@@ -69,9 +69,8 @@ class Resumable(Starting):
 
     def _names(self) -> set[str]:
         """Return the names that parameters need, which are trusted in the file too."""
-        writer = Writer()
-        writer.tree(self._decisive())
-        return writer.names
+        _, _, names = to_tree(self._decisive())
+        return set(names)
 
     def _check_owner(self, found: dict[str, str], owner: dict[str, str]) -> None:
         """Raise if a file is of another fit."""

@@ -99,14 +99,16 @@ def _aims(engine: Engine, pcas: PCAs, penalty: float) -> tuple[Tensor, ...]:
             )
         )
 
-    ours, start = judge(engine.module_), judge(first)
+    ours, start, of_pca = judge(engine.module_), judge(first), 0.0
+    if is_squared and penalty and not objective.judges:
+        of_pca = engine.ask(lambda rows: rows.penalty(first))
+        ours, start = ours + penalty, start + of_pca
     most = start.clone()
-    for pca, places in pcas:
-        most[places] = judge(pca)[places]
-    if not (is_squared and penalty) or objective.judges:
-        return ours, start, most
-    of_pca = engine.ask(lambda rows: rows.penalty(first))
-    return ours + penalty, start + of_pca, most + of_pca
+    # Only a gain is worth the time of the harder comparison.
+    if is_better(ours, start):
+        for pca, places in pcas:
+            most[places] = judge(pca)[places] + of_pca
+    return ours, start, most
 
 
 def check_learnt(

@@ -211,6 +211,9 @@ class SequenceAutoencoder(CorruptingAutoencoder):
     def _without_padding(self, answers: np.ndarray, X: Any) -> np.ndarray:
         return without_padding(answers, X, self.sequence_shape_)
 
+    def _torch_parts(self) -> dict[str, Any]:
+        return {"padding": partial(find_unread, shape=self.sequence_shape_)}
+
     def _extremes(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         # A value may come at another step in new sequences.
         low, high = (e.reshape(self.sequence_shape_) for e in super()._extremes(X))

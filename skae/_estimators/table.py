@@ -13,13 +13,14 @@ from .._objectives.table import TableLoss
 from .._rows.checks import COUNT, names
 from .._rows.frames import build, empty_like
 from .._rows.statistics import for_whole_rows
-from .._rows.templates import described, template
 from .._rows.table import ColumnCode, check_table, encode_columns, learn_columns
+from .._rows.templates import described, template
 from .._training.engine import Engine
 from .availability import available_unless
 from .base import BaseAutoencoder
 from .corrupting import CorruptingAutoencoder
 from .data import Data
+from .entries import entries_of, why_no_entries
 from .model import Coding
 from .parameters import autoencoder
 
@@ -338,6 +339,12 @@ default="from_dtype"
         return build(
             self.container_, [code.decode(part) for code, part in pairs], index
         )
+
+    def _why_not_torch(self) -> str | None:
+        return why_no_entries(self.columns_)
+
+    def _torch_parts(self) -> dict[str, Any]:
+        return {"entries": entries_of(self.columns_, self.container_)}
 
     def _make_loss(self, loss: Any, mean: np.ndarray, scale: float) -> Loss:
         units = [np.full(code.size, code.unit) for code in self.columns_]

@@ -405,6 +405,9 @@ class VariationalAE(ConvolvingAutoencoder):
         loss = _make_loss(self.loss, data.mean, data.scale)
         return Bound(loss, self.beta, self.free_bits, self.n_importance)
 
+    def _torch_parts(self) -> dict[str, Any]:
+        return {"scores_errors": False}
+
     def _finish(self, engine: Engine, data: Data) -> None:
         super()._finish(engine, data)
         model = self._model

@@ -42,8 +42,8 @@ def known(name: str) -> Any:
     if module in OF_TORCH:
         found = vars(sys.modules[module]).get(attribute)
         return found if _is_subclass(found, OF_TORCH[module]) else None
-    package, _, part = module.partition(".")
-    if package == "sklearn" and part in sklearn.__all__:
+    top, _, part = module.partition(".")
+    if top == "sklearn" and part in sklearn.__all__:
         found = getattr(getattr(sklearn, part), attribute, None)
         return found if _is_subclass(found, OF_SKLEARN) else None
     return None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .sealed import replace, seal, unseal
-from .values import Reader, Writer
+from .values import from_tree, to_tree
 from .versions import check_versions, versions
 
 #: Files with a higher number are from a later version, which has another format.
@@ -58,9 +58,7 @@ class Saved:
     def _defaults(self) -> dict[str, Any]:
         """Return defaults of parameters: an earlier version may not have had all."""
         parameters = inspect.signature(type(self)).parameters.values()
-        return {
-            p.name: p.default for p in parameters if p.default is not p.empty
-        }
+        return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
 def load(path: Any, *, trusted: Iterable[str] = ()) -> Any:
@@ -121,15 +119,9 @@ def load(path: Any, *, trusted: Iterable[str] = ()) -> Any:
 
 def write(path: Any, kind: str, value: Any, owner: str) -> None:
     """Write a value of some kind to a file; ``owner`` needs safetensors for it."""
-    writer = Writer()
-    tree = writer.tree(value)
-    description = {
-        "format": FORMAT,
-        **versions(),
-        "names": sorted(writer.names),
-        kind: tree,
-    }
-    replace(path, seal(description, writer.arrays, owner))
+    tree, arrays, names = to_tree(value)
+    about = {"format": FORMAT, **versions(), "names": names, kind: tree}
+    replace(path, seal(about, arrays, owner))
 
 
 def read(path: Any, kind: str, names: Collection[str], owner: str) -> Any:
@@ -148,4 +140,4 @@ def read(path: Any, kind: str, names: Collection[str], owner: str) -> Any:
             f"{path} needs functions or classes that are not trusted. If you know them "
             f"and trust the file, pass trusted={missing!r}."
         )
-    return Reader(arrays, names).value(description[kind])
+    return from_tree(description[kind], arrays, names)

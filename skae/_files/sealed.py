@@ -14,9 +14,9 @@ import numpy as np
 
 from .._machine.extras import imported
 
-#: Begins the header of each file; the checksum follows. safetensors puts metadata first.
+#: Begins the header of each file, and the checksum follows: metadata come first.
 BEGIN = b'{"__metadata__":{"skae":"{\\"sha256\\":\\"'
-#: Where the checksum is: behind the length of the header, of 8 bytes, and the beginning.
+#: Where the checksum is: after the length of the header, of 8 bytes, and BEGIN.
 PLACE = slice(8 + len(BEGIN), 8 + len(BEGIN) + 64)
 #: The first bytes of other files.
 OTHERS = {
@@ -28,7 +28,9 @@ OTHERS = {
 }
 
 
-def seal(description: dict[str, Any], arrays: dict[str, np.ndarray], owner: str) -> bytes:
+def seal(
+    description: dict[str, Any], arrays: dict[str, np.ndarray], owner: str
+) -> bytes:
     """Return the bytes of a file with a description of JSON and with arrays."""
     blank = {"sha256": "0" * 64, **description}
     text = json.dumps(blank, allow_nan=False, separators=(",", ":"))

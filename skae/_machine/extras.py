@@ -4,7 +4,12 @@ from importlib import import_module
 from typing import Any
 
 #: The extra of ours that installs a package.
-EXTRAS = {"matplotlib": "plot", "pandas": "frames", "safetensors": "files"}
+EXTRAS = {
+    "matplotlib": "plot",
+    "pandas": "frames",
+    "safetensors": "files",
+    **dict.fromkeys(("onnx", "onnxruntime", "onnxscript", "skl2onnx"), "onnx"),
+}
 
 
 def imported(module: str, owner: str) -> Any:

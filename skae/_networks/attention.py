@@ -61,7 +61,7 @@ class Block(nn.Module):
         parts = map(self._split, (self.query(asking), keys, values))
         mask = None if is_there is None else is_there[:, None, None]
         query, keys, values = parts
-        query = query.expand(len(keys), -1, -1, -1)
+        query = query.expand(keys.shape[0], -1, -1, -1)
         mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
         return self.mix(mixed.transpose(1, 2).flatten(2))
 

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from .filling import Filling
 from .linear_skip import FAR, LinearSkip
+from .recording import is_recorded, width_of
 from .transformer import MaskedTransformer
 from .weights import filled
 
@@ -48,8 +49,16 @@ class ConditionalSkip(LinearSkip, Filling):
 
     def encode(self, x: Tensor) -> Tensor:
         x = x - self.centre
-        if not self.network.is_silent:
-            return self.network.encode(self._near(x))
+        if is_recorded():
+            is_silent = self.network.is_silent
+            return torch.where(is_silent, self._code(x), self._network_code(x))
+        return self._code(x) if self.network.is_silent else self._network_code(x)
+
+    def _network_code(self, x: Tensor) -> Tensor:
+        return self.network.encode(self._near(x))
+
+    def _code(self, x: Tensor) -> Tensor:
+        """Return PCA's code of centred rows as filled."""
         return F.linear(torch.where(x.isnan(), self._conditional(x), x), self.axes)
 
     def fill(self, x: Tensor) -> Tensor:
@@ -73,22 +82,26 @@ class ConditionalSkip(LinearSkip, Filling):
         grams = self._grams(~x.isnan(), loadings.T)
         noise = torch.maximum(self.noise, LEAST_NOISE * self.variances.sum())
         unit = torch.eye(self.n_factors, dtype=x.dtype, device=x.device)
-        roots, _ = torch.linalg.cholesky_ex(grams + noise * unit)
         products = F.linear(x.nan_to_num(), loadings)
-        factors = torch.cholesky_solve(products[:, :, None], roots)[:, :, 0]
-        return factors @ loadings
+        return _solve(grams + noise * unit, products) @ loadings
 
     def _grams(self, seen: Tensor, loadings: Tensor) -> Tensor:
         """Return ``W_v^T W_v`` of each row, (n, n_factors, n_factors)."""
         squares = (loadings[:, :, None] * loadings[:, None, :]).flatten(1)
-        token_of, known = self.network.token_of, seen.to(squares)
-        sizes = token_of.bincount()
-        counts = known.new_zeros(len(seen), len(sizes)).index_add(1, token_of, known)
-        # With whole tokens it costs much less.
-        if ((counts == 0) | (counts == sizes)).all():
-            sums = squares.new_zeros(len(sizes), squares.shape[1])
-            known, squares = counts / sizes, sums.index_add(0, token_of, squares)
+        known = seen.to(squares)
+        if not is_recorded():
+            known, squares = self._by_tokens(known, squares)
         return (known @ squares).view(-1, self.n_factors, self.n_factors)
+
+    def _by_tokens(self, known: Tensor, squares: Tensor) -> tuple[Tensor, Tensor]:
+        """Return factors of the same product, which costs less with whole tokens."""
+        token_of = self.network.token_of
+        sizes = token_of.bincount()
+        counts = known.new_zeros(len(known), len(sizes)).index_add(1, token_of, known)
+        if not ((counts == 0) | (counts == sizes)).all():
+            return known, squares
+        sums = squares.new_zeros(len(sizes), squares.shape[1])
+        return counts / sizes, sums.index_add(0, token_of, squares)
 
     @torch.no_grad()
     def become_linear(
@@ -112,3 +125,18 @@ class ConditionalSkip(LinearSkip, Filling):
         least = float(self.output_scale[-1]) / self.link.slope
         self.missed.fill_(max(least, errors[best] ** 0.5))
         return errors[best]
+
+
+def _solve(matrices: Tensor, values: Tensor) -> Tensor:
+    """Solve a positive definite system for each row of ``values``."""
+    if not is_recorded():
+        roots, _ = torch.linalg.cholesky_ex(matrices)
+        return torch.cholesky_solve(values[:, :, None], roots)[:, :, 0]
+    # Graphs of ONNX have no Cholesky decomposition.
+    system = torch.cat([matrices, values[:, :, None]], dim=2)
+    order = torch.arange(width_of(values), device=values.device)
+    for place in range(width_of(values)):
+        row = system[:, place : place + 1] / system[:, place : place + 1, place, None]
+        others = system[:, :, place : place + 1] * row
+        system = torch.where((order == place)[:, None], row, system - others)
+    return system[:, :, -1]

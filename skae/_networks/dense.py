@@ -13,6 +13,7 @@ from .activations import make_activation
 from .custom import Custom, Factory
 from .network import Network
 from .prefix import prefix_widths
+from .recording import width_of
 from .weights import draw_weights, linear, unset
 
 
@@ -51,7 +52,7 @@ class TiedLinear(nn.Module):
         return self._source[0].weight.T
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight[:, : x.shape[1]], self.bias)
+        return F.linear(x, self.weight[:, : width_of(x)], self.bias)
 
 
 class Dense(Network):
@@ -113,7 +114,7 @@ class Dense(Network):
         return self.encoder(x)
 
     def decode(self, code: Tensor) -> Tensor:
-        return self.decoders[self.widths.index(code.shape[1])](code)
+        return self.decoders[self.widths.index(width_of(code))](code)
 
     def decoder_weights(self) -> list[Tensor]:
         """Return the matrices of the whole code's decoder, the code's own first."""

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from .network import Map, Network
+from .recording import is_recorded
 
 
 def unchanged(x: Tensor) -> Tensor:
@@ -49,11 +50,13 @@ class Filling(Network):
         """
         passes = self.hidden_together
         total = torch.zeros_like(x)
-        for hidden in passes:
+        for hidden in passes.unbind(0):
             seen = x.masked_fill(hidden, torch.nan)
             total += hidden * self.link.inverse(self.fill(seen))
         answers = total / passes.sum(0)
         missing = x.isnan()
+        if is_recorded():
+            return torch.where(missing, self.link.inverse(self.fill(x)), answers)
         gappy = missing.any(1)
         if gappy.any():
             filled = self.link.inverse(self.fill(x[gappy]))

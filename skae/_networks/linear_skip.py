@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from .dense import draw_evenly
 from .network import Network
+from .recording import is_recorded, width_of
 
 # In standard deviations: inputs of the network are clipped there.
 FAR = 10.0
@@ -98,7 +99,7 @@ class LinearSkip(Network):
         return x.clamp(1e-30 - far, far)
 
     def decode(self, code: Tensor) -> Tensor:
-        n_given = code.shape[1]
+        n_given = width_of(code)
         near = (code / self.code_deviation[:n_given]).clamp(-FAR, FAR)
         # A code fades like the row that PCA decodes it to.
         missed = self._fade(code, self.network.decode(near))
@@ -107,10 +108,13 @@ class LinearSkip(Network):
 
     def _fade(self, rows: Tensor, missed: Tensor) -> Tensor:
         """Let the network's part fade for rows, or codes, that are far out."""
-        if self.reach.isinf():
+        if not is_recorded() and self.reach.isinf():
             return missed
         farther = torch.linalg.vector_norm(rows, dim=1, keepdim=True) / self.reach
-        return ((FADED - farther) / (FADED - 1)).clamp(0, 1) * missed
+        faded = ((FADED - farther) / (FADED - 1)).clamp(0, 1) * missed
+        if not is_recorded():
+            return faded
+        return torch.where(self.reach.isinf(), missed, faded)
 
     def project(self, x: Tensor) -> Tensor:
         """Encode by the linear part only."""
@@ -118,13 +122,19 @@ class LinearSkip(Network):
 
     def expand(self, code: Tensor) -> Tensor:
         """Decode some first components by the linear part only."""
-        axes = self.axes[: code.shape[1]]
+        axes = self.axes[: width_of(code)]
         return self.link(F.linear(code, axes.T) + self.centre)
 
     def decode_prefix(self, code: Tensor) -> Tensor:
+        is_corrected = self.is_corrected[width_of(code) - 1]
+        if is_recorded():
+            answer = torch.where(
+                is_corrected, self.correct_prefix(code), super().decode_prefix(code)
+            )
+            return torch.where(self.is_linear, self.expand(code), answer)
         if self.is_linear:
             return self.expand(code)
-        if self.is_corrected[code.shape[1] - 1]:
+        if is_corrected:
             return self.correct_prefix(code)
         return super().decode_prefix(code)
 
@@ -134,7 +144,7 @@ class LinearSkip(Network):
         Between two widths the narrower one is decoded. Its reconstruction is encoded,
         and the differences of the further components are added along PCA's axes.
         """
-        n_given = code.shape[1]
+        n_given = width_of(code)
         if n_given in self.widths:
             return self.decode(code)
         narrow = self.widths[bisect(self.widths, n_given) - 1]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .links import Link
+from .recording import width_of
 
 Map = Callable[[Tensor], Tensor]
 
@@ -97,7 +98,7 @@ class Network(nn.Module):
         Between two widths the narrower one is decoded and encoded again, to estimate
         the missing components of the wider one.
         """
-        n_given = code.shape[1]
+        n_given = width_of(code)
         if n_given in self.widths:
             return self.decode(code)
         following = bisect(self.widths, n_given)

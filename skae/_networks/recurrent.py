@@ -80,7 +80,7 @@ class RecurrentEncoder(nn.Module):
         last = (n_steps - 1).clamp(min=0) // self.frame_length
         missing = -steps.shape[1] % self.frame_length
         known = F.pad(steps.nan_to_num(), (0, 0, 0, missing))
-        outputs = known.reshape(len(steps), -1, steps.shape[2] * self.frame_length)
+        outputs = known.reshape(known.shape[0], -1, self.frame_length * known.shape[2])
         for layer in self.layers:
             outputs = run_layer(layer, outputs)
         place = torch.arange(outputs.shape[1], device=steps.device)
@@ -124,7 +124,7 @@ class RecurrentDecoder(nn.Module):
 
     def forward(self, code: Tensor) -> Tensor:
         """Map codes to flat rows."""
-        place = self.place.expand(len(code), -1, -1)
+        place = self.place.expand(code.shape[0], -1, -1)
         again = code.unsqueeze(1).expand(-1, place.shape[1], -1)
         outputs = torch.cat([again, place], 2)
         for layer, first in zip(self.layers, self._first_states(code), strict=True):

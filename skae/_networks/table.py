@@ -49,6 +49,7 @@ class TableLink(Link):
         )
         place = np.empty(len(size_of), dtype=np.int64)
         place[order[is_kept]] = np.flatnonzero(is_kept)
+        self.has_groups = most > 0
         self._keep(numbers=numbers, pairs=pairs, groups=groups, filler=filler)
         self._keep(place=place, units=np.nan_to_num(units, nan=1.0).astype(np.float32))
 
@@ -59,18 +60,23 @@ class TableLink(Link):
 
     def parts(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return numbers, pairs, and groups of levels; fillers repeat an entry."""
-        wide = rows.index_select(-1, self.groups.flatten())
-        shape = *rows.shape[:-1], *self.groups.shape
         numbers, pairs = (rows.index_select(-1, i) for i in (self.numbers, self.pairs))
-        return numbers, pairs, wide.view(shape)
+        # Graphs of ONNX have no axes without entries.
+        if not self.has_groups:
+            return numbers, pairs, rows[..., :0]
+        wide = rows.index_select(-1, self.groups.flatten())
+        return numbers, pairs, wide.view(*rows.shape[:-1], *self.groups.shape)
 
     def joined(self, numbers: Tensor, pairs: Tensor, groups: Tensor) -> Tensor:
         """Undo ``parts``."""
-        parts = torch.cat([numbers, pairs, groups.flatten(-2)], dim=-1)
+        groups = groups.flatten(-2) if self.has_groups else groups
+        parts = torch.cat([numbers, pairs, groups], dim=-1)
         return parts.index_select(-1, self.place)
 
     def log_shares(self, groups: Tensor) -> Tensor:
         """Return logarithms of the probabilities of levels, from their logits."""
+        if not self.has_groups:
+            return groups
         return F.log_softmax(groups.masked_fill(self.filler, -torch.inf), dim=-1)
 
     def probabilities(self, rows: Tensor) -> Tensor:

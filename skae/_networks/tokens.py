@@ -47,12 +47,13 @@ class TokenMap(nn.Module):
         self, n_tokens: int, n_inputs: int, n_outputs: int, shares_weights: bool
     ) -> None:
         super().__init__()
+        self.shares_weights = shares_weights
         shape = 1 if shares_weights else n_tokens, n_outputs, n_inputs
         self.weight = nn.Parameter(torch.empty(shape, **PLAIN))
         self.bias = nn.Parameter(torch.empty((n_tokens, n_outputs), **PLAIN))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        if len(self.weight) == 1:
+        if self.shares_weights:
             return F.linear(tokens, self.weight[0]) + self.bias
         return torch.einsum("nti,toi->nto", tokens, self.weight) + self.bias
 

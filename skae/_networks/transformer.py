@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .attention import Activation, Block, norm
 from .filling import Filling
+from .recording import is_recorded
 from .tokens import SPREAD, TokenMap, cut, n_tokens
 from .weights import PLAIN, draw_weights
 
@@ -63,6 +64,7 @@ class MaskedTransformer(Filling):
 
     def _set_places(self, places: np.ndarray) -> None:
         """Register where features are in tokens, and an order of the tokens."""
+        self.n_tokens = len(places)
         order = places.ravel().argsort(kind="stable")[: self.n_features]
         tensors = {
             "places": places,
@@ -92,7 +94,7 @@ class MaskedTransformer(Filling):
 
     @property
     def hidden_together(self) -> Tensor:
-        n, n_hidden = len(self.order), len(self.order) - self.n_visible
+        n, n_hidden = self.n_tokens, self.n_tokens - self.n_visible
         ranks = torch.arange(n, device=self.order.device)
         starts = ranks[:: min(self.n_visible, n_hidden)]
         # In turn each block of tokens is the only one that is visible, or hidden.
@@ -102,9 +104,9 @@ class MaskedTransformer(Filling):
         return hidden[:, self.order.argsort()[self.token_of]]
 
     @property
-    def is_silent(self) -> bool:
+    def is_silent(self) -> Tensor:
         """Whether all answers are zero."""
-        return not (self.outputs.weight.any() or self.outputs.bias.any())
+        return ~(self.outputs.weight.any() | self.outputs.bias.any())
 
     def encode(self, x: Tensor) -> Tensor:
         tokens, is_there = self._read(x)
@@ -123,7 +125,7 @@ class MaskedTransformer(Filling):
     def _read(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the encoder's tokens, and which of them exist; None if all do."""
         if self.is_padded:
-            x = torch.cat([x, x.new_full((len(x), 1), torch.nan)], dim=1)
+            x = torch.cat([x, x.new_full((x.shape[0], 1), torch.nan)], dim=1)
         patches = x[:, self.places]
         visible = ~patches.isnan().all(2)
         # A row without any value is read as the mean.
@@ -161,6 +163,8 @@ def _gathered(tokens: Tensor, visible: Tensor) -> tuple[Tensor, Tensor | None]:
 
     Rows with fewer visible tokens than others have some more, which do not exist.
     """
+    if is_recorded():
+        return tokens, visible
     counts = visible.sum(1)
     least, most = counts.aminmax()
     if least == visible.shape[1]:

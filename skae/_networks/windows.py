@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .recording import is_recorded
 from .weights import PLAIN, unset
 
 CONVOLUTIONS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
@@ -86,7 +87,8 @@ class Enlarge(nn.Module):
         self.mode = INTERPOLATIONS[how][len(self.sizes)]
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[2:] != self.sizes:
+        # In a trace sizes are tensors; to the same sizes nothing changes.
+        if is_recorded() or x.shape[2:] != self.sizes:
             x = F.interpolate(x, self.sizes, mode=self.mode)
         answer = self.convolution(x)
         # An even kernel with equal padding at both ends has one position too many.

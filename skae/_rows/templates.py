@@ -16,13 +16,16 @@ def described(table: Any) -> Any:
 
     A table that they would change, such as one of another class, is returned as it is.
     """
-    if isinstance(table, np.ndarray):
-        return {"kind": "array", "dtype": table.dtype.str, "n_columns": table.shape[1]}
     package = type(table).__module__.partition(".")[0]
-    if package not in ("pandas", "polars"):
+    describe = {"numpy": _of_array, "pandas": _of_pandas, "polars": _of_polars}
+    if package not in describe:
         return table
-    values = _of_pandas(table) if package == "pandas" else _of_polars(table)
-    return values if _is_same(template(values), table) else table
+    values = describe[package](table)
+    try:
+        return values if _is_same(template(values), table) else table
+    except (TypeError, ValueError):
+        # The name of a dtype does not tell all about it.
+        return table
 
 
 def template(values: Any) -> Any:
@@ -32,6 +35,11 @@ def template(values: Any) -> Any:
     if values["kind"] == "array":
         return np.empty((0, values["n_columns"]), values["dtype"])
     return _pandas(values) if values["kind"] == "pandas" else _polars(values)
+
+
+def _of_array(table: np.ndarray) -> dict[str, Any]:
+    dtype = "T" if table.dtype.kind == "T" else table.dtype.str
+    return {"kind": "array", "dtype": dtype, "n_columns": table.shape[1]}
 
 
 def _of_pandas(table: Any) -> dict[str, Any]:
@@ -67,7 +75,8 @@ def _pandas(values: dict[str, Any]) -> Any:
         table.columns = pandas.RangeIndex(*given, name=names[0])
     else:
         dtype = _pandas_dtype(pandas, values["index"])
-        table.columns = pandas.Index(given, dtype=dtype, name=names[0])
+        options = {"dtype": dtype, "name": names[0], "tupleize_cols": False}
+        table.columns = pandas.Index(given, **options)
     return table
 
 
@@ -85,10 +94,8 @@ def _of_polars(table: Any) -> dict[str, Any]:
 
 
 def _dtype_of_polars(dtype: Any) -> Any:
-    name, _, details = str(dtype).partition("(")
-    if name == "Enum":
-        return [name, dtype.categories.to_list()]
-    return name
+    name = str(dtype).partition("(")[0]
+    return dtype.categories.to_list() if name == "Enum" else name
 
 
 def _polars(values: dict[str, Any]) -> Any:
@@ -98,17 +105,22 @@ def _polars(values: dict[str, Any]) -> Any:
 
 
 def _polars_dtype(polars: Any, described: Any) -> Any:
-    if isinstance(described, str):
-        return getattr(polars, described)
-    name, levels = described
-    return getattr(polars, name)(levels)
+    if not isinstance(described, str):
+        return polars.Enum(described)
+    found = getattr(polars, described, None)
+    # A file must not name anything else.
+    if not isinstance(found, type) or not issubclass(found, polars.DataType):
+        raise ValueError(f"{described!r} is not a dtype of this version of polars.")
+    return found
 
 
 def _is_same(made: Any, table: Any) -> bool:
     """Whether tables without rows have the same class, columns and dtypes."""
     if type(made) is not type(table):
         return False
-    if hasattr(table, "schema"):
+    if isinstance(table, np.ndarray):
+        return bool(made.dtype == table.dtype)
+    if not hasattr(table, "iloc"):
         return bool(made.schema == table.schema)
     has_names = made.columns.identical(table.columns)
     return bool(has_names and list(made.dtypes) == list(table.dtypes))

@@ -165,12 +165,7 @@ class Engine(RecordedNet):
         self.losses_before = self.training_rows.first_losses(self.module_)
         if held_out is not None:
             self.validation = self._validation(held_out)
-        n_steps = self.max_epochs * math.ceil(len(training) / self.batch_size)
-        if settings.decays_rate:
-            self.rates = CosineRates(self.optimizer_, n_steps)
-        elif settings.averages:
-            self.rates = WarmRates(self.optimizer_, settings.stages)
-            self.average = Average([self.module_, self.criterion_])
+        self._set_rates(len(training))
         is_judged = settings.keeps_start or self.max_epochs == 0
         if is_judged and held_out is not None:
             error = self.validation.error_of_first(self.module_)
@@ -178,6 +173,15 @@ class Engine(RecordedNet):
         if self.checkpoint is not None:
             self.checkpoint.resume(self)
         return training, held_out
+
+    def _set_rates(self, n_rows: int) -> None:
+        """Set what changes the learning rates, and what averages the weights."""
+        if self.settings.decays_rate:
+            n_steps = self.max_epochs * math.ceil(n_rows / self.batch_size)
+            self.rates = CosineRates(self.optimizer_, n_steps)
+        elif self.settings.averages:
+            self.rates = WarmRates(self.optimizer_, self.settings.stages)
+            self.average = Average([self.module_, self.criterion_])
 
     def _find_places(self, training: Tensor, held_out: Tensor | None) -> Tensor:
         """Return the places of rows on the map, which is drawn if there is none."""

@@ -1,0 +1,1 @@
+"""Fitted estimators in formats of other programs."""

@@ -1,0 +1,124 @@
+"""A fitted estimator as a chain of steps, and what the graph of it has to answer."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from .._estimators.base import BaseAutoencoder
+
+#: Outputs of an autoencoder, and of a predictor after it.
+OUTPUTS = ("transform", "reconstruct", "score_samples")
+PREDICTIONS = ("predict", "predict_proba")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The steps before an autoencoder, itself if there is one, and those after it."""
+
+    before: Sequence[Any]
+    autoencoder: Any
+    after: Sequence[Any]
+
+    @classmethod
+    def of(cls, estimator: Any) -> "Chain":
+        """Return the steps of a fitted estimator, or raise if there is no graph."""
+        steps = _flattened(estimator)
+        for step in steps:
+            _check_step(step)
+            check_is_fitted(step)
+        places = [i for i, s in enumerate(steps) if isinstance(s, BaseAutoencoder)]
+        if len(places) != 1:
+            raise TypeError(
+                f"{estimator!r} has {len(places)} autoencoders of skae as steps, but a "
+                "graph is made of one: pass an autoencoder, or a Pipeline with one."
+            )
+        place = places[0]
+        return cls(steps[:place], steps[place], steps[place + 1 :])
+
+    def check_output(self, output: str) -> None:
+        """Raise if the steps do not give this output."""
+        if output not in OUTPUTS + PREDICTIONS:
+            raise ValueError(
+                f"output={output!r} must be one of {[*OUTPUTS, *PREDICTIONS]}."
+            )
+        if output in PREDICTIONS and not self.after:
+            raise ValueError(
+                f"output={output!r} needs a predictor after the autoencoder: pass a "
+                f"Pipeline that ends with one, or use one of {[*OUTPUTS]}."
+            )
+        if output in OUTPUTS[1:] and self.after:
+            raise ValueError(
+                f"output={output!r} needs the autoencoder as the last step, but "
+                f"{self.after[-1]!r} follows it: pass the steps before, pipeline[:-1]."
+            )
+
+    def undo(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows of the autoencoder in the unit of the first step."""
+        for step in reversed(self.before):
+            if not hasattr(step, "inverse_transform"):
+                raise TypeError(
+                    f"output='reconstruct' needs inverse_transform of each step, which "
+                    f"{step!r} does not have: use output='transform', or leave it out."
+                )
+            rows = step.inverse_transform(rows)
+        return np.asarray(rows)
+
+    def answer(self, estimator: Any, X: Any, output: str) -> np.ndarray:
+        """Return what the estimator itself answers."""
+        if output != "reconstruct":
+            return np.asarray(getattr(estimator, output)(X))
+        for step in self.before:
+            X = step.transform(X)
+        return self.undo(self.autoencoder.reconstruct(X))
+
+
+def _flattened(estimator: Any) -> list[Any]:
+    """Return the steps of pipelines, also of nested ones."""
+    if not isinstance(estimator, Pipeline):
+        return [estimator]
+    steps = [s for _, s in estimator.steps if s is not None and s != "passthrough"]
+    return [inner for step in steps for inner in _flattened(step)]
+
+
+def _check_step(step: Any) -> None:
+    is_ours = type(step).__module__.partition(".")[0] == "skae"
+    if is_ours and not isinstance(step, BaseAutoencoder):
+        raise TypeError(
+            f"{type(step).__name__} has no graph in ONNX: only the autoencoders have. "
+            "Pass its fitted autoencoder, or a Pipeline of an autoencoder and a "
+            "predictor of scikit-learn."
+        )
+
+
+def affine(
+    function: Callable[[np.ndarray], np.ndarray], example: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights and bias of an affine map of rows, or raise if it is not one.
+
+    Weights are a vector if each feature has its own factor.
+    """
+    n_features = example.shape[1]
+    bias = function(np.zeros((1, n_features)))[0]
+    weights = function(np.ones((1, n_features)))[0] - bias
+    rows = example.astype(np.float64)
+    answers = function(rows)
+    is_each = len(bias) == n_features and _agree(rows * weights + bias, answers)
+    if is_each:
+        return weights, bias
+    weights = function(np.eye(n_features)) - bias
+    if not _agree(rows @ weights + bias, answers):
+        raise TypeError(
+            "output='reconstruct' needs steps before the autoencoder whose "
+            "inverse_transform is affine, as in StandardScaler, MinMaxScaler or PCA: "
+            "use output='transform', or other steps."
+        )
+    return weights, bias
+
+
+def _agree(found: np.ndarray, wanted: np.ndarray) -> bool:
+    size = float(np.abs(wanted).max(initial=0.0))
+    return bool(np.abs(found - wanted).max(initial=0.0) <= 1e-6 * size)

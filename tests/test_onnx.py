@@ -1,0 +1,206 @@
+"""Graphs of ONNX answer as the estimators do, without them."""
+
+import copy
+import logging
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import onnxruntime
+import pytest
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    PowerTransformer,
+    StandardScaler,
+)
+
+from skae import (
+    AutoencoderClassifier,
+    ContractiveAE,
+    ConvAE,
+    DenoisingAE,
+    MaskedAE,
+    RecurrentAE,
+    SparseAE,
+    StackedAE,
+    TableAE,
+    UndercompleteAE,
+    VariationalAE,
+)
+from skae._deployment import checks, export
+from skae.onnx import to_onnx
+
+N, WIDTH = 1200, 8
+QUICK = {
+    "max_iter": 1,
+    "hidden_layer_sizes": (6,),
+    "early_stopping": False,
+    "random_state": 0,
+}
+PLAIN = UndercompleteAE(2, transform_max_iter=0, **QUICK)
+PIPELINES = {
+    "undercomplete": UndercompleteAE(2, **QUICK),
+    "sparse": SparseAE(10, sparsity="top_k", **QUICK),
+    "denoising": DenoisingAE(2, **QUICK),
+    "contractive": ContractiveAE(2, **QUICK),
+    "convolutions": ConvAE(
+        2, image_shape=(2, 4), channels=(2,), transform_max_iter=1, **QUICK
+    ),
+    "variational": VariationalAE(2, **QUICK),
+    "masked": MaskedAE(2, **QUICK),
+    "recurrent": RecurrentAE(2, sequence_shape=(2, 4), **QUICK),
+    "stacked": StackedAE(2, pretraining_max_iter=1, **QUICK),
+    "table": TableAE(2, transform_max_iter=0, **QUICK),
+}
+
+
+def make_rows():
+    """Rows near a curved surface, whose features have means of different size."""
+    rng = np.random.default_rng(0)
+    places = rng.normal(size=(N, 2))
+    waves = np.sin(places @ rng.normal(size=(2, WIDTH)))
+    return waves + places @ rng.normal(size=(2, WIDTH)) + np.arange(WIDTH)
+
+
+X = make_rows()
+Y = np.where(X[:, 0] > 0, "high", "low")
+
+
+@pytest.fixture(autouse=True)
+def _without_log():
+    """Keep pytest from formatting each line of torch's own log."""
+    log = logging.getLogger("torch.__trace")
+    log.disabled = True
+    yield
+    log.disabled = False
+
+
+def fitted(*steps):
+    pipeline = make_pipeline(*steps)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pipeline.fit(X[:200], Y[:200])
+
+
+@pytest.fixture(scope="module")
+def plain_graph():
+    """Return a pipeline of the encoder alone, and its graph."""
+    pipeline = fitted(StandardScaler(), clone(PLAIN))
+    return pipeline, to_onnx(pipeline, X)
+
+
+def answer(model, rows):
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    assert [value.name for value in session.get_inputs()] == ["X"]
+    (found,) = session.run(None, {"X": rows})
+    return found
+
+
+def close(found, wanted, n_undecided=0):
+    assert found.shape == wanted.shape
+    assert found.dtype == wanted.dtype
+    gaps = checks.gaps_of(found, wanted, float(np.std(wanted)) or 1.0)
+    return (gaps > 1e-5).sum() <= n_undecided
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_pipelines_of_each_autoencoder(name):
+    pipeline = fitted(StandardScaler(), PIPELINES[name])
+    model = to_onnx(pipeline, X[200:230])
+    assert model.graph.output[0].name == "transform"
+    rows, codes = X[200:], pipeline.transform(X[200:])
+    assert len(rows) == 1000
+    # Where a step is neither better nor worse, rounding decides.
+    n_undecided = 1 if name in ("undercomplete", "convolutions") else 0
+    assert close(answer(model, rows), codes, n_undecided)
+    assert close(answer(model, rows[:1]), codes[:1])
+
+
+def test_defaults_improve_codes():
+    estimator = PIPELINES["undercomplete"].fit(X[:200])
+    assert estimator.transform_max_iter_ == 3
+
+
+def test_reconstructions_and_scores_are_those_of_the_pipeline():
+    pipeline = fitted(MinMaxScaler(), PCA(5), PLAIN)
+    codes = pipeline.transform(X)
+    reconstructed = answer(to_onnx(pipeline, X, "reconstruct"), X)
+    assert close(reconstructed, pipeline.inverse_transform(codes))
+    scores = answer(to_onnx(pipeline, X, "score_samples"), X)
+    assert close(scores, pipeline.score_samples(X))
+
+
+def test_float32_stays_and_float64_keeps_the_digits_of_far_rows():
+    narrow, far = X.astype(np.float32), X + 1e7
+    ae = UndercompleteAE(2, transform_max_iter=0, **QUICK).fit(narrow)
+    assert close(answer(to_onnx(ae, narrow), narrow), ae.transform(narrow))
+    ae.fit(far)
+    assert close(answer(to_onnx(ae, far), far), ae.transform(far))
+
+
+def test_predictors_follow_and_imputers_come_first():
+    rows = np.where(np.random.default_rng(1).random(X.shape) < 0.1, np.nan, X)
+    steps = SimpleImputer(), StandardScaler(), PLAIN, LogisticRegression()
+    pipeline = make_pipeline(*steps).fit(rows, Y)
+    assert (
+        answer(to_onnx(pipeline, rows, "predict"), rows) == pipeline.predict(rows)
+    ).all()
+    shares = answer(to_onnx(pipeline, rows, "predict_proba"), rows)
+    assert np.abs(shares - pipeline.predict_proba(rows)).max() < 1e-5
+
+
+def test_graphs_run_without_us(plain_graph, tmp_path):
+    pipeline, model = plain_graph
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    np.save(tmp_path / "rows.npy", X)
+    code = """
+import sys
+for name in ("torch", "sklearn", "skae", "onnx"):
+    sys.modules[name] = None
+import numpy, onnxruntime
+session = onnxruntime.InferenceSession("model.onnx")
+numpy.save("codes.npy", session.run(None, {"X": numpy.load("rows.npy")})[0])
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+    assert close(np.load(tmp_path / "codes.npy"), pipeline.transform(X))
+
+
+def test_a_wrong_graph_is_not_returned(plain_graph, monkeypatch):
+    pipeline = fitted(StandardScaler(), PLAIN)
+    wrong = copy.deepcopy(plain_graph[1])
+    wrong.graph.node[-1].op_type = "Sin"
+    monkeypatch.setattr(export, "_graphs", lambda *args: [])
+    monkeypatch.setattr(export, "joined", lambda *args, **kwargs: wrong)
+    with pytest.raises(RuntimeError, match="answers otherwise"):
+        to_onnx(pipeline, X)
+
+
+def test_what_has_no_graph():
+    pipeline = fitted(StandardScaler(), PLAIN)
+    with pytest.raises(ValueError, match="output='decode'"):
+        to_onnx(pipeline, X, "decode")
+    with pytest.raises(ValueError, match="needs a predictor"):
+        to_onnx(pipeline, X, "predict")
+    with pytest.raises(ValueError, match="encode categories first"):
+        to_onnx(pipeline, [["a"] * WIDTH])
+    with pytest.raises(TypeError, match="0 autoencoders"):
+        to_onnx(StandardScaler().fit(X), X)
+    with pytest.raises(TypeError, match="FunctionTransformer"):
+        to_onnx(fitted(FunctionTransformer(np.cbrt), PLAIN), X)
+    with pytest.raises(TypeError, match="affine"):
+        to_onnx(fitted(PowerTransformer(), PLAIN), X, "reconstruct")
+    with pytest.raises(TypeError, match="AutoencoderClassifier has no graph"):
+        to_onnx(AutoencoderClassifier(), X)
+
+
+def test_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(ImportError, match=r"pip install 'skae\[onnx\]'"):
+        to_onnx(PLAIN.fit(X), X)
