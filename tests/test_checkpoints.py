@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
@@ -296,6 +297,29 @@ def test_ctrl_c_leaves_the_file(X, tmp_path, at_once, monkeypatch):
     assert bits(ae, X) != expected
     assert not ae.fit(X).interrupted_
     assert bits(ae, X) == expected
+
+
+def test_fits_at_the_same_time_may_share_a_file(X, tmp_path, at_once):
+    X, path = X.reshape(len(X), -1), tmp_path / "fit.safetensors"
+    make = partial(skae.UndercompleteAE, 2, **SOME)
+    expected = bits(make().fit(X), X)
+    fits = (delayed(make(checkpoint=path).fit)(X) for _ in range(4))
+    for fitted in Parallel(n_jobs=4, backend="threading")(fits):
+        assert bits(fitted, X) == expected
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_a_place_that_cannot_be_written_is_told_at_once(X, tmp_path, monkeypatch):
+    def fail(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(sealed.os, "fsync", fail)
+    ae = skae.UndercompleteAE(2, checkpoint=tmp_path / "fit", **SOME)
+    with pytest.raises(
+        OSError, match=r"checkpoint=.*fit.* cannot be written: No space"
+    ):
+        ae.fit(X.reshape(len(X), -1))
+    assert not os.listdir(tmp_path)
 
 
 def test_a_full_disk_costs_no_work(X, tmp_path, at_once, monkeypatch):

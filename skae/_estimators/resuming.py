@@ -45,7 +45,11 @@ class Resumable(Starting):
         def replace(values: dict[str, Any]) -> None:
             write(path, KIND, {"owner": owner, **values}, asker)
 
-        return Checkpoint(replace, found, data.seed)
+        try:
+            return Checkpoint(replace, found, data.seed)
+        except OSError as error:
+            told = f"{asker} cannot be written: {error.strerror}"
+            raise OSError(error.errno, told) from error
 
     def _checkpoint_path(self, owner: dict[str, str]) -> Path:
         """Return the path itself, or that of a file in it if it is a directory."""

@@ -79,7 +79,8 @@ def _told(raw: bytes) -> str:
 def replace(path: Any, raw: bytes) -> None:
     """Write a file as a whole: if that fails, the file before is still there."""
     target = Path(os.path.realpath(path))
-    part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.part")
+    own = f"{os.getpid()}.{secrets.token_hex(8)}"
+    part = target.with_name(f".{target.name[:100]}.{own}.part")
     try:
         with open(part, "xb") as file:
             file.write(raw)
@@ -96,8 +97,21 @@ def replace(path: Any, raw: bytes) -> None:
 
 def remove_parts(path: Path) -> None:
     """Delete what a process that was killed while it wrote this file has left."""
-    for part in path.parent.glob(f".{glob.escape(path.name[:100])}.*.part"):
-        part.unlink(missing_ok=True)
+    for part in path.parent.glob(f".{glob.escape(path.name[:100])}.*.*.part"):
+        if not _is_running(int(part.name.split(".")[-3])):
+            part.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    """Whether a process runs, or may run."""
+    if os.name != "posix":
+        return True
+    with suppress(PermissionError):
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return False
+    return True
 
 
 def _sync_folder(folder: Path) -> None:
