@@ -222,17 +222,17 @@ def test_one_parameter_or_row_makes_another_fit(X, tmp_path):
     changed = X.copy()
     changed[7, 3] += 1e-3
     for rows, options, told in (
-        (changed, {}, "another rows"),
-        (X[:-1], {}, "another rows"),
-        (X, {"tol": 0.1}, "another parameters"),
-        (X, {"random_state": 1}, "another parameters"),
-        (changed, {"clip": True}, "another parameters, another rows"),
+        (changed, {}, "other rows"),
+        (X[:-1], {}, "other rows"),
+        (X, {"tol": 0.1}, "other parameters"),
+        (X, {"random_state": 1}, "other parameters"),
+        (changed, {"clip": True}, "other parameters and rows"),
     ):
         other = clone(ae).set_params(**options)
         with pytest.raises(ValueError, match=f"checkpoint=.*{told}: delete"):
             other.fit(rows)
         assert not hasattr(other, "network_")
-    with pytest.raises(ValueError, match="another class"):
+    with pytest.raises(ValueError, match="other class"):
         skae.DenoisingAE(2, checkpoint=path, **SOME).fit(X)
     # What shows while it trains makes no other fit.
     written = path.stat().st_mtime_ns
@@ -279,7 +279,7 @@ def test_a_fit_that_is_over_warns_again(X, tmp_path):
             clone(ae).fit(X)
 
 
-def test_ctrl_c_leaves_the_file(X, tmp_path, at_once, monkeypatch):
+def test_ctrl_c_leaves_the_file(X, tmp_path, at_once, monkeypatch, request):
     X = X.reshape(len(X), -1)
     make = partial(skae.UndercompleteAE, 2, **SOME)
     expected = bits(make().fit(X), X)
@@ -292,6 +292,9 @@ def test_ctrl_c_leaves_the_file(X, tmp_path, at_once, monkeypatch):
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(Checkpoint, "_write", write_and_interrupt)
+    # A job that a shell runs in the background ignores Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     ae = make(checkpoint=tmp_path).fit(X)
     assert ae.interrupted_
     assert bits(ae, X) != expected
@@ -315,9 +318,7 @@ def test_a_place_that_cannot_be_written_is_told_at_once(X, tmp_path, monkeypatch
 
     monkeypatch.setattr(sealed.os, "fsync", fail)
     ae = skae.UndercompleteAE(2, checkpoint=tmp_path / "fit", **SOME)
-    with pytest.raises(
-        OSError, match=r"checkpoint=.*fit.* cannot be written: No space"
-    ):
+    with pytest.raises(OSError, match="fit cannot be written: No space"):
         ae.fit(X.reshape(len(X), -1))
     assert not os.listdir(tmp_path)
 

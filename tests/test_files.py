@@ -4,6 +4,7 @@ import contextlib
 import copy
 import datetime
 import errno
+import functools
 import hashlib
 import importlib
 import io
@@ -913,4 +914,32 @@ def test_files_of_earlier_versions_keep_answering(path):
 def test_there_is_a_file_of_every_estimator():
     assert {path.stem for path in FIXTURES} == {cls.__name__ for cls in ESTIMATORS}
     files = [p for p in (HERE / "fixtures").rglob("*.*") if p.suffix != ".py"]
-    assert sum(path.stat().st_size for path in files) < 300_000
+    assert sum(path.stat().st_size for path in files) < 350_000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": "2"},
+        {"names": None},
+        {"estimator": 5},
+        {"estimator": None},
+        {"estimator": {"~": "unknown", "of": 1}},
+        {"estimator": {"~": "array"}},
+        {"estimator": {"~": "array", "of": "C"}},
+        {"estimator": {"~": "object", "of": ["skae:VersionWarning", {}]}},
+        {"estimator": functools.reduce(lambda tree, _: [tree], range(400), 0)},
+    ],
+    ids=lambda change: str(change)[:40],
+)
+def test_files_made_by_hand_are_refused_with_their_name(small, tmp_path, change):
+    path = tmp_path / "by hand"
+    path.write_bytes(small.read_bytes())
+    with_description(path, **change)
+    with pytest.raises(ValueError, match="by hand"):
+        skae.load(path)
+
+
+def test_an_empty_path_is_no_file(fitted):
+    with pytest.raises(ValueError, match="'' names no file"):
+        fitted["plain"].save("")

@@ -35,7 +35,7 @@ class Resumable(Starting):
             "class": type(self).__name__,
             "parameters": parameters,
             "rows": joblib.hash(rows, coerce_mmap=True),
-            "version of torch": str(torch.__version__),
+            "versions of torch": str(torch.__version__),
         }
         path, asker = self._checkpoint_path(owner), f"checkpoint={self.checkpoint!r}"
         remove_parts(path)
@@ -45,11 +45,7 @@ class Resumable(Starting):
         def replace(values: dict[str, Any]) -> None:
             write(path, KIND, {"owner": owner, **values}, asker)
 
-        try:
-            return Checkpoint(replace, found, data.seed)
-        except OSError as error:
-            told = f"{asker} cannot be written: {error.strerror}"
-            raise OSError(error.errno, told) from error
+        return Checkpoint(replace, found, data.seed)
 
     def _checkpoint_path(self, owner: dict[str, str]) -> Path:
         """Return the path itself, or that of a file in it if it is a directory."""
@@ -81,9 +77,10 @@ class Resumable(Starting):
         others = [name for name in owner if found.get(name) != owner[name]]
         if others:
             raise ValueError(
-                f"checkpoint={self.checkpoint!r} is of a fit with another "
-                f"{', another '.join(others)}: delete the file or name another one. In "
-                "a directory, each fit has a file of its own."
+                f"checkpoint={self.checkpoint!r} is of a fit with other "
+                f"{' and '.join(others)}: delete the file or name another one. In a "
+                "directory, each fit has a file of its own. A RandomState is another "
+                "one after each fit."
             )
 
     def _hash_parameters(self, goes_on: bool) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .sealed import replace, seal, unseal
 from .values import from_tree, to_tree
 from .versions import check_versions, versions
@@ -103,13 +105,13 @@ def load(path: Any, *, trusted: Iterable[str] = ()) -> Any:
     Examples
     --------
     >>> import tempfile, pathlib
-    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.datasets import load_digits
     >>> from skae import UndercompleteAE, load
-    >>> X = load_iris().data
-    >>> ae = UndercompleteAE(2, max_iter=5, random_state=0).fit(X)
+    >>> X = load_digits().data
+    >>> ae = UndercompleteAE(8, max_iter=5, random_state=0).fit(X)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     ae.save(pathlib.Path(folder) / "iris.safetensors")
-    ...     again = load(pathlib.Path(folder) / "iris.safetensors")
+    ...     ae.save(pathlib.Path(folder) / "digits.safetensors")
+    ...     again = load(pathlib.Path(folder) / "digits.safetensors")
     >>> bool((again.transform(X) == ae.transform(X)).all())
     True
     """
@@ -127,6 +129,24 @@ def write(path: Any, kind: str, value: Any, owner: str) -> None:
 def read(path: Any, kind: str, names: Collection[str], owner: str) -> Any:
     """Return the value of a file that holds this kind, and needs only trusted names."""
     description, arrays = unseal(Path(path).read_bytes(), path, owner)
+    try:
+        return _value(description, arrays, path, kind, names, owner)
+    except (ArithmeticError, LookupError, RuntimeError, TypeError) as error:
+        # Only a file that someone made by hand comes here.
+        raise ValueError(
+            f"{path} has a valid checksum, but its content is not what save writes: "
+            f"{type(error).__name__}: {error}."
+        ) from error
+
+
+def _value(
+    description: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    path: Any,
+    kind: str,
+    names: Collection[str],
+    owner: str,
+) -> Any:
     if description["format"] > FORMAT:
         raise ValueError(
             f"{path} has the format {description['format']} of skae "
@@ -140,4 +160,7 @@ def read(path: Any, kind: str, names: Collection[str], owner: str) -> Any:
             f"{path} needs functions or classes that are not trusted. If you know them "
             f"and trust the file, pass trusted={missing!r}."
         )
-    return from_tree(description[kind], arrays, names)
+    value = from_tree(description[kind], arrays, names)
+    if kind == "estimator" and not isinstance(value, Saved):
+        raise TypeError(f"it holds {value!r}, which is no estimator of skae")
+    return value

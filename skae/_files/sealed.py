@@ -4,6 +4,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import secrets
 import stat
 from contextlib import suppress
@@ -78,6 +79,8 @@ def _told(raw: bytes) -> str:
 
 def replace(path: Any, raw: bytes) -> None:
     """Write a file as a whole: if that fails, the file before is still there."""
+    if not os.fspath(path):
+        raise ValueError(f"{path!r} names no file: give a path.")
     target = Path(os.path.realpath(path))
     own = f"{os.getpid()}.{secrets.token_hex(8)}"
     part = target.with_name(f".{target.name[:100]}.{own}.part")
@@ -89,16 +92,22 @@ def replace(path: Any, raw: bytes) -> None:
         with suppress(FileNotFoundError):
             part.chmod(stat.S_IMODE(target.stat().st_mode))
         os.replace(part, target)
-    except BaseException:
-        part.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            told = f"{target} cannot be written: {error.strerror}"
+            raise OSError(error.errno, told) from error
         raise
     _sync_folder(target.parent)
 
 
 def remove_parts(path: Path) -> None:
     """Delete what a process that was killed while it wrote this file has left."""
-    for part in path.parent.glob(f".{glob.escape(path.name[:100])}.*.*.part"):
-        if not _is_running(int(part.name.split(".")[-3])):
+    begin = f".{path.name[:100]}."
+    for part in path.parent.glob(f"{glob.escape(begin)}*.part"):
+        found = re.fullmatch(r"(\d+)\.[0-9a-f]{16}\.part", part.name[len(begin) :])
+        if found and not _is_running(int(found[1])):
             part.unlink(missing_ok=True)
 
 
