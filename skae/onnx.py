@@ -53,7 +53,8 @@ def to_onnx(estimator: Any, X: Any, output: str = "transform") -> Any:
         or if no tensor can do what ``transform`` does: see ``to_torch``.
     RuntimeError
         If the graph answers otherwise than the estimator on ``X``, by more than 1e-5 of
-        the deviation of the answers. No graph is returned then.
+        the deviation of the answers, or of the largest answer of the row if that is
+        more. No graph is returned then.
 
     Notes
     -----
