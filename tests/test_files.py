@@ -412,6 +412,9 @@ def test_skops_needs_trust_in_estimators_only(way, fitted):
 LEVELS = pd.CategoricalDtype(["m", "s"], ordered=True)
 DTYPES = ["float32", "uint8", "bool", "Int64", "boolean", "string[python]", "str"]
 DTYPES += ["object", "int64[pyarrow]", "Sparse[float64, nan]", "category", LEVELS]
+# Tuples as levels are no levels of an index.
+PAIRS = pd.Index([("a", 1), ("b", 2)], tupleize_cols=False)
+DTYPES += [pd.CategoricalDtype(PAIRS)]
 LEVELED = pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["x", None])
 COLUMNS = [
     ["schema", "step"],
@@ -914,7 +917,7 @@ def test_files_of_earlier_versions_keep_answering(path):
 def test_there_is_a_file_of_every_estimator():
     assert {path.stem for path in FIXTURES} == {cls.__name__ for cls in ESTIMATORS}
     files = [p for p in (HERE / "fixtures").rglob("*.*") if p.suffix != ".py"]
-    assert sum(path.stat().st_size for path in files) < 350_000
+    assert sum(path.stat().st_size for path in files) < 300_000
 
 
 @pytest.mark.parametrize(

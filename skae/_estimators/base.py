@@ -375,7 +375,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
 
         - ``module(x)`` is ``reconstruct(x)``;
         - ``module.encode(x)`` is ``transform(x)``, with the steps that improve codes;
-        - ``module.decode(z)`` is ``inverse_transform(z)``.
+        - ``module.decode(z)`` is ``inverse_transform(z)``;
+        - ``module.score_samples(x)`` is ``score_samples(x)``.
 
         ``torch.jit.trace`` and ``torch.export.export`` accept it, for any number of
         rows. It has a copy of the weights, on the CPU, and the parameters of this

@@ -18,7 +18,7 @@ from .._training.checkpoint import Checkpoint
 from .data import Data
 from .starting import Starting
 
-KIND = "unfinished fit"
+KIND = "checkpoint"
 #: Parameters that change neither the weights nor other fitted attributes.
 SILENT = "checkpoint", "verbose"
 WARNINGS = {kind.__name__: kind for kind in (ConvergenceWarning, UserWarning)}

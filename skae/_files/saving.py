@@ -154,7 +154,7 @@ def _value(
             f"{FORMAT}: install a later skae."
         )
     if kind not in description:
-        raise ValueError(f"{path} does not hold an {kind}: {owner} cannot read it.")
+        raise ValueError(f"{path} holds no {kind}: {owner} cannot read it.")
     if missing := [name for name in description["names"] if name not in names]:
         raise ValueError(
             f"{path} needs functions or classes that are not trusted. If you know them "

@@ -84,7 +84,8 @@ def _pandas_dtype(pandas: Any, described: Any) -> Any:
     if isinstance(described, str):
         return pandas.api.types.pandas_dtype(described)
     levels, dtype, is_ordered = described
-    levels = pandas.Index(levels, dtype=_pandas_dtype(pandas, dtype))
+    options = {"dtype": _pandas_dtype(pandas, dtype), "tupleize_cols": False}
+    levels = pandas.Index(levels, **options)
     return pandas.CategoricalDtype(levels, is_ordered)
 
 
