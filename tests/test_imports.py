@@ -27,7 +27,7 @@ ROOMS = [
     "_deployment",
 ]
 #: What is public beside estimators asks them by their methods, and reads rows.
-PUBLIC = {"_comparison", "inspection", "metrics"}
+PUBLIC = {"_comparison", "inspection", "metrics", "rows"}
 MODULES = {p.relative_to(ROOT).with_suffix("").parts: p for p in ROOT.rglob("*.py")}
 ESTIMATORS = [getattr(skae, name) for name in skae.__all__ if name.endswith("AE")]
 

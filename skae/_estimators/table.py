@@ -13,6 +13,7 @@ from .._objectives.table import TableLoss
 from .._rows.checks import COUNT, names
 from .._rows.frames import build, empty_like
 from .._rows.statistics import for_whole_rows
+from .._rows.stored import in_memory
 from .._rows.table import ColumnCode, check_table, encode_columns, learn_columns
 from .._rows.templates import described, template
 from .._training.engine import Engine
@@ -322,7 +323,7 @@ default="from_dtype"
     def _check_rows(
         self, X: Any, *, reset: bool, min_samples: int = 1
     ) -> tuple[Any, tuple[int, ...]]:
-        X, columns = check_table(self, X, reset=reset, min_samples=min_samples)
+        X, columns = check_table(self, in_memory(X), reset=reset, min_samples=min_samples)
         if reset:
             by_quantiles = self.scaling == "quantiles"
             self.columns_: list[ColumnCode] = learn_columns(
