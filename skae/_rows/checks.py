@@ -123,17 +123,21 @@ def taken_dtypes(X: Any) -> list[Any]:
     return [*KEPT_DTYPES, X.dtype] if is_real else KEPT_DTYPES
 
 
-def check_finite(X: Any, allow_nan: bool, owner: str) -> None:
-    """Raise if values are infinite, or NaN where the estimator does not allow it."""
+def check_finite(X: Any, allow_nan: bool, owner: str) -> bool:
+    """Raise if values are infinite, or NaN where the estimator does not allow it.
+
+    Return whether surely none is missing, which spares another pass.
+    """
     if issparse(X):
         _check_entries(X, allow_nan, owner)
-        return
+        return True
     if X.dtype.kind != "f":
-        return
+        return True
     with limited_threads(available_threads()):
         suspects = [s for s in chunks(X) if not sums_up(X[s])]
     for s in suspects:
         _assert_finite(dense(X[s]), allow_nan, owner)
+    return not suspects
 
 
 def _assert_finite(values: Any, allow_nan: bool, owner: str) -> None:

@@ -1,0 +1,162 @@
+"""Rows in a file that is larger than memory: rows a second, memory, and passes.
+
+One epoch of a memory-mapped file and of a Zarr array, against the same epoch of fewer
+rows in memory. Each fit is a process of its own. The files are made on the fly, in the
+folder for temporary files, or in ``SKAE_STORED``, and are deleted afterwards. The
+environment variable ``SKAE_STORED_GB`` sets their size, 20 by default.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+from sklearn.exceptions import ConvergenceWarning
+
+import skae
+
+from ..shared.report import write_table
+from ..shared.suite import Case, Options, Row, Suite
+
+PROCESS = pathlib.Path("/proc/self")
+ROOT = pathlib.Path(__file__).parents[2]
+WIDTH, CHUNK_ROWS, N_IN_MEMORY = 784, 1000, 400_000
+STORES = ("memory", "memmap", "zarr")
+NETWORK: dict[str, Any] = {"hidden_layer_sizes": 128, "batch_size": 1000}
+
+
+def cases(options: Options) -> list[Case]:
+    """Return each store at the size that was asked for, with either start."""
+    size = 0.01 if options.quick else float(os.environ.get("SKAE_STORED_GB", "20"))
+    starts = ("random",) if options.quick else ("pca", "random")
+    return [
+        {"store": store, "gb": size, "init": init}
+        for store in STORES
+        for init in starts
+    ]
+
+
+def run(**case: Any) -> dict[str, Any]:
+    """Make the rows, and return what a process of its own measures."""
+    with tempfile.TemporaryDirectory(dir=os.environ.get("SKAE_STORED")) as folder:
+        n_rows = int(case["gb"] * 1e9 / 4 / WIDTH)
+        if case["store"] == "memory":
+            n_rows = min(n_rows, N_IN_MEMORY)
+        path = make(pathlib.Path(folder), case["store"], n_rows)
+        code = "import sys, json; from benchmarks.suites import stored; "
+        code += "print(json.dumps(stored.measure(*sys.argv[1:])))"
+        command = [sys.executable, "-c", code, case["store"], str(path), case["init"]]
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+        )
+    return {"n_rows": n_rows, **json.loads(done.stdout)}
+
+
+def make(folder: pathlib.Path, store: str, n_rows: int) -> pathlib.Path:
+    """Write rows of rank 8 and noise, as float32, a chunk at a time."""
+    rng, path = np.random.default_rng(0), folder / "rows"
+    axes = rng.standard_normal((8, WIDTH), np.float32)
+    noise = rng.standard_normal((CHUNK_ROWS, WIDTH), np.float32)
+    rows = _open_to_write(path, store, n_rows)
+    for start in range(0, n_rows, CHUNK_ROWS):
+        end = min(start + CHUNK_ROWS, n_rows)
+        made = rng.standard_normal((end - start, 8), np.float32) @ axes
+        # Noise that is drawn anew for each row would take longest.
+        rows[start:end] = made + np.roll(noise, rng.integers(WIDTH), 1)[: end - start]
+    return path
+
+
+def _open_to_write(path: pathlib.Path, store: str, n_rows: int) -> Any:
+    shape = n_rows, WIDTH
+    if store != "zarr":
+        with path.open("wb") as file:
+            return np.lib.format.open_memmap(file.name, "w+", "float32", shape)
+    import zarr
+
+    chunks = CHUNK_ROWS, WIDTH
+    return zarr.create_array(path, shape=shape, chunks=chunks, dtype="float32")
+
+
+def measure(store: str, path: str, init: str) -> dict[str, Any]:
+    """Fit for one epoch; return seconds before it and in it, and memory."""
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    X = _open_to_read(store, path)
+    ae = skae.UndercompleteAE(32, init=init, max_iter=1, random_state=0, **NETWORK)
+    # What a first fit loads is no part of it.
+    skae.UndercompleteAE(32, init=init, max_iter=1, **NETWORK).fit(np.array(X[:20000]))
+    # The peak so far is forgotten, where the system does so.
+    with contextlib.suppress(OSError):
+        (PROCESS / "clear_refs").write_text("5")
+    before, start = _megabytes("VmRSS"), time.perf_counter()
+    ae.fit(X)
+    seconds, epoch = time.perf_counter() - start, ae.history_["seconds"][0]
+    n_training = X.shape[0] - int(0.1 * X.shape[0])
+    return {
+        "rows_a_second": round(n_training / epoch),
+        "epoch_seconds": round(epoch, 2),
+        "other_seconds": round(seconds - epoch, 2),
+        "megabytes": round(_megabytes("VmHWM") - before),
+    }
+
+
+def _open_to_read(store: str, path: str) -> Any:
+    if store == "zarr":
+        import zarr
+
+        return zarr.open_array(path, mode="r")
+    X = np.load(path, mmap_mode="r")
+    return np.array(X) if store == "memory" else X
+
+
+def _megabytes(name: str) -> float:
+    """Return the resident memory, or its peak, as Linux tells it."""
+    lines = (PROCESS / "status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{name}:"))
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:
+    """Write rows a second, also as a share of those in memory, and memory."""
+    in_memory = {
+        (row["gb"], row["init"]): row["rows_a_second"]
+        for row in rows
+        if row["store"] == "memory"
+    }
+    lines = [
+        [
+            row["store"],
+            row["init"],
+            f"{row['n_rows'] * WIDTH * 4 / 1e9:.2f}",
+            f"{row['rows_a_second']}",
+            _share(row, in_memory),
+            f"{row['epoch_seconds']:.1f}",
+            f"{row['other_seconds']:.1f}",
+            f"{row['megabytes']}",
+        ]
+        for row in rows
+    ]
+    headings = ["rows in", "init", "GB", "rows/s", "share", "epoch, s", "else, s", "MB"]
+    title = f"One epoch of stored rows, {WIDTH} x float32"
+    return [write_table(folder / "stored.csv", title, headings, lines)]
+
+
+def _share(row: Row, in_memory: dict[tuple[float, str], float]) -> str:
+    """Return rows a second as a share of those in memory."""
+    other = in_memory.get((row["gb"], row["init"]))
+    return f"{row['rows_a_second'] / other:.2f}" if other else ""
+
+
+def alone(case: Case) -> bool:
+    """Let no case share the disk and the cores."""
+    return True
+
+
+SUITE = Suite("rows larger than memory, in files", cases, run, report, alone)
