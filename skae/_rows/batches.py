@@ -51,13 +51,12 @@ class RawRows:
         """Yield batches of such sizes, from windows that are read one after another."""
         ahead, rows = map(self._read, windows), torch.empty(0, device="cpu")
         for size in sizes:
-            parts, n_rows = [rows] if len(rows) else [], len(rows)
-            while n_rows < size:
-                parts.append(next(ahead))
-                n_rows += len(parts[-1])
-            rows = parts[0] if len(parts) == 1 else torch.cat(parts)
-            yield rows[:size]
-            rows = rows[size:]
+            parts, missing = [], size
+            while missing:
+                rows = rows if len(rows) else next(ahead)
+                parts.append(rows[:missing])
+                missing, rows = missing - len(parts[-1]), rows[missing:]
+            yield parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _read(self, window: Tensor) -> Tensor:
         """Select the rows of a window in one pass through the file."""
