@@ -113,6 +113,7 @@ def test_extras_are_not_imported():
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    extras = {"matplotlib", "polars", "dask", "safetensors"}
+    extras = {"matplotlib", "polars", "dask", "h5py", "zarr", "safetensors"}
+    extras |= {"pyarrow.dataset"}
     extras |= {"onnx", "onnxruntime", "onnxscript", "skl2onnx"}
     assert not extras & set(loaded)

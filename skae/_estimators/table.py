@@ -19,6 +19,7 @@ from .._rows.templates import described, template
 from .._training.engine import Engine
 from .availability import available_unless
 from .base import BaseAutoencoder
+from .blockwise import blockwise
 from .corrupting import CorruptingAutoencoder
 from .data import Data
 from .entries import entries_of, why_no_entries
@@ -194,6 +195,7 @@ default="from_dtype"
     jacobian = available_unless(_why_no_derivative)(BaseAutoencoder.jacobian)
     tangent_space = available_unless(_why_no_derivative)(BaseAutoencoder.tangent_space)
 
+    @blockwise
     def inverse_transform(self, X: Any) -> Any:
         """Decode codes.
 
@@ -220,6 +222,7 @@ default="from_dtype"
         index = X.index if hasattr(X, "iloc") else None
         return self._table(super().inverse_transform(X), index)
 
+    @blockwise
     def reconstruct(self, X: Any) -> Any:
         """Encode and decode rows: ``inverse_transform(transform(X))``.
 

@@ -36,6 +36,7 @@ from .._training.engine import Engine
 from .._training.schedule import Schedule
 from .._training.solvers import is_full_batch
 from .base import BaseAutoencoder
+from .blockwise import blockwise
 from .convolving import ConvolvingAutoencoder
 from .data import Data
 from .parameters import autoencoder
@@ -224,6 +225,7 @@ class VariationalAE(ConvolvingAutoencoder):
         means, deviations = np.split(both, 2, axis=1)
         return means, deviations
 
+    @blockwise
     def score_samples(self, X: Any) -> np.ndarray:
         """Return a lower bound on the log-likelihood of each row.
 
