@@ -343,7 +343,7 @@ def test_unusable_stores_are_refused(make, told, is_long, tmp_path, request):
 def test_a_closed_file_is_refused(X, tmp_path):
     store = hdf5(X, tmp_path, None)
     store.file.close()
-    with pytest.raises(ValueError, match="Dataset, cannot be read.*closed, open it"):
+    with pytest.raises(ValueError, match=r"Dataset, cannot be read.*closed, open it"):
         skae.UndercompleteAE(2, **FEW).fit(store)
 
 
@@ -353,7 +353,7 @@ def test_other_features_are_refused_as_for_arrays(make, is_long, X, tmp_path, re
     if is_long:
         request.getfixturevalue("long")
     ae = skae.UndercompleteAE(2, **FEW).fit(X)
-    with pytest.raises(ValueError, match="X has 5 features, but .* expecting 12"):
+    with pytest.raises(ValueError, match=r"X has 5 features, but .* expecting 12"):
         ae.score(make(X[:, :5], tmp_path, 50))
 
 
@@ -465,5 +465,5 @@ def test_lazy_images_and_tables_have_their_layout(X):
 
 def test_lazy_results_have_no_other_container(X):
     ae = skae.UndercompleteAE(2, **FEW).fit(X).set_output(transform="pandas")
-    with pytest.raises(ValueError, match="transform='pandas'.*transform='default'"):
+    with pytest.raises(ValueError, match=r"transform='pandas'.*transform='default'"):
         ae.transform(da.from_array(X, chunks=(70, 12)))

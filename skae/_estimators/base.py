@@ -170,7 +170,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         Returns
         -------
         codes : ndarray of shape (n_samples, n_components), float32
-            Codes, without a unit.
+            Codes, without a unit. For arrays and frames of dask they are lazy ones.
 
         Raises
         ------

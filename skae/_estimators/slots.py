@@ -51,9 +51,9 @@ class Slots(SharedParameters):
         self, X: Any, *, reset: bool, min_samples: int = 1
     ) -> tuple[Any, tuple[int, ...]]:
         """Return flat rows for the network, and their layout, or raise."""
-        X, options = opened(X), {"reset": reset, "min_samples": min_samples}
+        X = opened(X)
         check = check_stored if isinstance(X, Stored) else check_rows
-        X = check(self, X, **options)
+        X = check(self, X, reset=reset, min_samples=min_samples)
         return X, X.shape[1:]
 
     @property

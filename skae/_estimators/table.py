@@ -326,7 +326,9 @@ default="from_dtype"
     def _check_rows(
         self, X: Any, *, reset: bool, min_samples: int = 1
     ) -> tuple[Any, tuple[int, ...]]:
-        X, columns = check_table(self, in_memory(X), reset=reset, min_samples=min_samples)
+        X, columns = check_table(
+            self, in_memory(X), reset=reset, min_samples=min_samples
+        )
         if reset:
             by_quantiles = self.scaling == "quantiles"
             self.columns_: list[ColumnCode] = learn_columns(

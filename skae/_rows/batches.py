@@ -131,7 +131,7 @@ class Batches:
     def __iter__(self) -> Iterator[Tensor]:
         home = getattr(self.rows, "device", torch.device("cpu"))
         windows = self._windows()
-        indices = self._cut(torch.cat(windows))
+        indices = self._cut(torch.cat(list(windows)))
         if self.is_long:
             batches = self.rows.read_ahead(windows, map(len, indices))
         else:
@@ -154,7 +154,8 @@ class Batches:
         """Return the rows in their order, in parts that are read at once."""
         index, generator = self.index, self.generator
         if self.is_long and generator is not None:
-            return shuffle_blocks(*self.rows.blocks(index), generator)
+            blocks, n_together = self.rows.blocks(index)
+            return shuffle_blocks(blocks, n_together, generator)
         if self.is_long:
             width = self.rows.X.shape[1]
             return torch.split(index, max(1, N_SHUFFLED * SHUFFLED_ELEMENTS // width))

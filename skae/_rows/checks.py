@@ -17,6 +17,7 @@ from .._machine.threads import available_threads, limited_threads
 from .chunks import KEPT_DTYPES, chunks, dense
 from .containers import as_array, is_narrow_frame
 from .statistics import extremes, sums_up
+from .stored import in_memory
 from .text import named_text
 
 POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
@@ -67,6 +68,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> 
     """
     allow_nan = get_tags(estimator).input_tags.allow_nan
     owner = type(estimator).__name__
+    X = in_memory(X)
     with named_text(X):
         X = as_array(X, allow_nan, owner)
         check_flat(X, owner)

@@ -176,7 +176,9 @@ def _check_numbers(X: Stored, owner: str) -> None:
 
 def is_dask(X: Any) -> bool:
     """Whether X is an array or a frame of dask."""
-    return hasattr(X, "__dask_graph__") and (hasattr(X, "map_blocks") or is_lazy_frame(X))
+    return hasattr(X, "__dask_graph__") and (
+        hasattr(X, "map_blocks") or is_lazy_frame(X)
+    )
 
 
 def is_lazy_frame(X: Any) -> bool:
