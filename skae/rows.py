@@ -53,10 +53,10 @@ def from_arrow(data: Any, columns: Sequence[str] | None = None) -> ArrowRows:
     ...     path = Path(folder) / "iris.parquet"
     ...     table.to_parquet(path)
     ...     rows = from_arrow(path, columns=list(table.columns[:3]))
-    ...     ae = UndercompleteAE(2, max_iter=5, random_state=0).fit(rows)
+    ...     ae = UndercompleteAE(2, init="random", random_state=0).fit(rows)
     >>> rows.shape
     (150, 3)
-    >>> ae.n_features_in_
-    3
+    >>> ae.feature_names_in_[0]
+    'sepal length (cm)'
     """
     return open_arrow(data, columns)

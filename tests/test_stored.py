@@ -230,6 +230,38 @@ def batches_of(X, n, index):
     return rows, Batches(rows, index, 32, torch.device("cpu"), generator)
 
 
+class Items(Dataset):
+    """Rows of which it notes how often each is read."""
+
+    def __init__(self, rows):
+        self.rows, self.counts = rows, np.zeros(len(rows), int)
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, place):
+        self.counts[place] += 1
+        return self.rows[place]
+
+
+@pytest.mark.usefixtures("long")
+def test_only_wanted_items_of_a_data_set_are_read(X, rng):
+    store, index = opened(items := Items(X)), rng.permutation(N_ROWS)[:30]
+    items.counts[:] = 0
+    np.testing.assert_array_equal(store[index], X[index])
+    assert items.counts.sum() == items.counts[index].sum() == 30
+
+
+def test_chunks_that_are_too_large_are_not_kept(X, monkeypatch):
+    monkeypatch.setattr("skae._rows.stored.MOST_ELEMENTS", 99 * WIDTH)
+    monkeypatch.setattr("skae._rows.stored.READ_ELEMENTS", 10 * WIDTH)
+    store = Stored(Counted(X, 100))
+    np.testing.assert_array_equal(np.concatenate([store[:40], store[40:]]), X)
+    assert store.chunk_rows == 1
+    np.testing.assert_array_equal(store[np.array([5, 395])], X[[5, 395]])
+    assert store._kept.shape == (10, WIDTH)
+
+
 @pytest.mark.usefixtures("long")
 def test_an_epoch_reads_each_chunk_once_however_rows_are_held_out(X):
     index = torch.arange(N_ROWS)[torch.arange(N_ROWS) % 7 > 0]

@@ -21,6 +21,9 @@ from .torch_data import DatasetRows
 
 # Number of values that are read at once where chunks are smaller, or are not known.
 READ_ELEMENTS = 2**16
+# Number of values up to which a chunk, with all columns, is kept: 128 megabytes of
+# float32. A larger one is read again for each part.
+MOST_ELEMENTS = 2**25
 
 
 class Stored:
@@ -34,8 +37,8 @@ class Stored:
         self.source, self.frame = source, frame
         self.shape = tuple(map(int, source.shape))
         self.dtype = source.dtype
-        self.chunk_rows = _chunk_rows(source)
         width = max(1, self.size // max(1, len(self)))
+        self.chunk_rows = _chunk_rows(source, MOST_ELEMENTS // width)
         few = max(1, READ_ELEMENTS // (self.chunk_rows * width))
         self._unit, self._most = few * self.chunk_rows, n_at_once(width)
         self._start, self._kept = 0, np.empty((0, *self.shape[1:]), self.dtype)
@@ -79,6 +82,10 @@ class Stored:
 
     def _scattered(self, index: np.ndarray) -> np.ndarray:
         """Return rows in the order of an index; near ones are read as one slice."""
+        if isinstance(self.source, DatasetRows):
+            # It reads no row sooner for its neighbours.
+            rows = self.source.take(index.tolist())
+            return rows.reshape(len(rows), *self.shape[1:])
         order = np.argsort(index, kind="stable")
         index = index[order]
         units, windows = index // self._unit, index // max(self._most, self._unit)
@@ -235,10 +242,11 @@ def _frame_of(X: Any, source: Any) -> Any:
     return X._meta if is_lazy_frame(X) else getattr(source, "frame", None)
 
 
-def _chunk_rows(source: Any) -> int:
-    """Return the number of rows in a chunk; 1 if the store has none."""
+def _chunk_rows(source: Any, most: int) -> int:
+    """Return the number of rows in a chunk; 1 if it has none, or too many to keep."""
     sizes = getattr(source, "chunks", None)
     if not sizes:
         return 1
     # Those of dask may differ.
-    return max(1, int(np.max(sizes[0])))
+    n_rows = max(1, int(np.max(sizes[0])))
+    return n_rows if n_rows <= most else 1

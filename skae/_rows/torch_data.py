@@ -1,5 +1,6 @@
 """Rows of a data set of torch, which are read one by one."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,10 @@ class DatasetRows:
         self._row_shape = first.shape
 
     def __getitem__(self, chosen: slice) -> np.ndarray:
-        places = range(*chosen.indices(self.shape[0]))
+        return self.take(range(*chosen.indices(self.shape[0])))
+
+    def take(self, places: Sequence[int]) -> np.ndarray:
+        """Return rows in the order of an index."""
         rows = np.empty((len(places), *self._row_shape), self.dtype)
         for row, place in zip(rows, places, strict=True):
             row[...] = self._checked(place)
