@@ -3,8 +3,8 @@
 One epoch of a memory-mapped file and of a Zarr array, against epochs of fewer rows in
 memory, before and after it in the same process. The files are made on the fly, in the
 folder for temporary files, or in ``SKAE_STORED``, and are deleted afterwards. The
-environment variable ``SKAE_STORED_GB`` sets their size, 20 by default; a fit that
-starts from PCA, which takes longer, gets a tenth.
+environment variable ``SKAE_STORED_GB`` sets the size of the memory-mapped file, 20 by
+default; the Zarr array, and fits that start from PCA, take longer and get a tenth.
 """
 
 import contextlib
@@ -43,12 +43,10 @@ def cases(options: Options) -> list[Case]:
     if options.quick:
         return [_case(store, QUICK_GB, "random", QUICK_EPOCHS) for store in STORES]
     size = float(os.environ.get("SKAE_STORED_GB", "20"))
-    sizes = {"random": size, "pca": size / 10}
-    return [
-        _case(store, gb, init, N_EPOCHS)
-        for init, gb in sizes.items()
-        for store in STORES
-    ]
+    whole = _case("memmap", size, "random", N_EPOCHS)
+    others = ("zarr", "random"), ("memmap", "pca"), ("zarr", "pca")
+    small = [_case(store, size / 10, init, N_EPOCHS) for store, init in others]
+    return [whole, *small]
 
 
 def _case(store: str, gb: float, init: str, n_epochs: int) -> Case:
