@@ -4,7 +4,7 @@ One epoch of a memory-mapped file and of a Zarr array, against epochs of fewer r
 memory, before and after it in the same process. The files are made on the fly, in the
 folder for temporary files, or in ``SKAE_STORED``, and are deleted afterwards. The
 environment variable ``SKAE_STORED_GB`` sets the size of the memory-mapped file, 20 by
-default; the Zarr array, and fits that start from PCA, take longer and get a tenth.
+default; the Zarr array, and fits that start from PCA, take longer and get a twentieth.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ def cases(options: Options) -> list[Case]:
     size = float(os.environ.get("SKAE_STORED_GB", "20"))
     whole = _case("memmap", size, "random", N_EPOCHS)
     others = ("zarr", "random"), ("memmap", "pca"), ("zarr", "pca")
-    small = [_case(store, size / 10, init, N_EPOCHS) for store, init in others]
+    small = [_case(store, size / 20, init, N_EPOCHS) for store, init in others]
     return [whole, *small]
 
 
