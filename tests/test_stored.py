@@ -310,6 +310,16 @@ def test_a_store_that_breaks_off_leaves_the_estimator_as_it_was(X, long):
         assert vars(ae) == before
 
 
+def test_a_read_that_failed_can_be_repeated(X):
+    store = Stored(Broken(X, 25))
+    np.testing.assert_array_equal(store[:30], X[:30])
+    store.source.n_left = 0
+    with pytest.raises(OSError, match="the disk is gone"):
+        store[100:130]
+    store.source.n_left = np.inf
+    np.testing.assert_array_equal(store[100:130], X[100:130])
+
+
 @pytest.mark.usefixtures("long")
 def test_a_checkpoint_tells_stores_apart_by_their_values(X, tmp_path):
     ae = skae.UndercompleteAE(2, checkpoint=tmp_path / "fit.safetensors", **FEW)

@@ -76,9 +76,11 @@ class Stored:
         if self._start <= first < stop:
             kept = self._kept[at : end - self._start]
             return kept if end <= stop else np.concatenate([kept, self[stop:end]])
-        self._start = first - first % self._unit
-        self._kept = self._read(self._start, -(-end // self._unit) * self._unit)
-        return self._kept[first - self._start : end - self._start]
+        start = first - first % self._unit
+        # If reading fails, what is kept stays valid.
+        self._kept = self._read(start, -(-end // self._unit) * self._unit)
+        self._start = start
+        return self._kept[first - start : end - start]
 
     def _scattered(self, index: np.ndarray) -> np.ndarray:
         """Return rows in the order of an index; near ones are read as one slice."""
