@@ -45,6 +45,7 @@ from .suites import (
     search,
     stacked,
     steps,
+    stored,
     variational,
 )
 
@@ -78,6 +79,7 @@ SUITES: dict[str, Suite] = {
     "speed": speed.SUITE,
     "stacked": stacked.SUITE,
     "steps": steps.SUITE,
+    "stored": stored.SUITE,
     "variational": variational.SUITE,
 }
 RECORDS = pathlib.Path(__file__).parents[1] / "docs" / "records"

@@ -1,6 +1,6 @@
 """Autoencoders that drop in next to PCA."""
 
-from . import inspection, metrics, onnx
+from . import inspection, metrics, onnx, rows
 from ._applications.classifier import AutoencoderClassifier
 from ._applications.imputer import AutoencoderImputer
 from ._applications.outlier import AutoencoderOutlier
@@ -41,6 +41,7 @@ __all__ = [
     "load",
     "metrics",
     "onnx",
+    "rows",
 ]
 __version__ = "0.1.0"
 for _public in (Comparison, VersionWarning, compare, load):

@@ -75,5 +75,9 @@ def test_verbose_prints_how_far_training_is(digits, capsys, early_stopping):
     assert len(lines) == estimator.n_iter_ == 3
     for number, line in enumerate(lines, 1):
         assert line.startswith(f"Epoch {number}/3, loss ")
-        assert re.search(r"\d s, at most \d+ s left$", line)
+        told = r", (\d+\.\d\d) s, ([\d,]+) rows/s, at most \d+ s left$"
+        seconds, rate = re.search(told, line).groups()
+        # Training rows, in an epoch whose seconds are rounded.
+        n_rows = len(digits) - (len(digits) // 10 if early_stopping else 0)
+        assert abs(n_rows / float(rate.replace(",", "")) - float(seconds)) <= 0.0051
         assert ("explained variance" in line) == early_stopping

@@ -32,6 +32,7 @@ from .._rows.statistics import (
 )
 from .._training.solvers import is_full_batch
 from .availability import available_unless
+from .blockwise import blockwise
 from .callback_support import with_callbacks
 from .deployed import AutoencoderModule, why_not_deployed
 from .fitting import Trainable
@@ -157,6 +158,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         """
         return self._train(X, is_part=True)
 
+    @blockwise
     def transform(self, X: Any) -> np.ndarray:
         """Encode rows, and improve the codes as set by the parameters.
 
@@ -168,7 +170,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         Returns
         -------
         codes : ndarray of shape (n_samples, n_components), float32
-            Codes, without a unit.
+            Codes, without a unit. For arrays and frames of dask they are lazy ones.
 
         Raises
         ------
@@ -181,6 +183,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         X, model, coding = self._checked(X), self._here(), self._coding()
         return model.map(lambda x: model.encode(x, coding).cpu().numpy(), X)
 
+    @blockwise
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Decode codes.
 
@@ -208,6 +211,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         rows = model.map(lambda z: model.decode(z, clip), codes)
         return model.in_layout(rows)
 
+    @blockwise
     def reconstruct(self, X: Any) -> np.ndarray:
         """Encode and decode rows: ``inverse_transform(transform(X))``.
 
@@ -235,6 +239,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         rows = model.map(lambda x: model.reconstruct(x, coding, clip), X)
         return model.in_layout(self._without_padding(rows, X))
 
+    @blockwise
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus the squared reconstruction error of each row.
 

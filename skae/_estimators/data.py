@@ -11,7 +11,12 @@ from .._rows.chunks import Rows, parts
 from .._rows.pca import LinearCode
 from .._rows.split import LEAST_HELD_OUT, hold_out
 from .._rows.standardise import standardise
-from .._rows.statistics import column_means, root_mean_square, squared_distances
+from .._rows.statistics import (
+    column_means,
+    n_known,
+    root_mean_square,
+    squared_distances,
+)
 
 # Minimum number of held-out rows as far out as a gain is trusted.
 N_FARTHEST = 3
@@ -138,12 +143,13 @@ def widened(
     return np.fmin(seen[0], before[0]), np.fmax(seen[1], before[1])
 
 
-def measure(X: Any) -> tuple[np.ndarray, float]:
+def measure(X: Any, is_complete: bool) -> tuple[np.ndarray, float]:
     """Return the mean of each feature, and the common scale."""
-    means = column_means(X)
+    known = n_known(X, is_complete)
+    means = column_means(X, known)
     if (empty := np.flatnonzero(np.isnan(means))).size:
         raise ValueError(
             f"No row of X has a value in columns {empty.tolist()}: leave them out."
         )
     dtype = np.float32 if X.dtype in (np.float32, np.uint8) else np.float64
-    return means.astype(dtype), root_mean_square(X, means)
+    return means.astype(dtype), root_mean_square(X, means, known)

@@ -142,7 +142,7 @@ class Trainable(Resumable, CallbackSupport):
         fraction = self.validation_fraction if validates else 0.0
         min_samples = 1 if goes_on and not validates else 2
         X, layout = self._check_rows(X, reset=not goes_on, min_samples=min_samples)
-        check_finite(X, self._allows_nan(), type(self).__name__)
+        is_complete = check_finite(X, self._allows_nan(), type(self).__name__)
         check_domain(X, self.loss)
         X = self._training_rows(X)
         if goes_on:
@@ -152,7 +152,7 @@ class Trainable(Resumable, CallbackSupport):
             unit = model.layout, model.mean, model.scale, seen
             return Data(X, *unit, fraction, seed, is_part, self._most_rows())
         try_out(self.loss, self.n_features_in_)
-        unit = layout, *measure(X), self._extremes(X)
+        unit = layout, *measure(X, is_complete), self._extremes(X)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         return Data(X, *unit, fraction, seed, is_part, self._most_rows())
 

@@ -17,6 +17,7 @@ from .._rows.layout import (
     flatten,
     said_shape,
 )
+from .._rows.stored import opened
 from .base import BaseAutoencoder
 from .parameters import SharedParameters, autoencoder
 
@@ -37,7 +38,7 @@ class ImageAutoencoder(BaseAutoencoder):
     def _check_rows(
         self, X: Any, *, reset: bool, min_samples: int = 1
     ) -> tuple[Any, Shape]:
-        X = as_array(X, self._allows_nan(), type(self).__name__)
+        X = as_array(opened(X), self._allows_nan(), type(self).__name__)
         if not reset:
             check_single(
                 X.shape if isinstance(X, np.ndarray) else (), self.image_shape_

@@ -32,6 +32,7 @@ from .._rows.sequences import (
     without_padding,
 )
 from .._rows.statistics import has_gaps
+from .._rows.stored import in_memory
 from .._training.engine import Engine
 from .availability import available_unless
 from .corrupting import CorruptingAutoencoder
@@ -172,7 +173,7 @@ class SequenceAutoencoder(CorruptingAutoencoder):
     def _as_array(self, X: Any, reset: bool) -> Any:
         """Return lists as arrays, and all sequences as long as those in ``fit``."""
         owner, is_listed = type(self).__name__, is_list(X)
-        X = as_array(padded_list(X, owner), self._allows_nan(), owner)
+        X = as_array(padded_list(in_memory(X), owner), self._allows_nan(), owner)
         if reset or not isinstance(X, np.ndarray):
             return X
         length, n_channels = self.sequence_shape_

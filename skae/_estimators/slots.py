@@ -14,6 +14,7 @@ from .._objectives.objective import Objective
 from .._rows.checks import check_float, check_layer_sizes, check_rows
 from .._rows.pca import LinearCode
 from .._rows.statistics import column_extremes
+from .._rows.stored import Stored, check_stored, opened
 from .._training.engine import Engine
 from .._training.schedule import WIDE, Schedule
 from .data import Data
@@ -50,7 +51,9 @@ class Slots(SharedParameters):
         self, X: Any, *, reset: bool, min_samples: int = 1
     ) -> tuple[Any, tuple[int, ...]]:
         """Return flat rows for the network, and their layout, or raise."""
-        X = check_rows(self, X, reset=reset, min_samples=min_samples)
+        X = opened(X)
+        check = check_stored if isinstance(X, Stored) else check_rows
+        X = check(self, X, reset=reset, min_samples=min_samples)
         return X, X.shape[1:]
 
     @property

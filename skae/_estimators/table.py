@@ -13,11 +13,13 @@ from .._objectives.table import TableLoss
 from .._rows.checks import COUNT, names
 from .._rows.frames import build, empty_like
 from .._rows.statistics import for_whole_rows
+from .._rows.stored import in_memory
 from .._rows.table import ColumnCode, check_table, encode_columns, learn_columns
 from .._rows.templates import described, template
 from .._training.engine import Engine
 from .availability import available_unless
 from .base import BaseAutoencoder
+from .blockwise import blockwise
 from .corrupting import CorruptingAutoencoder
 from .data import Data
 from .entries import entries_of, why_no_entries
@@ -193,6 +195,7 @@ default="from_dtype"
     jacobian = available_unless(_why_no_derivative)(BaseAutoencoder.jacobian)
     tangent_space = available_unless(_why_no_derivative)(BaseAutoencoder.tangent_space)
 
+    @blockwise
     def inverse_transform(self, X: Any) -> Any:
         """Decode codes.
 
@@ -219,6 +222,7 @@ default="from_dtype"
         index = X.index if hasattr(X, "iloc") else None
         return self._table(super().inverse_transform(X), index)
 
+    @blockwise
     def reconstruct(self, X: Any) -> Any:
         """Encode and decode rows: ``inverse_transform(transform(X))``.
 
@@ -322,7 +326,9 @@ default="from_dtype"
     def _check_rows(
         self, X: Any, *, reset: bool, min_samples: int = 1
     ) -> tuple[Any, tuple[int, ...]]:
-        X, columns = check_table(self, X, reset=reset, min_samples=min_samples)
+        X, columns = check_table(
+            self, in_memory(X), reset=reset, min_samples=min_samples
+        )
         if reset:
             by_quantiles = self.scaling == "quantiles"
             self.columns_: list[ColumnCode] = learn_columns(

@@ -31,10 +31,12 @@ from .._rows.chunks import Rows, sample
 from .._rows.containers import as_array
 from .._rows.layout import Shape
 from .._rows.pca import LinearCode
+from .._rows.stored import opened
 from .._training.engine import Engine
 from .._training.schedule import Schedule
 from .._training.solvers import is_full_batch
 from .base import BaseAutoencoder
+from .blockwise import blockwise
 from .convolving import ConvolvingAutoencoder
 from .data import Data
 from .parameters import autoencoder
@@ -223,6 +225,7 @@ class VariationalAE(ConvolvingAutoencoder):
         means, deviations = np.split(both, 2, axis=1)
         return means, deviations
 
+    @blockwise
     def score_samples(self, X: Any) -> np.ndarray:
         """Return a lower bound on the log-likelihood of each row.
 
@@ -367,7 +370,7 @@ class VariationalAE(ConvolvingAutoencoder):
     def _check_rows(
         self, X: Any, *, reset: bool, min_samples: int = 1
     ) -> tuple[Any, Shape]:
-        X = as_array(X, self._allows_nan(), type(self).__name__)
+        X = as_array(opened(X), self._allows_nan(), type(self).__name__)
         is_dense = not reset and self.image_shape_ is None
         if reset and self.image_shape is None:
             is_dense = getattr(X, "ndim", 2) < 3

@@ -7,6 +7,7 @@ from typing import Any
 EXTRAS = {
     "matplotlib": "plot",
     "pandas": "frames",
+    "pyarrow": "arrow",
     "safetensors": "files",
     **dict.fromkeys(("onnx", "onnxruntime", "onnxscript", "skl2onnx"), "onnx"),
 }

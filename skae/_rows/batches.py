@@ -1,7 +1,6 @@
 """Minibatches of standardised rows, in memory or read from a file."""
 
-from collections.abc import Iterator
-from itertools import islice, tee
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,8 @@ KEPT_ELEMENTS = 2**27
 # Number of values in a block of adjacent rows, and of blocks that are shuffled
 # together.
 SHUFFLED_ELEMENTS, N_SHUFFLED = 2**16, 128
+# Minimum number of chunks that are shuffled together, however large they are.
+LEAST_SHUFFLED = 4
 
 
 class RawRows:
@@ -44,17 +45,41 @@ class RawRows:
     def index_select(self, dim: int, index: Tensor) -> Tensor:
         return standardise(take(self.X, index.numpy()), self.mean, self.scale)
 
-    def read_ahead(self, indices: Iterator[Tensor]) -> Iterator[Tensor]:
-        """Select batch after batch, many in one pass through the file."""
-        for first in indices:
-            n_batches = N_SHUFFLED * SHUFFLED_ELEMENTS // (self.X.shape[1] * len(first))
-            ahead = [first, *islice(indices, max(0, n_batches - 1))]
-            index, places = torch.cat(ahead).sort()
-            shape = len(index), self.X.shape[1]
-            rows = torch.empty(shape, dtype=torch.float32, device="cpu")
-            for s in chunks(rows):
-                rows[places[s]] = self.index_select(0, index[s])
-            yield from torch.split(rows, [len(index) for index in ahead])
+    def read_ahead(
+        self, windows: Iterable[Tensor], sizes: Iterable[int]
+    ) -> Iterator[Tensor]:
+        """Yield batches of such sizes, from windows that are read one after another."""
+        ahead, rows = map(self._read, windows), torch.empty(0, device="cpu")
+        for size in sizes:
+            parts, missing = [], size
+            while missing:
+                rows = rows if len(rows) else next(ahead)
+                parts.append(rows[:missing])
+                missing, rows = missing - len(parts[-1]), rows[missing:]
+            yield parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _read(self, window: Tensor) -> Tensor:
+        """Select the rows of a window in one pass through the file."""
+        index, places = window.sort()
+        shape = len(index), self.X.shape[1]
+        rows = torch.empty(shape, dtype=torch.float32, device="cpu")
+        for s in chunks(rows):
+            rows[places[s]] = self.index_select(0, index[s])
+        return rows
+
+    def blocks(self, index: Tensor) -> tuple[Sequence[Tensor], int]:
+        """Cut a sorted index into blocks of adjacent rows, of which so many fit.
+
+        Where a chunk of a store is larger than a block, it is a block.
+        """
+        block_size = max(1, SHUFFLED_ELEMENTS // self.X.shape[1])
+        chunk_rows = getattr(self.X, "chunk_rows", 1)
+        if chunk_rows <= block_size:
+            return torch.split(index, block_size), N_SHUFFLED
+        ends = torch.arange(chunk_rows, len(self), chunk_rows, device="cpu")
+        blocks = torch.tensor_split(index, torch.searchsorted(index, ends))
+        n_blocks = N_SHUFFLED * block_size // chunk_rows
+        return [b for b in blocks if len(b)], max(LEAST_SHUFFLED, n_blocks)
 
 
 def read_rows(X: Any, mean: np.ndarray, scale: float) -> Tensor | RawRows:
@@ -68,21 +93,19 @@ def read_rows(X: Any, mean: np.ndarray, scale: float) -> Tensor | RawRows:
 
 
 def shuffle_blocks(
-    n_rows: int, block_size: int, n_blocks: int, generator: torch.Generator
-) -> Tensor:
-    """Return a random order that takes rows from a few random blocks at a time.
+    blocks: Sequence[Tensor], n_blocks: int, generator: torch.Generator
+) -> list[Tensor]:
+    """Return blocks of rows in random order, shuffled ``n_blocks`` at a time.
 
-    All rows of ``n_blocks`` blocks of ``block_size`` rows come before those of other
-    blocks: files are read a page at a time, and each page should be read once.
+    Files are read a page or a chunk at a time, and each should be read once.
     """
-    blocks = torch.split(torch.arange(n_rows, device="cpu"), block_size)
     order = torch.randperm(len(blocks), generator=generator, device="cpu").tolist()
-    shuffled = []
+    windows = []
     for together in gen_batches(len(blocks), n_blocks):
         rows = torch.cat([blocks[i] for i in order[together]])
         new = torch.randperm(len(rows), generator=generator, device="cpu")
-        shuffled.append(rows[new])
-    return torch.cat(shuffled)
+        windows.append(rows[new])
+    return windows
 
 
 class Batches:
@@ -107,34 +130,39 @@ class Batches:
 
     def __iter__(self) -> Iterator[Tensor]:
         home = getattr(self.rows, "device", torch.device("cpu"))
-        indices, again = tee(self._choose())
+        windows = self._windows()
+        indices = self._cut(torch.cat(list(windows)))
         if self.is_long:
-            batches = self.rows.read_ahead(indices)
+            batches = self.rows.read_ahead(windows, map(len, indices))
         else:
             batches = (self.rows.index_select(0, i.to(home)) for i in indices)
-        for batch, index in zip(batches, again, strict=True):
+        for batch, index in zip(batches, indices, strict=True):
             if self.places is not None:
                 batch = torch.cat([batch, self.places[index].to(home)], dim=1)
             yield batch if home == self.device else self._send(batch)
 
-    def _choose(self) -> Iterator[Tensor]:
+    def _cut(self, index: Tensor) -> Sequence[Tensor]:
         """Return the rows of each batch."""
-        index, size = self._shuffled(self.index), self.batch_size
+        size = self.batch_size
         first = torch.split(index, size)
         if self.generator is None or size == 1 or len(index) % size != 1:
-            return iter(first)
+            return first
         # A row alone would make as large a step as a batch, and has no variance.
-        return iter([*first[:-2], torch.cat(first[-2:])])
+        return [*first[:-2], torch.cat(first[-2:])]
 
-    def _shuffled(self, index: Tensor) -> Tensor:
-        if self.generator is None:
-            return index
+    def _windows(self) -> Sequence[Tensor]:
+        """Return the rows in their order, in parts that are read at once."""
+        index, generator = self.index, self.generator
+        if self.is_long and generator is not None:
+            blocks, n_together = self.rows.blocks(index)
+            return shuffle_blocks(blocks, n_together, generator)
         if self.is_long:
-            block_size = max(1, SHUFFLED_ELEMENTS // self.rows.X.shape[1])
-            order = shuffle_blocks(len(index), block_size, N_SHUFFLED, self.generator)
-        else:
-            order = torch.randperm(len(index), generator=self.generator, device="cpu")
-        return index[order]
+            width = self.rows.X.shape[1]
+            return torch.split(index, max(1, N_SHUFFLED * SHUFFLED_ELEMENTS // width))
+        if generator is None:
+            return [index]
+        order = torch.randperm(len(index), generator=generator, device="cpu")
+        return [index[order]]
 
     def _send(self, batch: Tensor) -> Tensor:
         if self.device.type == "cuda":

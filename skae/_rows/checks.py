@@ -17,6 +17,7 @@ from .._machine.threads import available_threads, limited_threads
 from .chunks import KEPT_DTYPES, chunks, dense
 from .containers import as_array, is_narrow_frame
 from .statistics import extremes, sums_up
+from .stored import in_memory
 from .text import named_text
 
 POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
@@ -67,6 +68,7 @@ def check_rows(estimator: Any, X: Any, *, reset: bool, min_samples: int = 1) -> 
     """
     allow_nan = get_tags(estimator).input_tags.allow_nan
     owner = type(estimator).__name__
+    X = in_memory(X)
     with named_text(X):
         X = as_array(X, allow_nan, owner)
         check_flat(X, owner)
@@ -123,17 +125,21 @@ def taken_dtypes(X: Any) -> list[Any]:
     return [*KEPT_DTYPES, X.dtype] if is_real else KEPT_DTYPES
 
 
-def check_finite(X: Any, allow_nan: bool, owner: str) -> None:
-    """Raise if values are infinite, or NaN where the estimator does not allow it."""
+def check_finite(X: Any, allow_nan: bool, owner: str) -> bool:
+    """Raise if values are infinite, or NaN where the estimator does not allow it.
+
+    Return whether surely none is missing, which spares another pass.
+    """
     if issparse(X):
         _check_entries(X, allow_nan, owner)
-        return
+        return True
     if X.dtype.kind != "f":
-        return
+        return True
     with limited_threads(available_threads()):
         suspects = [s for s in chunks(X) if not sums_up(X[s])]
     for s in suspects:
         _assert_finite(dense(X[s]), allow_nan, owner)
+    return not suspects
 
 
 def _assert_finite(values: Any, allow_nan: bool, owner: str) -> None:

@@ -37,7 +37,8 @@ def chunks(X: Any, n_rows: int | None = None) -> Iterator[slice]:
 def parts(X: Any, chosen: Rows) -> Iterator[np.ndarray]:
     """Yield some rows, or all, as arrays of bounded memory."""
     if isinstance(chosen, slice):
-        yield from (dense(X[s]) for s in chunks(X[chosen]))
+        rows = X if chosen == slice(None) else X[chosen]
+        yield from (dense(rows[s]) for s in chunks(rows))
         return
     n_rows = n_at_once(X.shape[1])
     yield from (dense(take(X, chosen[s])) for s in chunks(chosen, n_rows))
@@ -76,7 +77,7 @@ def sample(X: Any, n_rows: int) -> Any:
     Evenly spaced rows may all be of one kind if kinds alternate.
     """
     if X.shape[0] <= n_rows:
-        return X
+        return X[:]
     rng = np.random.default_rng(0)
     return take(X, np.sort(rng.choice(X.shape[0], n_rows, replace=False)))
 

@@ -9,6 +9,7 @@ from scipy.sparse import issparse
 
 from .._machine.callers import warn_caller
 from .checks import check_sizes
+from .stored import Stored
 
 Shape = tuple[int, ...]
 #: Spatial dimensions for each length of a shape with spatial_dims="auto": (length,),
@@ -29,6 +30,8 @@ def flatten(X: Any) -> tuple[Any, Shape]:
             f"X is sparse and has shape {X.shape}: sparse images must be flat rows, "
             "X.reshape(n, -1).tocsr(), with image_shape set."
         )
+    if isinstance(X, Stored):
+        return X.flattened(), X.shape[1:]
     X = np.asarray(X)
     return X.reshape(len(X), math.prod(X.shape[1:])), X.shape[1:]
 

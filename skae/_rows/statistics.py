@@ -16,13 +16,17 @@ N_ROUNDINGS = 4
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def column_means(X: Any) -> np.ndarray:
-    """Mean of each feature, in float64; exact where a feature is constant."""
+def column_means(X: Any, known: np.ndarray | None = None) -> np.ndarray:
+    """Mean of each feature, in float64; exact where a feature is constant.
+
+    ``known`` are the numbers of its values, counted here if not given.
+    """
     if issparse(X):
         return mean_variance_axis(X, axis=0)[0].astype(np.float64)
     origin = np.nan_to_num(X[0].astype(np.float64))
     sums = (_known_sum(dense(X[s]) - origin, 0) for s in chunks(X))
-    return origin + np.sum(list(sums), axis=0) / n_known(X)
+    total = np.sum(list(sums), axis=0)
+    return origin + total / (n_known(X) if known is None else known)
 
 
 def _known_sum(values: np.ndarray, axis: int | None) -> Any:
@@ -36,9 +40,14 @@ def extremes(X: Any) -> tuple[float, float]:
     if issparse(X):
         return X.min(), X.max()
     # Unlike nanmin they do not warn if all values of a chunk are missing.
-    lows = [np.fmin.reduce(dense(X[s]), axis=None) for s in chunks(X)]
-    highs = [np.fmax.reduce(dense(X[s]), axis=None) for s in chunks(X)]
+    ends = [_ends(dense(X[s]), None) for s in chunks(X)]
+    lows, highs = zip(*ends, strict=True)
     return np.fmin.reduce(lows), np.fmax.reduce(highs)
+
+
+def _ends(values: np.ndarray, axis: int | None) -> tuple[Any, Any]:
+    """Return the smallest and the largest known values along an axis."""
+    return np.fmin.reduce(values, axis=axis), np.fmax.reduce(values, axis=axis)
 
 
 def column_extremes(X: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -46,8 +55,8 @@ def column_extremes(X: Any) -> tuple[np.ndarray, np.ndarray]:
     if issparse(X):
         low, high = (e.toarray().ravel() for e in (X.min(axis=0), X.max(axis=0)))
     else:
-        low = np.fmin.reduce([np.fmin.reduce(X[s], axis=0) for s in chunks(X)])
-        high = np.fmax.reduce([np.fmax.reduce(X[s], axis=0) for s in chunks(X)])
+        lows, highs = zip(*(_ends(X[s], 0) for s in chunks(X)), strict=True)
+        low, high = np.fmin.reduce(lows), np.fmax.reduce(highs)
     return low.astype(np.float64), high.astype(np.float64)
 
 
@@ -62,9 +71,9 @@ def has_gaps(X: Any) -> bool:
     return may_miss and any(bool(np.isnan(X[s].min())) for s in chunks(X))
 
 
-def n_known(X: Any) -> np.ndarray:
-    """Return how many values of each feature are not missing."""
-    if not has_gaps(X):
+def n_known(X: Any, is_complete: bool = False) -> np.ndarray:
+    """Return how many values of each feature are not missing; none if complete."""
+    if is_complete or not has_gaps(X):
         return np.full(X.shape[1:], X.shape[0])
     counts = (np.isfinite(X[s]).sum(axis=0) for s in chunks(X))
     return np.sum(list(counts), axis=0)
@@ -110,12 +119,15 @@ def for_whole_rows(errors: np.ndarray, X: np.ndarray) -> np.ndarray:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def root_mean_square(X: Any, mean: np.ndarray) -> float:
+def root_mean_square(
+    X: Any, mean: np.ndarray, known: np.ndarray | None = None
+) -> float:
     """Root of the mean squared deviation from ``mean``, over all entries.
 
     It is 1.0 if there is no deviation or no value, so that dividing by it is safe.
+    ``known`` are the numbers of values of each feature, counted here if not given.
     """
-    n_values = n_known(X).sum()
+    n_values = (n_known(X) if known is None else known).sum()
     if not n_values:
         return 1.0
     plain = squared_deviation(X, mean, 1.0)
