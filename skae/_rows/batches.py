@@ -10,6 +10,7 @@ from scipy.sparse import issparse
 from sklearn.utils import gen_batches
 from torch import Tensor
 
+from .._machine.processes import Part
 from .chunks import chunks, take
 from .standardise import standardise
 
@@ -88,7 +89,8 @@ def shuffle_blocks(
 class Batches:
     """Minibatches of the rows in ``index``; shuffled if there is a generator.
 
-    The place of each row on a map is appended to it, if ``places`` are given.
+    The place of each row on a map is appended to it, if ``places`` are given. Of each
+    batch only our own part is read, if other processes have the rest.
     """
 
     def __init__(
@@ -99,8 +101,9 @@ class Batches:
         device: torch.device,
         generator: torch.Generator | None = None,
         places: Tensor | None = None,
+        part: Part | None = None,
     ) -> None:
-        self.places = places
+        self.places, self.part = places, part
         self.rows, self.index, self.batch_size = rows, index, batch_size
         self.device, self.generator = device, generator
         self.is_long = isinstance(rows, RawRows) and rows.is_long
@@ -108,11 +111,15 @@ class Batches:
     def __iter__(self) -> Iterator[Tensor]:
         home = getattr(self.rows, "device", torch.device("cpu"))
         indices, again = tee(self._choose())
+        if self.part is not None:
+            indices = map(self.part.own, indices)
         if self.is_long:
             batches = self.rows.read_ahead(indices)
         else:
             batches = (self.rows.index_select(0, i.to(home)) for i in indices)
         for batch, index in zip(batches, again, strict=True):
+            if self.part is not None:
+                index = self.part.begin(index)
             if self.places is not None:
                 batch = torch.cat([batch, self.places[index].to(home)], dim=1)
             yield batch if home == self.device else self._send(batch)

@@ -217,11 +217,11 @@ class Engine(RecordedNet):
         if not training:
             n_rows = max(1, VALIDATION_ELEMENTS // self.module_.n_values)
             return Batches(self.rows, dataset, n_rows, device, None, self.places)
+        n_rows, generator = self.batch_size, self.generator
         if self.settings.is_full_batch:
-            n_rows = len(dataset)
-            return Batches(self.rows, dataset, n_rows, device, None, self.places)
-        settings = self.batch_size, device, self.generator, self.places
-        return Batches(self.rows, dataset, *settings)
+            n_rows, generator = len(dataset), None
+        part = None if self.leader is None else self.leader.part
+        return Batches(self.rows, dataset, n_rows, device, generator, self.places, part)
 
     def train_step(self, batch: Tensor, **_: Any) -> dict[str, Any]:
         """Take one step of the solver."""
