@@ -21,7 +21,7 @@ IGNORED = {
     "PR03",  # "Wrong parameters order": all but the first are passed by name.
     "SS05",  # "Summary must start with infinitive verb": it takes "Minus" for a verb.
 }
-MODULES = skae, skae.metrics, skae.inspection, skae.onnx
+MODULES = skae, skae.distributed, skae.metrics, skae.inspection, skae.onnx
 PAGES = pathlib.Path(__file__).parents[1] / "docs" / "api.rst"
 
 

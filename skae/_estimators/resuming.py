@@ -1,6 +1,8 @@
 """Checkpoints of a fit: which file, whose it is, and what a fit that is over left."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import PicklingError
 from typing import Any
@@ -22,6 +24,17 @@ KIND = "checkpoint"
 #: Parameters that change neither the weights nor other fitted attributes.
 SILENT = "checkpoint", "verbose"
 WARNINGS = {kind.__name__: kind for kind in (ConvergenceWarning, UserWarning)}
+
+
+@contextmanager
+def parameters_for(asker: str) -> Iterator[None]:
+    """Raise an error that names who asks for parameters that can be stored."""
+    try:
+        yield
+    except (PicklingError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"{asker} needs parameters that can be stored: {error}."
+        ) from error
 
 
 class Resumable(Starting):
@@ -91,6 +104,8 @@ class Resumable(Starting):
                 f"callbacks={self.callbacks!r}: use only one of the two."
             )
         asker = f"checkpoint={self.checkpoint!r}"
+        with parameters_for(asker):
+            self._names()
         return self._hash_values(self._decisive(), goes_on, asker)
 
     def _hash_values(self, values: dict[str, Any], goes_on: bool, asker: str) -> str:
@@ -99,13 +114,8 @@ class Resumable(Starting):
         if goes_on:
             weights = to_arrays(self._model.whole.state_dict())
             start = self._state.to_dict(), weights
-        try:
-            self._names()
+        with parameters_for(asker):
             return joblib.hash((values, start))
-        except (PicklingError, AttributeError, TypeError) as error:
-            raise ValueError(
-                f"{asker} needs parameters that can be stored: {error}."
-            ) from error
 
     def _close_checkpoint(self, checkpoint: Checkpoint, told: Held) -> None:
         """Store the fitted attributes, which the same fit will take."""

@@ -1,13 +1,14 @@
 """Fits that several processes share: that they agree, and what the others take."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import joblib
 
 from .._machine.callers import Held
 from .._machine.interrupts import Interrupts
-from .._machine.processes import Processes
+from .._machine.processes import Processes, sharing_processes
 from .._rows.chunks import sample
 from .._training.leading import Result
 from .data import Data
@@ -23,6 +24,14 @@ T = TypeVar("T")
 
 class Shareable(Resumable):
     """Tells other processes which fit this is, and takes the result of their first."""
+
+    def _validate_params(self) -> None:
+        try:
+            super()._validate_params()
+        except ValueError as error:
+            if (processes := sharing_processes()) is not None:
+                agreed(processes, partial(_raise, error))
+            raise
 
     def _what_is_alike(self, is_part: bool) -> dict[str, str]:
         """Return what has to be the same in all processes, besides the rows."""
@@ -52,6 +61,10 @@ class Shareable(Resumable):
         self.__setstate__({**kept, **result.fitted})
         interrupts.count = int(result.is_interrupted)
         return []
+
+
+def _raise(error: Exception) -> Any:
+    raise error
 
 
 def agreed(processes: Processes, read: Callable[[], tuple[dict[str, str], T]]) -> T:

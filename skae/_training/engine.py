@@ -217,9 +217,9 @@ class Engine(RecordedNet):
         if not training:
             n_rows = max(1, VALIDATION_ELEMENTS // self.module_.n_values)
             return Batches(self.rows, dataset, n_rows, device, None, self.places)
-        n_rows, generator = self.batch_size, self.generator
-        if self.settings.is_full_batch:
-            n_rows, generator = len(dataset), None
+        is_full = self.settings.is_full_batch
+        n_rows = len(dataset) if is_full else self.batch_size
+        generator = None if is_full else self.generator
         part = None if self.leader is None else self.leader.part
         return Batches(self.rows, dataset, n_rows, device, generator, self.places, part)
 

@@ -9,7 +9,7 @@ in two ways, and any solver works.
 import math
 import pickle
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,7 +123,7 @@ class Leader:
                 self._n_rows.append(self.part.n_rows)
             weights = _weights(net.module_, net.criterion_)
             loss = partial_gradient(net.module_, net.criterion_, batch, net, self.part)
-            total = self.processes.sum_to_first(_gradients(weights, loss, failed=0.0))
+            total = self.processes.sum_to_first(_gradients(weights, loss, 0.0))
             self._sums = False
         *slopes, loss, n_failed = torch.split(
             total, [*(weight.numel() for weight in weights), 1, 1]
@@ -139,9 +139,7 @@ class Leader:
         return loss[0]
 
     def _message(self, kind: float) -> Tensor:
-        weights = _weights(self._net.module_, self._net.criterion_)
-        parts = [weight.detach().reshape(-1) for weight in weights]
-        return torch.cat([*parts, parts[0].new_full((1,), kind)])
+        return message_of(_weights(self._net.module_, self._net.criterion_), kind)
 
     def end(self, result: Result) -> None:
         """Tell the others how the fit ended, whatever they wait for."""
@@ -189,6 +187,8 @@ class Follower:
         self.part = Part(processes)
         self.generator = torch.Generator("cpu")
         self.rows: Any = None
+        #: What made this process unable to help.
+        self.error: Exception | None = None
         #: The first process decides what an interrupt does; a second one is obeyed.
         interrupts.n_held = 1
 
@@ -197,20 +197,32 @@ class Follower:
         while True:
             order = self.processes.hear(self.device)
             if isinstance(order, RunOrder):
-                self._begin(order)
+                self.order = order
             elif isinstance(order, EpochOrder):
                 self._run(order)
+            elif self.error is not None:
+                raise self.error
             else:
                 return order
 
-    def _begin(self, order: RunOrder) -> None:
-        self.order = order
+    def _batches(self, epoch: EpochOrder) -> Iterator[Tensor]:
+        """Yield our parts of the batches that are left in an epoch."""
+        self.generator.set_state(torch.from_numpy(epoch.start))
+        batches = iter(self._all_batches())
+        for _ in range(epoch.n_done):
+            next(batches)
+        if epoch.n_done:
+            self.generator.set_state(torch.from_numpy(epoch.now))
+        yield from batches
+
+    def _all_batches(self) -> Batches:
+        order = self.order
         if self.rows is None:
             rows = read_rows(self.X, order.mean, order.scale)
             self.rows = place(rows, self.device)
         index, places = torch.tensor(order.index, device="cpu"), order.places
         is_full = order.batch_size is None
-        self.batches = Batches(
+        return Batches(
             self.rows,
             index,
             order.batch_size or len(index),
@@ -228,31 +240,26 @@ class Follower:
         objective.advance(network, epoch.share)
         for own, new in zip(_buffers(network, objective), epoch.buffers, strict=True):
             own.copy_(new)
-        self.generator.set_state(torch.from_numpy(epoch.start))
-        batches = iter(self.batches)
-        for _ in range(epoch.n_done):
-            next(batches)
-        if epoch.n_done:
-            self.generator.set_state(torch.from_numpy(epoch.now))
-        draws = self.order.draws_globally
-        seeds = seeded(self._own_generator(), self.device) if draws else nullcontext()
+        seeds: AbstractContextManager[None] = nullcontext()
+        if self.order.draws_globally:
+            seeds = seeded(self._own_generator(epoch), self.device)
         with limited_threads(self.order.n_threads), seeds:
-            self._answer(batches)
+            self._answer(self._batches(epoch))
 
-    def _own_generator(self) -> torch.Generator:
+    def _own_generator(self, epoch: EpochOrder) -> torch.Generator:
         """Return a generator for modules that draw for our own rows."""
-        state = self.generator.get_state()
         own = torch.Generator("cpu")
-        own.set_state(state)
+        own.set_state(torch.from_numpy(epoch.now))
         seed = int(torch.randint(2**62, (), generator=own, device="cpu"))
         return own.manual_seed(seed + self.processes.rank)
 
-    def _answer(self, batches: Any) -> None:
+    def _answer(self, batches: Iterator[Tensor]) -> None:
         """Answer with gradients until the epoch is over."""
         weights = _weights(self.order.network, self.order.objective)
         sizes = [weight.numel() for weight in weights]
-        message = torch.cat([weight.detach().reshape(-1) for weight in weights])
-        message, batch = torch.cat([message, message[:1]]), None
+        message = message_of(weights, OVER)
+        network, objective = self.order.network, self.order.objective
+        batch = message
         while True:
             *values, kind = torch.split(self.processes.spread(message), [*sizes, 1])
             if kind == OVER:
@@ -260,19 +267,20 @@ class Follower:
             for weight, value in zip(weights, values, strict=True):
                 weight.data.copy_(value.view_as(weight))
                 weight.grad = None
+            loss = message.new_zeros(())
             try:
                 batch = next(batches) if kind == NEXT else batch
-                loss = self._gradient(batch)
-            except Exception:
-                answer = torch.zeros(sum(sizes) + 2, device=self.device)
-                answer[-1] = 1.0
-                self.processes.sum_to_first(answer)
-                raise
-            self.processes.sum_to_first(_gradients(weights, loss, failed=0.0))
+                loss = partial_gradient(network, objective, batch, self, self.part)
+            except Exception as error:
+                self.error = error
+            has_failed = float(self.error is not None)
+            self.processes.sum_to_first(_gradients(weights, loss, has_failed))
 
-    def _gradient(self, batch: Any) -> Tensor:
-        network, objective = self.order.network, self.order.objective
-        return partial_gradient(network, objective, batch, self, self.part)
+
+def message_of(weights: list[Tensor], kind: float) -> Tensor:
+    """Return weights, and what they are for, as one message."""
+    parts = [weight.detach().reshape(-1) for weight in weights]
+    return torch.cat([*parts, parts[0].new_full((1,), kind)])
 
 
 def partial_gradient(
