@@ -272,9 +272,10 @@ def start(command, folder, **env):
 
 def two(task, folder):
     """Start two processes, and return their exit codes and what they say of errors."""
+    sizes = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
     started = [
-        start([sys.executable], (task, folder), RANK=f"{rank}", WORLD_SIZE="2")
-        for rank in range(2)
+        start([sys.executable], (task, folder), RANK=r, LOCAL_RANK=r, **sizes)
+        for r in ("0", "1")
     ]
     errors = [process.communicate(timeout=SECONDS)[1] for process in started]
     return [process.returncode for process in started], errors
@@ -340,11 +341,11 @@ def test_first_process_decides_on_an_interrupt_and_warns(told):
     {
         "rows": 2 * ["ValueError: The 2 processes of data_parallel call with other X:"],
         "some NaN": [
-            "RuntimeError: Process 1 raised ValueError: Input X contains NaN",
+            "RuntimeError: Process 1 of 2 raised ValueError: Input X contains NaN",
             "ValueError: Input X contains NaN",
         ],
         "parameters": 2 * ["ValueError: The 2 processes .* other parameters"],
-        "no width": ["RuntimeError: Process 1 raised", "InvalidParameterError: "],
+        "no width": ["RuntimeError: Process 1 of 2 raised", "InvalidParameterError: "],
         "sum": 2 * ["ValueError: .* cannot share loss=.*summed_loss"],
         "lambda": 2 * ["ValueError: data_parallel needs parameters that can be stored"],
         "failure": ["RuntimeError: 1 of the other processes .* failed", "no memory"],
