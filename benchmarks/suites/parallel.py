@@ -103,14 +103,17 @@ def measured(network: str, n_rows: int, n_rounds: int) -> dict[str, Any]:
             # The first epoch also fills caches.
             seconds[2] += ae.fit(X).history_["seconds"][1:]
         if processes.is_first:
-            seconds[1] += ae.fit(X).history_["seconds"][1:]
             began = time.perf_counter()
-            estimator(network).set_params(max_iter=0).fit(X)
-            starts.append(time.perf_counter() - began)
+            epochs = ae.fit(X).history_["seconds"]
+            seconds[1] += epochs[1:]
+            # Checks, PCA, and what follows training.
+            starts.append(time.perf_counter() - began - sum(epochs))
         accelerator.wait_for_everyone()
     message = message_of(list(ae.network_.parameters()), OVER)
     messages = _time_of_messages(processes, message)
     accelerator.end_training()
+    if not processes.is_first:
+        return {}
     rates = {n: n_rows / statistics.median(times) for n, times in seconds.items()}
     n_steps = -(-n_rows // NETWORKS[network][2])
     share = n_steps * messages * rates[2] / n_rows
