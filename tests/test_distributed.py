@@ -89,7 +89,7 @@ FITS = {
         flat,
     ),
     "sgd": (of("UndercompleteAE", 2, solver="sgd", learning_rate="constant"), flat),
-    "lbfgs": (of("UndercompleteAE", 2, solver="lbfgs", max_iter=4), flat),
+    "lbfgs": (of("UndercompleteAE", 2, solver="lbfgs", loss="gaussian"), flat),
     "single rows": (
         of("UndercompleteAE", 2, batch_size=1),
         lambda X: flat(X)[:41],

@@ -114,9 +114,7 @@ class Trainable(Shareable, CallbackSupport):
         leader: Leader | None = None,
     ) -> Held:
         """Train on the rows that were read, and with other processes if they wait."""
-        checkpoint = self._open_checkpoint(data, parameters) if parameters else None
-        if checkpoint is not None:
-            data = replace(data, seed=checkpoint.seed)
+        data, checkpoint = self._opened(data, parameters)
         if checkpoint is not None and checkpoint.fitted is not None:
             return self._take(checkpoint)
         engine, state = self._prepare(data, checkpoint)
@@ -173,6 +171,13 @@ class Trainable(Shareable, CallbackSupport):
         # Reading draws a seed from the random state.
         parameters = self._hash_parameters(goes_on)
         return self._measure(X, is_part, goes_on), parameters
+
+    def _opened(self, data: Data, parameters: str) -> tuple[Data, Checkpoint | None]:
+        """Return the rows with the seed of the checkpoint, and it; None without one."""
+        if not parameters:
+            return data, None
+        checkpoint = self._open_checkpoint(data, parameters)
+        return replace(data, seed=checkpoint.seed), checkpoint
 
     def _prepare(
         self, data: Data, checkpoint: Checkpoint | None

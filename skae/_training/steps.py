@@ -132,7 +132,7 @@ def line_search_step(net: Any, batch: Tensor) -> Tensor:
         if net.leader is None:
             total.backward()
         else:
-            _add_penalty(net.module_, penalty)
+            _add_penalty(net.optimizer_, penalty)
         for weight in net.module_.parameters():
             # L-BFGS needs contiguous gradients, unlike those of channels_last.
             if weight.grad is not None:
@@ -144,13 +144,14 @@ def line_search_step(net: Any, batch: Tensor) -> Tensor:
     return losses[0]
 
 
-def _add_penalty(network: Any, penalty: Any) -> None:
+def _add_penalty(optimizer: Any, penalty: Any) -> None:
     """Add the gradient of a penalty to that of the loss, and scale the sum."""
     if isinstance(penalty, Tensor):
         torch.autograd.backward(penalty)
-    for weight in network.parameters():
-        if weight.grad is not None:
-            weight.grad.mul_(LBFGS_SCALE)
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            if weight.grad is not None:
+                weight.grad.mul_(LBFGS_SCALE)
 
 
 def _squared_weights(network: Any) -> Any:
