@@ -92,8 +92,11 @@ def data_parallel(accelerator: Any = None) -> Iterator[Any]:
 def _processes_of(accelerator: Any) -> Processes | None:
     """Return the processes of an accelerator; None if it is a single one."""
     size, started = accelerator.num_processes, os.environ.get("WORLD_SIZE", "1")
+    device = accelerator.device
     if size > 1:
-        return Processes(accelerator.process_index, size, accelerator.device)
+        # accelerate numbers the CPU, which torch does not.
+        own = torch.device("cpu") if device.type == "cpu" else device
+        return Processes(accelerator.process_index, size, own)
     if started not in ("", "1"):
         raise ValueError(
             f"{started} processes were started, but accelerator={accelerator!r} has "

@@ -84,6 +84,7 @@ def of(kind, *args, **options):
 #: Estimators, and the rows that each takes.
 FITS = {
     "averaged": (of("UndercompleteAE", 2), flat),
+    "device": (of("UndercompleteAE", 2, device="auto"), flat),
     "cosine": (
         of("UndercompleteAE", 2, learning_rate="cosine", early_stopping=False),
         flat,
@@ -98,7 +99,7 @@ FITS = {
     "neighbors": (of("UndercompleteAE", 2, neighbor_weight=1.0), flat),
     "function": (of("UndercompleteAE", 2, loss=mean_loss), flat),
     "callbacks": (of("UndercompleteAE", 2, callbacks=[Callback()]), flat),
-    "target": (of("SparseAE", 12, target_sparsity=0.5, max_iter=30), flat),
+    "target": (of("SparseAE", 12, target_sparsity=0.5, max_iter=24), flat),
     "kl": (of("SparseAE", 12, sparsity="kl"), flat),
     "jump_relu": (of("SparseAE", 12, sparsity="jump_relu"), flat),
     "top_k": (of("SparseAE", 12, sparsity="top_k"), flat),
@@ -119,7 +120,7 @@ FITS = {
     "table": (of("TableAE", 2), flat),
 }
 #: A fit that is long enough to be killed.
-LONG = of("UndercompleteAE", 2, max_iter=40, n_iter_no_change=40)
+LONG = of("UndercompleteAE", 2, max_iter=10, n_iter_no_change=10)
 
 
 def bits(estimator, X):
@@ -129,7 +130,8 @@ def bits(estimator, X):
     fitted = sorted(set(vars(estimator)) - set(given))
     weights = {k: w.tolist() for k, w in estimator.network_.state_dict().items()}
     codes = estimator.transform(X).tobytes().hex()
-    return [str(epochs), fitted, weights, codes, estimator.stop_reason_]
+    ends = estimator.stop_reason_, estimator.device_
+    return [str(epochs), fitted, weights, codes, *ends]
 
 
 # What one of two processes does
@@ -327,10 +329,12 @@ def test_estimators_are_the_same_in_all_processes(told):
 def test_fitted_estimators_know_nothing_of_processes(told, X):
     alone = of("UndercompleteAE", 2).fit(flat(X))
     assert told[1]["averaged, bits"][1] == bits(alone, flat(X))[1]
+    if not torch.cuda.is_available():
+        assert told[1]["device, bits"][-1] == "cpu"
 
 
 def test_first_process_decides_on_an_interrupt_and_warns(told):
-    assert told[1]["interrupt, bits"][-2:] == ["interrupt", 2]
+    assert told[1]["interrupt, bits"][-3:] == ["interrupt", "cpu", 2]
     (warning,) = told[0]["warnings"]
     assert "Interrupted" in warning
     assert told[1]["warnings"] == []
