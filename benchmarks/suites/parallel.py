@@ -29,7 +29,6 @@ from skae.distributed import data_parallel
 
 from ..shared.report import write_table
 from ..shared.suite import Case, Options, Row, Suite
-from ..speed.made_rows import fill
 
 ROOT = pathlib.Path(__file__).parents[2]
 N_FEATURES = 784
@@ -92,9 +91,17 @@ def estimator(network: str) -> UndercompleteAE:
     )
 
 
+def made_rows(n_rows: int) -> np.ndarray:
+    """Return rows of rank 8 and noise."""
+    rng = np.random.default_rng(0)
+    axes = rng.standard_normal((8, N_FEATURES), np.float32)
+    rows = rng.standard_normal((n_rows, 8), np.float32) @ axes
+    return rows + rng.standard_normal(rows.shape, np.float32)
+
+
 def measured(network: str, n_rows: int, n_rounds: int) -> dict[str, Any]:
     """Return the figures of the first of two processes."""
-    X = fill(np.empty((n_rows, N_FEATURES), np.float32))
+    X = made_rows(n_rows)
     ae, seconds = estimator(network), {1: list[float](), 2: list[float]()}
     starts = []
     for _ in range(n_rounds):
