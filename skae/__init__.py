@@ -1,6 +1,6 @@
 """Autoencoders that drop in next to PCA."""
 
-from . import inspection, metrics, onnx, rows
+from . import distributed, inspection, metrics, onnx, rows
 from ._applications.classifier import AutoencoderClassifier
 from ._applications.imputer import AutoencoderImputer
 from ._applications.outlier import AutoencoderOutlier
@@ -37,6 +37,7 @@ __all__ = [
     "VariationalAE",
     "VersionWarning",
     "compare",
+    "distributed",
     "inspection",
     "load",
     "metrics",

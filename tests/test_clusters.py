@@ -1,4 +1,4 @@
-"""Searches over the workers of a cluster: the scores of one process, also if one dies."""
+"""Searches over the workers of a cluster: the scores of one process."""
 
 import os
 import signal

@@ -21,7 +21,7 @@ IGNORED = {
     "PR03",  # "Wrong parameters order": all but the first are passed by name.
     "SS05",  # "Summary must start with infinitive verb": it takes "Minus" for a verb.
 }
-MODULES = skae, skae.metrics, skae.inspection, skae.onnx, skae.rows
+MODULES = skae, skae.distributed, skae.inspection, skae.metrics, skae.onnx, skae.rows
 PAGES = pathlib.Path(__file__).parents[1] / "docs" / "api.rst"
 
 

@@ -54,7 +54,7 @@ def depth(name):
 
 def test_modules_live_in_rooms():
     tops = {name[0] for name in MODULES}
-    assert tops == {*ROOMS, *PUBLIC, "onnx", "__init__"}
+    assert tops == {*ROOMS, *PUBLIC, "distributed", "onnx", "__init__"}
     assert all(len(name) == 2 for name in MODULES if name[0] in ROOMS)
 
 
@@ -113,7 +113,7 @@ def test_extras_are_not_imported():
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    extras = {"matplotlib", "polars", "dask", "h5py", "zarr", "safetensors"}
-    extras |= {"pyarrow.dataset"}
+    extras = {"accelerate", "matplotlib", "polars", "dask", "h5py", "zarr"}
+    extras |= {"safetensors", "pyarrow.dataset"}
     extras |= {"onnx", "onnxruntime", "onnxscript", "skl2onnx"}
     assert not extras & set(loaded)

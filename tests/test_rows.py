@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
+from skae._machine.processes import Part, Processes
 from skae._rows.batches import Batches, read_rows, shuffle_blocks
 from skae._rows.chunks import (
     BLOCK,
@@ -198,6 +199,19 @@ def test_an_epoch_of_a_long_file_holds_each_row_once(mapped, long_from_one_numbe
     batches = list(Batches(rows, index, 40, CPU, torch.Generator()))
     seen = torch.cat(batches).numpy()
     np.testing.assert_array_equal(np.sort(seen[:, 0]), np.sort(mapped[3:, 0]))
+
+
+@pytest.mark.parametrize("is_long", [False, True])
+def test_processes_read_parts_of_the_same_batches(mapped, is_long, monkeypatch):
+    monkeypatch.setattr("skae._rows.batches.KEPT_ELEMENTS", 1 if is_long else 2**27)
+    rows, index = read_rows(mapped, np.zeros(64, np.float32), 1.0), torch.arange(500)
+    kinds = [None, *(Part(Processes(rank, 2, CPU)) for rank in range(2))]
+    whole, *parts = (
+        Batches(rows, index, 41, CPU, torch.Generator(), part=part) for part in kinds
+    )
+    for batch, first, second in zip(whole, *parts, strict=True):
+        assert len(first) - len(second) in (0, 1)
+        assert torch.equal(torch.cat([first, second]), batch)
 
 
 @pytest.mark.parametrize("mode", ["r", "r+", "c"])

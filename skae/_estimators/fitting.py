@@ -13,6 +13,7 @@ from .._machine.callers import Held, held_warnings, warn_held
 from .._machine.devices import own_settings, resolve_device
 from .._machine.interrupts import Interrupts, noted_interrupts
 from .._machine.memory import told_of_memory
+from .._machine.processes import Processes, busy, sharing_processes
 from .._networks.network import Network
 from .._objectives.losses import Gaussian, try_out
 from .._rows.batches import read_rows
@@ -21,11 +22,11 @@ from .._training.callbacks import check_callbacks
 from .._training.checkpoint import Checkpoint
 from .._training.engine import Engine
 from .._training.history import tabulated
+from .._training.leading import Follower, Leader, leading
 from .._training.settings import Settings
 from .._training.state import state_of
 from .callback_support import CallbackSupport
 from .data import Data, measure, widened
-from .resuming import Resumable
 from .selection import (
     Selection,
     check_learnt,
@@ -34,6 +35,7 @@ from .selection import (
     report_interrupt,
     select,
 )
+from .sharing import Shareable, agreed
 from .state import Baseline, TrainingState
 
 
@@ -58,18 +60,19 @@ def _cure_of_memory(engine: Engine) -> str:
     )
 
 
-class Trainable(Resumable, CallbackSupport):
+class Trainable(Shareable, CallbackSupport):
     """What ``fit`` does: read rows, start or continue, train, select, publish."""
 
     def _train(self, X: Any, y: Any = None, *, is_part: bool) -> Self:
-        self._check_parameters()
-        rate = "constant" if is_part else self.learning_rate
-        validates = self.early_stopping and not is_part
-        check_callbacks(self.callbacks, rate, validates)
-        before = vars(self).copy()
+        before, processes = vars(self).copy(), sharing_processes()
+        if processes is None:
+            self._check_before(is_part)
         with noted_interrupts() as interrupts:
             try:
-                told = self._run((X, y), is_part, interrupts)
+                if processes is None:
+                    told = self._run((X, y), is_part, interrupts)
+                else:
+                    told = self._run_with(processes, (X, y), is_part, interrupts)
                 if not is_part:
                     self._end_task(X, y)
             except BaseException as error:
@@ -87,41 +90,92 @@ class Trainable(Resumable, CallbackSupport):
             warn_held(told)
         return self
 
+    def _check_before(self, is_part: bool) -> None:
+        """Raise if parameters are at odds, whatever the rows are."""
+        self._check_parameters()
+        rate = "constant" if is_part else self.learning_rate
+        validates = self.early_stopping and not is_part
+        check_callbacks(self.callbacks, rate, validates)
+
     def _run(
         self, given: tuple[Any, Any], is_part: bool, interrupts: Interrupts
     ) -> Held:
         """Train and publish; return the warnings to give afterwards."""
         device = resolve_device(self.device)
         with own_settings(device, grad=True), _nan_allowed():
-            data, checkpoint = self._read(given[0], is_part)
-            if checkpoint is not None and checkpoint.fitted is not None:
-                return self._take(checkpoint)
-            engine, state = self._prepare(data, checkpoint)
-            rows = read_rows(data.X, data.mean, data.scale)
-            if not self._goes_on(is_part):
-                state = self._pretrain(engine, state, data, rows, interrupts)
-            if not is_part:
-                self._follow(engine, state, data, given)
-            with told_of_memory(lambda: _cure_of_memory(engine)):
-                engine.run(rows, data.split, state.engine, interrupts)
-            with held_warnings() as held:
-                self._publish(engine, state, data)
-            if checkpoint is not None and not engine.interrupted:
-                self._close_checkpoint(checkpoint, held)
+            return self._learn(*self._read(given[0], is_part), given, interrupts)
+
+    def _learn(
+        self,
+        data: Data,
+        parameters: str,
+        given: tuple[Any, Any],
+        interrupts: Interrupts,
+        leader: Leader | None = None,
+    ) -> Held:
+        """Train on the rows that were read, and with other processes if they wait."""
+        data, checkpoint = self._opened(data, parameters)
+        if checkpoint is not None and checkpoint.fitted is not None:
+            return self._take(checkpoint)
+        engine, state = self._prepare(data, checkpoint)
+        engine.leader = leader
+        rows = read_rows(data.X, data.mean, data.scale)
+        if not self._goes_on(data.is_part):
+            state = self._pretrain(engine, state, data, rows, interrupts)
+        if not data.is_part:
+            self._follow(engine, state, data, given)
+        with told_of_memory(lambda: _cure_of_memory(engine)):
+            engine.run(rows, data.split, state.engine, interrupts)
+        with held_warnings() as held:
+            self._publish(engine, state, data)
+        if checkpoint is not None and not engine.interrupted:
+            self._close_checkpoint(checkpoint, held)
         return held
+
+    def _run_with(
+        self,
+        processes: Processes,
+        given: tuple[Any, Any],
+        is_part: bool,
+        interrupts: Interrupts,
+    ) -> Held:
+        """Train together with other processes, of which the first one decides."""
+
+        def read() -> tuple[dict[str, str], tuple[Data, str]]:
+            self._check_before(is_part)
+            with own_settings(resolve_device(self.device), grad=True):
+                alike = self._what_is_alike(is_part)
+                data, parameters = self._read(given[0], is_part)
+                return alike | {"X": self._hash_rows(data)}, (data, parameters)
+
+        with busy():
+            data, parameters = agreed(processes, read)
+            device = resolve_device(self.device)
+            with own_settings(device, grad=True), _nan_allowed():
+                if not processes.is_first:
+                    follower = Follower(processes, data.X, device, interrupts)
+                    return self._take_result(follower.follow(), interrupts)
+                leader = Leader(processes, (data.mean, data.scale))
+                with leading(leader, self._fitted_values, interrupts):
+                    return self._learn(data, parameters, given, interrupts, leader)
 
     def _goes_on(self, is_part: bool) -> bool:
         """Whether training continues from an earlier fit."""
         return (is_part or self.warm_start) and hasattr(self, "_model")
 
-    def _read(self, X: Any, is_part: bool) -> tuple[Data, Checkpoint | None]:
-        """Return the rows, and the checkpoint of this fit if there is to be one."""
+    def _read(self, X: Any, is_part: bool) -> tuple[Data, str]:
+        """Return the rows, and a hash of the parameters if a checkpoint needs it."""
         goes_on = self._goes_on(is_part)
         if is_part or self.checkpoint is None:
-            return self._measure(X, is_part, goes_on), None
+            return self._measure(X, is_part, goes_on), ""
         # Reading draws a seed from the random state.
         parameters = self._hash_parameters(goes_on)
-        data = self._measure(X, is_part, goes_on)
+        return self._measure(X, is_part, goes_on), parameters
+
+    def _opened(self, data: Data, parameters: str) -> tuple[Data, Checkpoint | None]:
+        """Return the rows with the seed of the checkpoint, and it; None without one."""
+        if not parameters:
+            return data, None
         checkpoint = self._open_checkpoint(data, parameters)
         return replace(data, seed=checkpoint.seed), checkpoint
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .._machine.devices import to_arrays, to_tensors
 from .._machine.interrupts import Interrupts
@@ -27,6 +27,28 @@ from .data import Data
 N_SAMPLE = 4096
 
 
+@dataclass(frozen=True, eq=False)
+class Input:
+    """Maps standardised rows to what the first layer of a network sees."""
+
+    whole: Any
+    is_added: bool
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.whole.near(x - self.whole.centre) if self.is_added else x
+
+
+@dataclass(frozen=True, eq=False)
+class Below:
+    """Maps standardised rows to what a layer sees; other processes get it too."""
+
+    enter: Input
+    layers: nn.Sequential
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.layers(self.enter(x))
+
+
 class Stack:
     """The layers of the network that an engine is about to train, and its rows.
 
@@ -42,6 +64,8 @@ class Stack:
         self.whole: Any = engine.module.to(engine.device)
         self.is_added = isinstance(self.whole, LinearSkip)
         self.network: Dense = self.whole.network if self.is_added else self.whole
+        #: Rows as the first layer sees them.
+        self.enter = Input(self.whole, self.is_added)
 
     def __len__(self) -> int:
         return n_layers(self.network) - self.is_added
@@ -51,10 +75,6 @@ class Stack:
         # Random activations below the layer are off.
         self.whole.eval()
         return Part(self, layer(self.network, place), is_first=place == 0)
-
-    def enter(self, x: Tensor) -> Tensor:
-        """Return rows as the first layer sees them."""
-        return self.whole.near(x - self.whole.centre) if self.is_added else x
 
     def run(
         self, part: "Part", objective: Objective, n_epochs: int, state: EngineState
@@ -74,7 +94,7 @@ class Stack:
             device=self.engine.device,
             verbose=self.engine.verbose,
         )
-        engine.checkpoint = self.engine.checkpoint
+        engine.checkpoint, engine.leader = self.engine.checkpoint, self.engine.leader
         engine.run(self.rows, self.data.split, state, self.interrupts)
         if engine.interrupted:
             raise KeyboardInterrupt
@@ -120,9 +140,10 @@ class Part:
     layer: Layer
     is_first: bool
 
-    def below(self, x: Tensor) -> Tensor:
-        """Return standardised rows as the layer sees them."""
-        return self.layer.below(self.stack.enter(x))
+    @property
+    def below(self) -> Below:
+        """What maps standardised rows to the layer's input."""
+        return Below(self.stack.enter, self.layer.below)
 
     @cached_property
     def unit(self) -> tuple[np.ndarray, float]:

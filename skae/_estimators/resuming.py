@@ -1,6 +1,8 @@
 """Checkpoints of a fit: which file, whose it is, and what a fit that is over left."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import PicklingError
 from typing import Any
@@ -22,6 +24,17 @@ KIND = "checkpoint"
 #: Parameters that change neither the weights nor other fitted attributes.
 SILENT = "checkpoint", "verbose"
 WARNINGS = {kind.__name__: kind for kind in (ConvergenceWarning, UserWarning)}
+
+
+@contextmanager
+def parameters_for(asker: str) -> Iterator[None]:
+    """Raise an error that names who asks for parameters that can be stored."""
+    try:
+        yield
+    except (PicklingError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"{asker} needs parameters that can be stored: {error}."
+        ) from error
 
 
 class Resumable(Starting):
@@ -90,31 +103,36 @@ class Resumable(Starting):
                 f"checkpoint={self.checkpoint!r} cannot store the state of "
                 f"callbacks={self.callbacks!r}: use only one of the two."
             )
+        asker = f"checkpoint={self.checkpoint!r}"
+        with parameters_for(asker):
+            self._names()
+        return self._hash_values(self._decisive(), goes_on, asker)
+
+    def _hash_values(self, values: dict[str, Any], goes_on: bool, asker: str) -> str:
+        """Return a hash of parameters, and of the state that training goes on from."""
         start = None
         if goes_on:
             weights = to_arrays(self._model.whole.state_dict())
             start = self._state.to_dict(), weights
-        try:
-            self._names()
-            return joblib.hash((self._decisive(), start))
-        except (PicklingError, AttributeError, TypeError) as error:
-            raise ValueError(
-                f"checkpoint={self.checkpoint!r} needs parameters that can be stored: "
-                f"{error}."
-            ) from error
+        with parameters_for(asker):
+            return joblib.hash((values, start))
 
     def _close_checkpoint(self, checkpoint: Checkpoint, told: Held) -> None:
         """Store the fitted attributes, which the same fit will take."""
-        own = set(self.get_params(deep=False))
-        fitted = {
-            name: value
-            for name, value in self.__getstate__().items()
-            if name not in own and "callback" not in name
-        }
-        checkpoint.end(fitted, [(text, kind.__name__) for text, kind in told])
+        listed = [(text, kind.__name__) for text, kind in told]
+        checkpoint.end(self._fitted_values(), listed)
         if checkpoint.error is not None:
             reason = f"checkpoint={self.checkpoint!r} was not written: "
             told.append((f"{reason}{checkpoint.error}.", UserWarning))
+
+    def _fitted_values(self) -> dict[str, Any]:
+        """Return the fitted attributes as plain values and arrays."""
+        state = self.__getstate__()
+        return {name: state[name] for name in state if not self._is_given(name)}
+
+    def _is_given(self, name: str) -> bool:
+        """Whether an attribute is a parameter or a callback."""
+        return name in self.get_params(deep=False) or "callback" in name
 
     def _take(self, checkpoint: Checkpoint) -> Held:
         """Take the attributes of a fit that is over; return its warnings."""

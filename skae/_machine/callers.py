@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
 
+from .processes import is_silent
+
 #: Messages and categories of warnings that are held back.
 Held = list[tuple[str, type[Warning]]]
 _held: ContextVar[Held | None] = ContextVar("_held", default=None)
@@ -40,6 +42,8 @@ def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the user's line that led here, outside scikit-learn's wrappers."""
     if (held := _held.get()) is not None:
         held.append((message, category))
+        return
+    if is_silent():
         return
     inner = ("skae.", "sklearn.", "joblib.", "contextlib")
     # A list: an interrupt in a closed generator would be lost.

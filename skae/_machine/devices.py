@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from .precision import full_precision
-from .threads import available_threads, draw_lock, limited_threads
+from .processes import local_device
+from .threads import available_threads, draw_lock, limited_threads, worker_number
 
 
 def resolve_device(device: str) -> torch.device:
@@ -26,9 +27,11 @@ def resolve_device(device: str) -> torch.device:
 
 def find_device(device: str) -> torch.device | None:
     """Return the device of a name; None if this machine does not have it."""
-    available = _available()
+    available, own = _available(), local_device()
     if device == "auto":
-        return torch.device(available[0])
+        return own or torch.device(_own_of(available))
+    if device == "cuda" and own is not None and own.type == "cuda":
+        return own
     name = {"cuda": "cuda:0", "cpu:0": "cpu", "mps:0": "mps"}.get(device, device)
     if not re.fullmatch(r"cpu|mps|cuda:(0|[1-9]\d*)", name):
         raise ValueError(
@@ -42,6 +45,12 @@ def _available() -> list[str]:
     """Return the names of the devices that this machine has, the fastest first."""
     gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     return [*gpus, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
+
+
+def _own_of(available: list[str]) -> str:
+    """Return the fastest device; workers of a search take different GPUs in turn."""
+    gpus = [name for name in available if name.startswith("cuda")]
+    return gpus[worker_number() % len(gpus)] if gpus else available[0]
 
 
 def place(rows: Any, device: torch.device) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 #: The extra of ours that installs a package.
 EXTRAS = {
+    "accelerate": "accelerate",
     "matplotlib": "plot",
     "pandas": "frames",
     "pyarrow": "arrow",

@@ -31,6 +31,19 @@ class Interrupts:
 
 
 @contextmanager
+def postponed(interrupts: Interrupts) -> Iterator[None]:
+    """Let an interrupt wait until the end of a block; a second one does not wait."""
+    n_before, n_held = interrupts.count, interrupts.n_held
+    interrupts.n_held = max(n_held, n_before + 1)
+    try:
+        yield
+    finally:
+        interrupts.n_held = n_held
+    if n_before < interrupts.count > n_held:
+        raise KeyboardInterrupt
+
+
+@contextmanager
 def noted_interrupts() -> Iterator[Interrupts]:
     """Count Ctrl-C, which raises KeyboardInterrupt as usual unless it is held back.
 

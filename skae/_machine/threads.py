@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -45,6 +46,13 @@ def is_worker() -> bool:
     """Whether this runs in a joblib worker."""
     backend, _ = get_active_backend()
     return bool(backend.nesting_level)
+
+
+def worker_number() -> int:
+    """Return the number, from 0, that the parent gave this process; 0 if it did not."""
+    name = multiprocessing.current_process().name
+    number = re.search(r"\d+$", name)
+    return int(number[0]) - 1 if number else 0
 
 
 class Process:

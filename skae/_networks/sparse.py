@@ -7,6 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from .._machine.processes import is_shared, whole_batch
 from .activations import make_activation
 from .dense import Dense
 from .weights import filled
@@ -78,12 +79,21 @@ class BatchTopK(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x * (x >= self.threshold)
+        if is_shared():
+            codes = whole_batch(x)
+            least = codes.flatten().topk(self.k * len(codes), sorted=False)[0].min()
+            self._follow(least)
+            return x * (x >= least)
         values, index = x.flatten().topk(self.k * len(x), sorted=False)
-        with torch.no_grad():
-            has_begun = self.threshold > 0
-            share = torch.ones_like(self.threshold).masked_fill_(has_begun, MOMENTUM)
-            self.threshold.lerp_(values.min(), share)
+        self._follow(values.detach().min())
         return torch.zeros_like(x).flatten().scatter(0, index, values).view_as(x)
+
+    @torch.no_grad()
+    def _follow(self, least: Tensor) -> None:
+        """Move the threshold towards the smallest entry that a batch keeps."""
+        has_begun = self.threshold > 0
+        share = torch.ones_like(self.threshold).masked_fill_(has_begun, MOMENTUM)
+        self.threshold.lerp_(least, share)
 
 
 class Step(torch.autograd.Function):

@@ -4,9 +4,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .._machine.processes import batch_mean, is_shared, rows_in_batch
 from .recording import is_recorded
 from .weights import PLAIN, unset
 
@@ -105,11 +107,29 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         # A single row would be normalised by itself, unlike in evaluation.
-        if self.training and len(x) == 1:
+        if self.training and rows_in_batch(x) == 1:
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias
             )
+        if self.training and is_shared():
+            return self._by_whole_batch(x)
         return super().forward(x)
+
+    def _by_whole_batch(self, x: Tensor) -> Tensor:
+        """Normalise by the mean and the variance of rows of all processes."""
+        axes = [0, *range(2, x.ndim)]
+        mean = batch_mean(x.mean(axes, keepdim=True))
+        variance = batch_mean((x - mean).square().mean(axes, keepdim=True))
+        n_values = rows_in_batch(x) * x[0, 0].numel()
+        unbiased = variance * n_values / max(1, n_values - 1)
+        own: Any = self
+        with torch.no_grad():
+            own.num_batches_tracked.add_(1)
+            own.running_mean.lerp_(mean.flatten(), self.momentum)
+            own.running_var.lerp_(unbiased.flatten(), self.momentum)
+        shape = mean.shape
+        scale = own.weight.view(shape) * (variance + self.eps).rsqrt()
+        return (x - mean) * scale + own.bias.view(shape)
 
 
 NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {

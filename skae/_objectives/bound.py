@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._machine.processes import batch_mean
 from .._networks.links import excess, log_ratio
 from .corruption import standard_normal
 from .losses import Bernoulli, Loss, Poisson, SquaredError
@@ -51,7 +52,7 @@ class Bound(Objective):
         missed = surprise(self.loss, network, draw(posterior, generator), batch).mean()
         divergences = divergence(*posterior).mean(0)
         if self.free_bits:
-            divergences = divergences.clamp(min=self.free_bits)
+            divergences = batch_mean(divergences).clamp(min=self.free_bits)
         return (missed + self.beta * divergences.sum()) / batch.shape[1]
 
     def errors(

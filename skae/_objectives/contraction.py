@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._machine.processes import drawn
 from .._networks.activations import ACTIVATIONS
 from .._networks.dense import Dense
 
@@ -119,9 +120,8 @@ def hutchinson(network: Any, x: Tensor, generator: torch.Generator) -> CodeAndPe
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         code = network.encode(x)
-        coins = torch.randint(
-            2, code.shape, generator=generator, device=generator.device
-        )
+        options: dict[str, Any] = {"generator": generator, "device": generator.device}
+        coins = drawn(lambda shape: torch.randint(2, shape, **options), code.shape)
         signs = (2 * coins - 1).to(code)
         (slopes,) = torch.autograd.grad(code, x, signs, create_graph=True)
     return code, slopes.square().flatten(1).sum(1).mean()

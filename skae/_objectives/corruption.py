@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._machine.processes import drawn
 from .._rows.checks import described
 
 # Number of rows that give values to a row: one for each feature would be slow.
@@ -126,8 +127,9 @@ def _replace(x: Tensor, hits: Tensor, values: Tensor | float) -> Tensor:
 
 
 def standard_normal(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw normal numbers of the shape of ``x``."""
-    return torch.randn(x.shape, **_drawn_by(generator)).to(x)
+    """Draw normal numbers of the shape of ``x``; its last dimension but one is rows."""
+    options = _drawn_by(generator)
+    return drawn(lambda shape: torch.randn(shape, **options), x.shape, x.ndim - 2).to(x)
 
 
 def _drawn_by(generator: torch.Generator) -> dict[str, Any]:

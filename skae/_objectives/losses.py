@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .._machine.processes import batch_total
 from .._networks.links import Link, Log, Logit, bend, log_ratio
 from .._rows.checks import described
 
@@ -42,7 +43,7 @@ class Loss(nn.Module):
         if weights is None:
             return self.distance(output, x, "mean")
         distances = self.distance(output, x, "none")
-        return (weights * distances).sum() / weights.sum().clamp(min=1e-6)
+        return (weights * distances).sum() / batch_total(weights.sum()).clamp(min=1e-6)
 
     def distance(self, output: Tensor, x: Tensor, reduction: str) -> Tensor:
         """Return the distance of each entry ("none"), or their mean ("mean")."""
@@ -170,7 +171,7 @@ class CallableLoss(Loss):
             (high - low) * self._mean(output, x, weights >= high)
             for low, high in layers
         ]
-        return sum(means) * x.numel() / weights.sum().clamp(min=1e-6)
+        return sum(means) * x.numel() / batch_total(weights.sum()).clamp(min=1e-6)
 
     def _mean(self, output: Tensor, x: Tensor, counts: Tensor) -> Tensor:
         """Evaluate whole rows, with exact values of entries that do not count."""

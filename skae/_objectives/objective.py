@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._machine.processes import on_whole_batch
 from .losses import Loss
 
 #: ``(network, rows as the network sees them, generator) -> (code, penalty)``.
@@ -64,7 +65,10 @@ class Objective(nn.Module):
 
     def corrupted(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return rows as the network sees them."""
-        return x if self.corrupt is None else self.corrupt(x, generator)
+        if (corrupt := self.corrupt) is None:
+            return x
+        # Noise depends on the other rows of the batch.
+        return on_whole_batch(lambda rows: corrupt(rows, generator), x)
 
     def encode(
         self, network: Any, seen: Tensor, generator: torch.Generator

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .._machine.processes import batch_mean, in_whole_batch, rows_in_batch
 from .._networks.sparse import TopK
 from .._networks.weights import filled
 from .losses import Loss
@@ -67,10 +68,10 @@ class KL(nn.Module):
         return (on + off).mean()
 
     def _rates(self, code: Tensor) -> Tensor:
-        rates = code.mean(0)
+        rates = batch_mean(code.mean(0))
         if not (self.training and self.window):
             return rates
-        share = min(1.0, len(code) / self.window)
+        share = min(1.0, rows_in_batch(code) / self.window)
         weight = torch.full_like(rates, share).masked_fill_(self.means < 0, 1.0)
         self.means.lerp_(rates.detach(), weight)
         # The value of the running mean, with the gradient of the batch mean.
@@ -123,7 +124,7 @@ class SparseObjective(Objective):
         code, penalty = self.encode(network, x, generator)
         value = self.reconstruction_loss(network, code, x, x) + penalty
         if self.target is not None:
-            self._adapt((code != 0).float().mean() / self.target)
+            self._adapt(batch_mean((code != 0).float().mean()) / self.target)
         return value + self._revive(network, code, x) if self.revives else value
 
     def advance(self, network: Any, share: float) -> None:
@@ -137,13 +138,13 @@ class SparseObjective(Objective):
         self.factor.mul_(torch.exp(ADAPTATION * (ratio - 1).clamp(-1, 1)))
 
     def _revive(self, network: Any, code: Tensor, x: Tensor) -> Tensor | float:
-        self.n_silent.add_(1).mul_((code == 0).all(0))
+        self.n_silent.add_(1).mul_(~in_whole_batch((code != 0).any(0)))
         silent = (self.n_silent >= N_SILENT_STEPS).nonzero()[:, 0]
         if not len(silent):
             return 0.0
         raw = network.encoder(x)[:, silent]
         # However negative a unit is, it should be active at its maximum.
-        raw = F.softplus(raw - raw.mean(0).detach())
+        raw = F.softplus(raw - batch_mean(raw.mean(0).detach()))
         n_helpers = min(len(silent), max(1, x[0].numel() // 2))
         values, index = raw.topk(n_helpers, dim=1, sorted=False)
         helped = code.detach().scatter(1, silent[index], values)

@@ -9,6 +9,7 @@ from scipy.sparse import issparse
 from sklearn.utils import gen_batches
 from torch import Tensor
 
+from .._machine.processes import Part
 from .chunks import chunks, take
 from .standardise import standardise
 
@@ -111,7 +112,8 @@ def shuffle_blocks(
 class Batches:
     """Minibatches of the rows in ``index``; shuffled if there is a generator.
 
-    The place of each row on a map is appended to it, if ``places`` are given.
+    The place of each row on a map is appended to it, if ``places`` are given. Of each
+    batch only our own part is read, if other processes have the rest.
     """
 
     def __init__(
@@ -122,8 +124,9 @@ class Batches:
         device: torch.device,
         generator: torch.Generator | None = None,
         places: Tensor | None = None,
+        part: Part | None = None,
     ) -> None:
-        self.places = places
+        self.places, self.part = places, part
         self.rows, self.index, self.batch_size = rows, index, batch_size
         self.device, self.generator = device, generator
         self.is_long = isinstance(rows, RawRows) and rows.is_long
@@ -131,12 +134,17 @@ class Batches:
     def __iter__(self) -> Iterator[Tensor]:
         home = getattr(self.rows, "device", torch.device("cpu"))
         windows = self._windows()
-        indices = self._cut(torch.cat(list(windows)))
+        indices = own = self._cut(torch.cat(list(windows)))
+        if self.part is not None:
+            own = [self.part.own(index) for index in indices]
         if self.is_long:
-            batches = self.rows.read_ahead(windows, map(len, indices))
+            windows = windows if own is indices else self._split(torch.cat([*own]))
+            batches = self.rows.read_ahead(windows, map(len, own))
         else:
-            batches = (self.rows.index_select(0, i.to(home)) for i in indices)
+            batches = (self.rows.index_select(0, i.to(home)) for i in own)
         for batch, index in zip(batches, indices, strict=True):
+            if self.part is not None:
+                index = self.part.begin(index)
             if self.places is not None:
                 batch = torch.cat([batch, self.places[index].to(home)], dim=1)
             yield batch if home == self.device else self._send(batch)
@@ -157,12 +165,16 @@ class Batches:
             blocks, n_together = self.rows.blocks(index)
             return shuffle_blocks(blocks, n_together, generator)
         if self.is_long:
-            width = self.rows.X.shape[1]
-            return torch.split(index, max(1, N_SHUFFLED * SHUFFLED_ELEMENTS // width))
+            return self._split(index)
         if generator is None:
             return [index]
         order = torch.randperm(len(index), generator=generator, device="cpu")
         return [index[order]]
+
+    def _split(self, index: Tensor) -> Sequence[Tensor]:
+        """Cut rows into windows that fit in memory."""
+        width = self.rows.X.shape[1]
+        return torch.split(index, max(1, N_SHUFFLED * SHUFFLED_ELEMENTS // width))
 
     def _send(self, batch: Tensor) -> Tensor:
         if self.device.type == "cuda":

@@ -43,6 +43,11 @@ class Checkpoint:
         self._wait(0.0)
 
     @property
+    def epoch_begun(self) -> tuple[Tensor, int]:
+        """Where the generator was when this epoch began, and batches that are over."""
+        return self._start, self._n_batches
+
+    @property
     def n_epochs(self) -> int:
         """Number of epochs of this stage that are over."""
         return len(self._run["history"]) if self._run else 0

@@ -6,6 +6,7 @@ from skorch import NeuralNet
 
 from .._machine.interrupts import Enough
 from .checkpoint import Checkpoint
+from .leading import Leader
 
 
 class EndedNet(NeuralNet):
@@ -16,6 +17,8 @@ class EndedNet(NeuralNet):
 
     #: State in a file, from which training goes on; None if there is none.
     checkpoint: Checkpoint | None = None
+    #: Processes that share each batch; None if it is this one alone.
+    leader: Leader | None = None
 
     #: Whether a callback has asked to end training.
     is_stopped = False

@@ -217,11 +217,11 @@ class Engine(RecordedNet):
         if not training:
             n_rows = max(1, VALIDATION_ELEMENTS // self.module_.n_values)
             return Batches(self.rows, dataset, n_rows, device, None, self.places)
-        if self.settings.is_full_batch:
-            n_rows = len(dataset)
-            return Batches(self.rows, dataset, n_rows, device, None, self.places)
-        settings = self.batch_size, device, self.generator, self.places
-        return Batches(self.rows, dataset, *settings)
+        is_full = self.settings.is_full_batch
+        n_rows = len(dataset) if is_full else self.batch_size
+        generator = None if is_full else self.generator
+        part = None if self.leader is None else self.leader.part
+        return Batches(self.rows, dataset, n_rows, device, generator, self.places, part)
 
     def train_step(self, batch: Tensor, **_: Any) -> dict[str, Any]:
         """Take one step of the solver."""

@@ -53,10 +53,15 @@ class RecordedNet(EndedNet):
     def _booked_steps(
         self, batches: Iterable[Tensor], training: bool, prefix: str, step_fn: Any
     ) -> float:
+        leader = self.leader if training else None
+        if leader is not None:
+            leader.begin_epoch(self)
         super().run_single_epoch(batches, training, prefix, step_fn)
         keys = f"{prefix}_loss", f"{prefix}_batch_size"
         booked = [b for b in self.history[-1]["batches"] if keys[0] in b]
         losses, sizes = ([b[key] for b in booked] for key in keys)
+        if leader is not None:
+            sizes = leader.end_epoch()
         return float(np.average(losses, weights=sizes))
 
     def _steps(
@@ -69,11 +74,18 @@ class RecordedNet(EndedNet):
         checkpoint = self.checkpoint if training else None
         if checkpoint is not None:
             batches, n_rows = checkpoint.begin_epoch(self, batches, total)
+        leader = self.leader if training else None
+        if leader is not None:
+            leader.begin_epoch(self)
         for batch in batches:
-            total.add_(step_fn(batch)["loss"], alpha=len(batch))
-            n_rows += len(batch)
+            loss = step_fn(batch)["loss"]
+            n_new = len(batch) if leader is None else leader.part.n_rows
+            total.add_(loss, alpha=n_new)
+            n_rows += n_new
             if checkpoint is not None:
                 checkpoint.end_batch(self, total, n_rows)
+        if leader is not None:
+            leader.end_epoch()
         return total.item() / n_rows
 
     def epochs(self) -> list[dict[str, Any]]:

@@ -95,8 +95,11 @@ def gradient_step(net: Any, batch: Tensor) -> Tensor:
     for group in net.optimizer_.param_groups:
         for weight in group["params"]:
             weight.grad = None
-    loss = net.criterion_.forward(net.module_, batch, net.generator)
-    loss.backward()
+    if net.leader is None:
+        loss = net.criterion_.forward(net.module_, batch, net.generator)
+        loss.backward()
+    else:
+        loss = net.leader.gradient(net, batch)
     net.tell_gradients(batch)
     if net.rates is not None:
         net.rates.advance()
@@ -114,15 +117,22 @@ def line_search_step(net: Any, batch: Tensor) -> Tensor:
 
     It has no weight decay, so the penalty is added to the objective.
     """
-    losses, decay = [], net.settings.weight_decay
+    losses = list[Tensor]()
+    decay = net.settings.weight_decay
 
     def closure() -> Tensor:
         net.optimizer_.zero_grad()
-        loss = net.criterion_(net.module_, batch, net.generator)
+        if net.leader is None:
+            loss = net.criterion_(net.module_, batch, net.generator)
+        else:
+            loss = net.leader.gradient(net, batch, is_same=bool(losses))
         losses.append(loss.detach())
         penalty = decay / 2 * _squared_weights(net.module_) if decay else 0.0
         total = LBFGS_SCALE * (loss + penalty)
-        total.backward()
+        if net.leader is None:
+            total.backward()
+        else:
+            _add_penalty(net.optimizer_, penalty)
         for weight in net.module_.parameters():
             # L-BFGS needs contiguous gradients, unlike those of channels_last.
             if weight.grad is not None:
@@ -132,6 +142,16 @@ def line_search_step(net: Any, batch: Tensor) -> Tensor:
 
     net.optimizer_.step(closure)
     return losses[0]
+
+
+def _add_penalty(optimizer: Any, penalty: Any) -> None:
+    """Add the gradient of a penalty to that of the loss, and scale the sum."""
+    if isinstance(penalty, Tensor):
+        torch.autograd.backward(penalty)
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            if weight.grad is not None:
+                weight.grad.mul_(LBFGS_SCALE)
 
 
 def _squared_weights(network: Any) -> Any:
