@@ -1189,6 +1189,13 @@ def test_bad_parameters_are_quoted(X, parameters, message):
         estimator.transform(X)
 
 
+class Alike:
+    """Has an event of a skorch callback, but not the others."""
+
+    def on_epoch_end(self, net, **kwargs):
+        """Do nothing."""
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
@@ -1196,6 +1203,8 @@ def test_bad_parameters_are_quoted(X, parameters, message):
         ({"code_activation": torch.nn.ReLU()}, r"ReLU\(\)"),
         ({"loss": lambda a, b: 0.0}, "it gave 0.0"),
         ({"callbacks": [1]}, "holds 1, which is not a skorch callback"),
+        ({"callbacks": [Alike()]}, "Alike.*, which is not a skorch callback"),
+        ({"callbacks": [Alike]}, "Alike.*, which is not a skorch callback"),
     ],
 )
 def test_callables_of_the_wrong_kind_are_quoted(X, parameters, message):

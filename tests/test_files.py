@@ -482,12 +482,16 @@ def test_estimators_of_a_user_are_loaded_if_trusted(tmp_path):
     with pytest.raises(ValueError, match=f"trusted=.'{__name__}:Own'."):
         skae.load(path)
     assert type(skae.load(path, trusted=f"{__name__}:Own")) is Own
+    for wrong in (True, None, [Own]):
+        said = re.escape(f"trusted={wrong!r} must be")
+        with pytest.raises(TypeError, match=said):
+            skae.load(path, trusted=wrong)
 
 
 def test_names_that_are_gone_are_told(fitted, tmp_path, monkeypatch):
     fitted["noise"].save(path := tmp_path / "model")
     monkeypatch.delattr(f"{__name__}.shifted")
-    with pytest.raises(ImportError, match="no 'shifted' in"):
+    with pytest.raises(ImportError, match=r"no 'shifted' in .* define it in a module"):
         skae.load(path, trusted=[f"{__name__}:shifted"])
 
 
@@ -527,7 +531,7 @@ def test_what_has_no_name_is_not_saved(estimator, said, tmp_path):
 def test_what_scikit_learn_compiles_is_not_saved(tmp_path):
     forest = RandomForestClassifier(2).fit(ROWS, LABELS)
     holder = skae.AutoencoderOutlier(forest)
-    with pytest.raises(TypeError, match=r"sklearn.tree._tree.Tree"):
+    with pytest.raises(TypeError, match=r"sklearn.tree._tree.Tree: use joblib.dump"):
         holder.save(tmp_path / "model")
     assert not os.listdir(tmp_path)
 

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from sklearn.base import clone
+from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -186,6 +187,10 @@ def test_what_has_no_graph():
         to_onnx(pipeline, X, "decode")
     with pytest.raises(ValueError, match="needs a predictor"):
         to_onnx(pipeline, X, "predict")
+    with pytest.raises(ValueError, match=r"KMeans.* is a predictor: use output='pre"):
+        to_onnx(fitted(PLAIN, KMeans(2, n_init=1)), X)
+    with pytest.raises(ValueError, match=f"X has 2 features.* fitted with {WIDTH}"):
+        to_onnx(pipeline, X[:, :2])
     with pytest.raises(ValueError, match="encode categories first"):
         to_onnx(pipeline, [["a"] * WIDTH])
     with pytest.raises(TypeError, match="0 autoencoders"):

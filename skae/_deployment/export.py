@@ -22,6 +22,7 @@ def export(estimator: Any, X: Any, output: str) -> Any:
     chain = Chain.of(estimator)
     chain.check_output(output)
     rows = _as_rows(X)
+    chain.check_features(rows)
     graphs = _graphs(chain, rows, output)
     model = joined(graphs, output, kept=int(output == "predict_proba"))
     imported("onnx.checker", OWNER).check_model(model)

@@ -50,10 +50,26 @@ class Chain:
                 f"output={output!r} needs a predictor after the autoencoder: pass a "
                 f"Pipeline that ends with one, or use one of {[*OUTPUTS]}."
             )
+        if output == "transform" and self.after and hasattr(self.after[-1], "predict"):
+            raise ValueError(
+                f"output='transform' needs a transformer as the last step, but "
+                f"{self.after[-1]!r} is a predictor: use output='predict', or pass the "
+                "steps before, pipeline[:-1]."
+            )
         if output in OUTPUTS[1:] and self.after:
             raise ValueError(
                 f"output={output!r} needs the autoencoder as the last step, but "
                 f"{self.after[-1]!r} follows it: pass the steps before, pipeline[:-1]."
+            )
+
+    def check_features(self, rows: np.ndarray) -> None:
+        """Raise if flat rows have another width than those of ``fit``."""
+        first = (*self.before, self.autoencoder)[0]
+        wanted = getattr(first, "n_features_in_", None)
+        if rows.ndim == 2 and wanted not in (None, rows.shape[1]):
+            raise ValueError(
+                f"X has {rows.shape[1]} features, but {type(first).__name__} was "
+                f"fitted with {wanted}: pass rows with the same columns."
             )
 
     def undo(self, rows: np.ndarray) -> np.ndarray:

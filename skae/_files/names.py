@@ -65,7 +65,8 @@ def loaded(name: str, trusted: Collection[str]) -> Any:
     if found is None:
         raise ImportError(
             f"the file names {name!r}, but there is no {attribute!r} in {module!r}: it "
-            "must be where it was when the file was saved."
+            "must be where it was when the file was saved. What is defined in a script "
+            "or notebook, '__main__', is not there in others: define it in a module."
         )
     return found
 

@@ -44,7 +44,10 @@ def write_object(writer: Writer, value: Any, place: str) -> Any:
     """Store the class and the state of an object that has nothing else."""
     cls, state = type(value), _state(value)
     if state is NotImplemented:
-        reason = f"save does not know how to store a {cls.__module__}.{cls.__name__}"
+        reason = (
+            f"save does not know how to store a {cls.__module__}.{cls.__name__}: use "
+            "joblib.dump, if only you load the file"
+        )
         raise unfit(place, value, reason)
     name = _name(writer, cls, place)
     return tagged("object", [name, writer.tree(state, place)])

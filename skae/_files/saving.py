@@ -90,6 +90,8 @@ def load(path: Any, *, trusted: Iterable[str] = ()) -> Any:
     ValueError
         If the file is of another kind, was changed or cut off, is from a later version
         with another format, or needs names that are not trusted.
+    TypeError
+        If ``trusted`` holds something else than names.
     ImportError
         If safetensors is not installed, or a trusted name cannot be imported.
 
@@ -115,8 +117,20 @@ def load(path: Any, *, trusted: Iterable[str] = ()) -> Any:
     >>> bool((again.transform(X) == ae.transform(X)).all())
     True
     """
-    names = {trusted} if isinstance(trusted, str) else set(trusted)
-    return read(path, "estimator", names, "skae.load")
+    return read(path, "estimator", _as_names(trusted), "skae.load")
+
+
+def _as_names(trusted: Any) -> set[str]:
+    """Return trusted names as a set, or raise if they are no names."""
+    names = [trusted] if isinstance(trusted, str) else trusted
+    if isinstance(names, Iterable):
+        names = list(names)
+        if all(isinstance(name, str) for name in names):
+            return set(names)
+    raise TypeError(
+        f"trusted={trusted!r} must be a list of names, such as "
+        "['mypackage.losses:huber']. An error of load lists those that a file needs."
+    )
 
 
 def write(path: Any, kind: str, value: Any, owner: str) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from skorch.callbacks import (
     BatchScoring,
+    Callback,
     Checkpoint,
     EarlyStopping,
     EpochScoring,
@@ -39,7 +40,7 @@ def _unnamed(callbacks: Any, callback: Any) -> Any:
     """Return a callback, or its class, without its name; raise if it is not one."""
     is_named = isinstance(callback, tuple) and len(callback) == 2
     member = callback[1] if is_named else callback
-    if not hasattr(member, "on_epoch_end"):
+    if not _is_of(member, Callback):
         raise TypeError(
             f"callbacks={callbacks!r} holds {callback!r}, which is not a skorch "
             "callback: derive it from skorch.callbacks.Callback."
