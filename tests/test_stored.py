@@ -5,6 +5,7 @@ import re
 import threading
 import time
 import tracemalloc
+import weakref
 from contextlib import nullcontext
 
 import numpy as np
@@ -291,22 +292,26 @@ def test_a_pass_that_is_broken_off_keeps_nothing(X):
 
 
 @pytest.mark.usefixtures("chunkwise")
+def test_rows_are_released_with_their_last_reference(X):
+    rows, batches = batches_of(X, 25, torch.arange(N_ROWS))
+    seen, store = len(list(batches)), weakref.ref(rows.X)
+    del rows, batches
+    assert (seen, store()) == (13, None)
+
+
+@pytest.mark.usefixtures("chunkwise")
 @pytest.mark.parametrize("is_kept", [False, True])
 def test_one_thread_reads_at_a_time_and_none_is_left(is_kept, X, monkeypatch):
     if is_kept:
         monkeypatch.setattr("skae._rows.batches.KEPT_ELEMENTS", X.size // 2)
     before = set(threading.enumerate())
-    ae = skae.UndercompleteAE(2, early_stopping=True, **FEW).fit(
-        store := Watched(X, 25)
-    )
+    ae = skae.UndercompleteAE(2, **FEW).fit(store := Watched(X, 25))
     assert len(store.threads) > 2
     assert not store.is_shared
     assert set(threading.enumerate()) == before
     with monkeypatch.context() as patch:
         patch.setattr("skae._rows.ahead.available_threads", lambda: 1)
-        alone = skae.UndercompleteAE(2, early_stopping=True, **FEW).fit(
-            other := Watched(X, 25)
-        )
+        alone = skae.UndercompleteAE(2, **FEW).fit(other := Watched(X, 25))
     assert other.threads == {threading.current_thread()}
     assert_same_fit(ae, alone)
 
@@ -333,8 +338,8 @@ def test_no_thread_outlives_a_fit_that_ends_early(error, X):
     is_kept = isinstance(error, KeyboardInterrupt)
     with nullcontext() if is_kept else pytest.raises(ZeroDivisionError):
         ae.fit(store)
-    # With the error, its traceback would keep the batches.
     assert not store.is_shared
+    # The traceback of an error keeps batches that nobody asks for.
     for thread in set(threading.enumerate()) - before:
         thread.join(5)
         assert not thread.is_alive()

@@ -4,10 +4,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextvars import copy_context
+from functools import partial
 
 from torch import Tensor
 
 from .._machine.threads import available_threads, limited_threads
+
+#: Returns the rows of a window.
+Read = Callable[[Tensor], Tensor]
 
 
 class Reader:
@@ -16,21 +20,16 @@ class Reader:
     Each thread reads one window and ends: none is left, whatever ends the training.
     """
 
-    def __init__(self, read: Callable[[Tensor], Tensor], in_thread: bool) -> None:
-        self._read, self._in_thread = read, in_thread
+    def __init__(self, in_thread: bool) -> None:
+        self._in_thread = in_thread
         self._thread: threading.Thread | None = None
 
-    def each(self, windows: Sequence[Tensor]) -> Iterator[Tensor]:
+    def each(self, read: Read, windows: Sequence[Tensor]) -> Iterator[Tensor]:
         """Yield the rows of each window; meanwhile a thread reads those of the next."""
         # Forks and workers have one core each.
         if not self._in_thread or available_threads() is not None:
-            return map(self.now, windows)
-        return self._each_ahead(windows)
-
-    def now(self, window: Tensor) -> Tensor:
-        """Return the rows of a window."""
-        self.wait()
-        return self._read(window)
+            return map(partial(self._now, read), windows)
+        return self._each_ahead(read, windows)
 
     def wait(self) -> None:
         """Wait for the thread, if there is one."""
@@ -38,8 +37,12 @@ class Reader:
             self._thread.join()
             self._thread = None
 
-    def _each_ahead(self, windows: Sequence[Tensor]) -> Iterator[Tensor]:
-        begun = map(self._begin, windows)
+    def _now(self, read: Read, window: Tensor) -> Tensor:
+        self.wait()
+        return read(window)
+
+    def _each_ahead(self, read: Read, windows: Sequence[Tensor]) -> Iterator[Tensor]:
+        begun = map(partial(self._begin, read), windows)
         try:
             rows = next(begun)
             for following in begun:
@@ -49,12 +52,12 @@ class Reader:
         finally:
             self.wait()
 
-    def _begin(self, window: Tensor) -> Callable[[], Tensor]:
+    def _begin(self, read: Read, window: Tensor) -> Callable[[], Tensor]:
         """Read a window in a thread; return what returns its rows, or raises."""
         self.wait()
         future: Future[Tensor] = Future()
         # Settings such as numpy's errstate belong to the context.
-        arguments = future, copy_context().run, self._read, window
+        arguments = future, copy_context().run, read, window
         thread = threading.Thread(target=_fulfil, args=arguments)
         thread.start()
         self._thread = thread
@@ -63,7 +66,7 @@ class Reader:
             if self._thread is thread:
                 self.wait()
             # A fork does not have the threads of its parent.
-            return future.result() if future.done() else self.now(window)
+            return future.result() if future.done() else self._now(read, window)
 
         return rows
 

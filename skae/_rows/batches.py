@@ -31,7 +31,7 @@ class RawRows:
     def __init__(self, X: Any, mean: np.ndarray, scale: float) -> None:
         self.X, self.mean, self.scale = X, mean, scale
         self.is_long = not issparse(X) and X.size > KEPT_ELEMENTS
-        self._reader = Reader(self._read, getattr(X, "is_read_ahead", True))
+        self._reader = Reader(getattr(X, "is_read_ahead", True))
         self._kept: tuple[Tensor, list[Tensor]] | None = None
 
     def __len__(self) -> int:
@@ -59,10 +59,10 @@ class RawRows:
 
         If ``keep`` is set, windows of few values are read in the first pass only.
         """
-        ahead = self._reader.each(windows)
+        ahead = self._reader.each(self._read, windows)
         if keep and sum(map(len, windows)) * self.X.shape[1] <= KEPT_ELEMENTS:
             # Networks and callbacks of users may change a batch.
-            ahead = map(torch.clone, self._read_once(windows))
+            ahead = map(torch.clone, self._read_once(windows, ahead))
         rows = torch.empty(0, device="cpu")
         for size in sizes:
             parts, missing = [], size
@@ -72,14 +72,16 @@ class RawRows:
                 missing, rows = missing - len(parts[-1]), rows[missing:]
             yield parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _read_once(self, windows: Sequence[Tensor]) -> Iterator[Tensor]:
+    def _read_once(
+        self, windows: Sequence[Tensor], ahead: Iterator[Tensor]
+    ) -> Iterator[Tensor]:
         """Yield windows; those that are read first are kept."""
         index, read = torch.cat([*windows]), list[Tensor]()
         if self._kept is not None:
             is_kept = torch.equal(self._kept[0], index)
-            yield from self._kept[1] if is_kept else self._reader.each(windows)
+            yield from self._kept[1] if is_kept else ahead
             return
-        for rows in self._reader.each(windows):
+        for rows in ahead:
             read.append(rows)
             # No batch after the last one asks whether more is left.
             if len(read) == len(windows):
