@@ -1,11 +1,17 @@
 """Rows in files and other stores: read in parts, shuffled in blocks, lazy for dask."""
 
+import os
 import re
+import threading
+import time
 import tracemalloc
+import weakref
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
 import pytest
+import skorch
 import torch
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
@@ -21,6 +27,7 @@ da, dd = pytest.importorskip("dask.array"), pytest.importorskip("dask.dataframe"
 # So few epochs seldom gain on PCA.
 pytestmark = pytest.mark.filterwarnings("ignore:Training did not improve on PCA")
 
+CPU = torch.device("cpu")
 N_ROWS, WIDTH, BLOCK = 400, 12, 10
 FEW = {"hidden_layer_sizes": 8, "max_iter": 2, "batch_size": 32, "random_state": 0}
 NAMES = [f"c{j}" for j in range(WIDTH)]
@@ -40,6 +47,13 @@ def long(monkeypatch):
     monkeypatch.setattr("skae._rows.batches.KEPT_ELEMENTS", 1)
     monkeypatch.setattr("skae._rows.batches.SHUFFLED_ELEMENTS", BLOCK * WIDTH)
     monkeypatch.setattr("skae._rows.batches.N_SHUFFLED", 4)
+
+
+@pytest.fixture
+def chunkwise(long, monkeypatch):
+    """Let a long store read a chunk or a few rows at a time."""
+    monkeypatch.setattr("skae._rows.stored.READ_ELEMENTS", 1)
+    monkeypatch.setattr("skae._rows.chunks.CHUNK_ELEMENTS", 1)
 
 
 def mapped(X, folder, n):
@@ -92,6 +106,24 @@ class Counted:
         self.n_reads += 1
         self.counts[chosen] += 1
         return self.rows[chosen]
+
+
+class Watched(Counted):
+    """A store that notes which threads read, and whether two do so at once."""
+
+    def __init__(self, rows, n):
+        super().__init__(rows, n)
+        self.threads, self.lock, self.is_shared = set(), threading.Lock(), False
+
+    def __getitem__(self, chosen):
+        self.threads.add(threading.current_thread())
+        self.is_shared |= not self.lock.acquire(blocking=False)
+        # Others get the chance to read at the same time.
+        time.sleep(1e-4)
+        rows = super().__getitem__(chosen)
+        if self.lock.locked():
+            self.lock.release()
+        return rows
 
 
 class Broken(Counted):
@@ -227,7 +259,104 @@ def test_a_pass_reads_each_row_once(n, step, X):
 def batches_of(X, n, index):
     rows = RawRows(Stored(Counted(X, n)), np.zeros(WIDTH, np.float32), 1.0)
     generator = torch.Generator().manual_seed(0)
-    return rows, Batches(rows, index, 32, torch.device("cpu"), generator)
+    return rows, Batches(rows, index, 32, CPU, generator)
+
+
+@pytest.mark.usefixtures("chunkwise")
+@pytest.mark.parametrize("n_kept", [70 * WIDTH - 1, 70 * WIDTH])
+def test_held_out_rows_are_read_once_if_they_are_few(n_kept, X, rng, monkeypatch):
+    rows, _ = batches_of(X, 25, torch.arange(N_ROWS))
+    monkeypatch.setattr("skae._rows.batches.KEPT_ELEMENTS", n_kept)
+    held_out = torch.from_numpy(np.sort(rng.permutation(N_ROWS)[:70]))
+    counts = []
+    for size in (32, 32, 9):
+        for batch, index in zip(
+            Batches(rows, held_out, size, CPU), held_out.split(size), strict=True
+        ):
+            np.testing.assert_array_equal(batch, X[index])
+            # Networks of users may do so.
+            batch.zero_()
+        counts.append(rows.X.source.counts.max())
+    assert (counts[0] == counts[2]) == (n_kept >= 70 * WIDTH)
+
+
+@pytest.mark.usefixtures("chunkwise")
+def test_a_pass_that_is_broken_off_keeps_nothing(X):
+    rows, _ = batches_of(X, 25, torch.arange(N_ROWS))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("skae._rows.batches.KEPT_ELEMENTS", X.size)
+        batches = Batches(rows, torch.arange(N_ROWS), 32, CPU)
+        next(iter(batches))
+        np.testing.assert_array_equal(torch.cat(list(batches)), X)
+        np.testing.assert_array_equal(torch.cat(list(batches)), X)
+
+
+@pytest.mark.usefixtures("chunkwise")
+def test_rows_are_released_with_their_last_reference(X):
+    rows, batches = batches_of(X, 25, torch.arange(N_ROWS))
+    seen, store = len(list(batches)), weakref.ref(rows.X)
+    del rows, batches
+    assert (seen, store()) == (13, None)
+
+
+@pytest.mark.usefixtures("chunkwise")
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_one_thread_reads_at_a_time_and_none_is_left(is_kept, X, monkeypatch):
+    if is_kept:
+        monkeypatch.setattr("skae._rows.batches.KEPT_ELEMENTS", X.size // 2)
+    before = set(threading.enumerate())
+    ae = skae.UndercompleteAE(2, **FEW).fit(store := Watched(X, 25))
+    assert len(store.threads) > 2
+    assert not store.is_shared
+    assert set(threading.enumerate()) == before
+    with monkeypatch.context() as patch:
+        patch.setattr("skae._rows.ahead.available_threads", lambda: 1)
+        alone = skae.UndercompleteAE(2, **FEW).fit(other := Watched(X, 25))
+    assert other.threads == {threading.current_thread()}
+    assert_same_fit(ae, alone)
+
+
+class Ends(skorch.callbacks.Callback):
+    """Reads in the middle of an epoch, and raises an error."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def on_batch_end(self, net, training, **kwargs):
+        if training:
+            net.rows.index_select(0, torch.arange(N_ROWS))
+            raise self.error
+
+
+@pytest.mark.usefixtures("chunkwise")
+@pytest.mark.filterwarnings("ignore:.*stopped training before its first epoch ended")
+@pytest.mark.parametrize("error", [ZeroDivisionError("stop"), KeyboardInterrupt()])
+def test_no_thread_outlives_a_fit_that_ends_early(error, X):
+    before, store = set(threading.enumerate()), Watched(X, 25)
+    ae = skae.UndercompleteAE(2, callbacks=[Ends(error)], **FEW)
+    # An interrupt keeps what was trained.
+    is_kept = isinstance(error, KeyboardInterrupt)
+    with nullcontext() if is_kept else pytest.raises(ZeroDivisionError):
+        ae.fit(store)
+    assert not store.is_shared
+    # The traceback of an error keeps batches that nobody asks for.
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork")
+@pytest.mark.usefixtures("chunkwise")
+def test_a_fork_reads_what_a_thread_of_its_parent_began(X):
+    _, batches = batches_of(X, 25, torch.arange(N_ROWS))
+    expected = torch.cat(list(batches))
+    _, again = batches_of(X, 25, torch.arange(N_ROWS))
+    passing = iter(again)
+    first = next(passing)
+    if not (child := os.fork()):
+        os._exit(not torch.equal(torch.cat([first, *passing]), expected))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 class Items(Dataset):
@@ -299,7 +428,7 @@ def test_a_fit_keeps_little_in_memory(make, tmp_path, monkeypatch):
     assert peak < 3e6
 
 
-def test_a_store_that_breaks_off_leaves_the_estimator_as_it_was(X, long):
+def test_a_store_that_breaks_off_leaves_the_estimator_as_it_was(X, chunkwise):
     ae, store = skae.UndercompleteAE(2, **FEW).fit(X[:100]), Broken(X, 25)
     skae.UndercompleteAE(2, **FEW).fit(store)
     before, n_reads = vars(ae).copy(), store.n_reads

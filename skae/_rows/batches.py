@@ -10,11 +10,13 @@ from sklearn.utils import gen_batches
 from torch import Tensor
 
 from .._machine.processes import Part
+from .ahead import Reader
 from .chunks import chunks, take
 from .standardise import standardise
 
-# Maximum number of values that are standardised once and kept: half a gigabyte. Larger
-# rows are read for each batch, from nearby positions.
+# Maximum number of values that are standardised once and kept: half a gigabyte. Of
+# larger rows so many held-out ones are kept, and others are read for each batch, from
+# nearby positions.
 KEPT_ELEMENTS = 2**27
 # Number of values in a block of adjacent rows, and of blocks that are shuffled
 # together.
@@ -29,6 +31,8 @@ class RawRows:
     def __init__(self, X: Any, mean: np.ndarray, scale: float) -> None:
         self.X, self.mean, self.scale = X, mean, scale
         self.is_long = not issparse(X) and X.size > KEPT_ELEMENTS
+        self._reader = Reader(getattr(X, "is_read_ahead", True))
+        self._kept: tuple[Tensor, list[Tensor]] | None = None
 
     def __len__(self) -> int:
         return self.X.shape[0]
@@ -40,17 +44,26 @@ class RawRows:
 
     def to(self, device: torch.device) -> Tensor:
         """Standardise all rows, on the device."""
+        self._reader.wait()
         parts = (standardise(self.X[s], self.mean, self.scale) for s in chunks(self.X))
         return torch.cat([part.to(device) for part in parts])
 
     def index_select(self, dim: int, index: Tensor) -> Tensor:
-        return standardise(take(self.X, index.numpy()), self.mean, self.scale)
+        self._reader.wait()
+        return self._select(index)
 
     def read_ahead(
-        self, windows: Iterable[Tensor], sizes: Iterable[int]
+        self, windows: Sequence[Tensor], sizes: Iterable[int], keep: bool = False
     ) -> Iterator[Tensor]:
-        """Yield batches of such sizes, from windows that are read one after another."""
-        ahead, rows = map(self._read, windows), torch.empty(0, device="cpu")
+        """Yield batches of such sizes, from windows that are read one after another.
+
+        If ``keep`` is set, windows of few values are read in the first pass only.
+        """
+        ahead = self._reader.each(self._read, windows)
+        if keep and sum(map(len, windows)) * self.X.shape[1] <= KEPT_ELEMENTS:
+            # Networks and callbacks of users may change a batch.
+            ahead = map(torch.clone, self._read_once(windows, ahead))
+        rows = torch.empty(0, device="cpu")
         for size in sizes:
             parts, missing = [], size
             while missing:
@@ -59,14 +72,34 @@ class RawRows:
                 missing, rows = missing - len(parts[-1]), rows[missing:]
             yield parts[0] if len(parts) == 1 else torch.cat(parts)
 
+    def _read_once(
+        self, windows: Sequence[Tensor], ahead: Iterator[Tensor]
+    ) -> Iterator[Tensor]:
+        """Yield windows; those that are read first are kept."""
+        index, read = torch.cat([*windows]), list[Tensor]()
+        if self._kept is not None:
+            is_kept = torch.equal(self._kept[0], index)
+            yield from self._kept[1] if is_kept else ahead
+            return
+        for rows in ahead:
+            read.append(rows)
+            # No batch after the last one asks whether more is left.
+            if len(read) == len(windows):
+                self._kept = index, read
+            yield rows
+
     def _read(self, window: Tensor) -> Tensor:
         """Select the rows of a window in one pass through the file."""
         index, places = window.sort()
         shape = len(index), self.X.shape[1]
         rows = torch.empty(shape, dtype=torch.float32, device="cpu")
         for s in chunks(rows):
-            rows[places[s]] = self.index_select(0, index[s])
+            # torch takes twice as long to write scattered rows.
+            rows.numpy()[places[s].numpy()] = self._select(index[s]).numpy()
         return rows
+
+    def _select(self, index: Tensor) -> Tensor:
+        return standardise(take(self.X, index.numpy()), self.mean, self.scale)
 
     def blocks(self, index: Tensor) -> tuple[Sequence[Tensor], int]:
         """Cut a sorted index into blocks of adjacent rows, of which so many fit.
@@ -139,7 +172,8 @@ class Batches:
             own = [self.part.own(index) for index in indices]
         if self.is_long:
             windows = windows if own is indices else self._split(torch.cat([*own]))
-            batches = self.rows.read_ahead(windows, map(len, own))
+            keep = self.generator is None
+            batches = self.rows.read_ahead(windows, map(len, own), keep)
         else:
             batches = (self.rows.index_select(0, i.to(home)) for i in own)
         for batch, index in zip(batches, indices, strict=True):

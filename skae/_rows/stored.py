@@ -56,6 +56,11 @@ class Stored:
         """Return the number of values."""
         return int(np.prod(self.shape, dtype=object))
 
+    @property
+    def is_read_ahead(self) -> bool:
+        """Whether a thread may read it: dask has its own, and items are Python."""
+        return not (isinstance(self.source, DatasetRows) or is_dask(self.source))
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
 
