@@ -186,6 +186,7 @@ def refuse(X, rank):
         "failure": (of("UndercompleteAE", 2, loss=fail_in_second), X),
         "module": (of("UndercompleteAE", 2, encoder=batch_norm, init="random"), X),
         "no folder": (of("UndercompleteAE", 2, checkpoint="/none/at/all"), X),
+        "no seed": (skae.AutoencoderOutlier(random_state=None), X),
     }
     told = {}
     for name, (estimator, rows) in calls.items():
@@ -354,6 +355,7 @@ def test_first_process_decides_on_an_interrupt_and_warns(told):
         "lambda": 2 * ["ValueError: data_parallel needs parameters that can be stored"],
         "failure": ["RuntimeError: 1 of the other processes .* failed", "no memory"],
         "module": 2 * ["ValueError: data_parallel cannot share BatchNorm1d"],
+        "no seed": 2 * ["other parameters.* needs a number as its random_state"],
         "no folder": 2 * ["ValueError: checkpoint='/none/at/all' is in a directory"],
     }.items(),
 )

@@ -89,6 +89,7 @@ def agreed(processes: Processes, read: Callable[[], tuple[dict[str, str], T]]) -
     if others:
         raise ValueError(
             f"The {len(answers)} processes of data_parallel call with other "
-            f"{' and '.join(others)}: pass the same to all of them."
+            f"{' and '.join(others)}: pass the same to all of them. An estimator that "
+            "holds another one needs a number as its random_state."
         )
     return found
