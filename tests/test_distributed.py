@@ -355,7 +355,7 @@ def test_first_process_decides_on_an_interrupt_and_warns(told):
         "lambda": 2 * ["ValueError: data_parallel needs parameters that can be stored"],
         "failure": ["RuntimeError: 1 of the other processes .* failed", "no memory"],
         "module": 2 * ["ValueError: data_parallel cannot share BatchNorm1d"],
-        "no seed": 2 * ["other parameters.* needs a number as its random_state"],
+        "no seed": 2 * ["other parameters.* needs a number as random_state"],
         "no folder": 2 * ["ValueError: checkpoint='/none/at/all' is in a directory"],
     }.items(),
 )
