@@ -194,6 +194,9 @@ def refuse(X, rank):
             estimator.fit(rows)
         assert vars(estimator) == before
         told[f"{name}, error"] = f"{raised.typename}: {raised.value}"
+    with pytest.raises(ValueError, match="other parameters") as raised:
+        skae.AutoencoderOutlier(random_state=None).fit(X)
+    told["no seed, error"] = str(raised.value)
     # All of them still answer.
     return told | {"again, bits": bits(ae.fit(X), X)}
 
@@ -354,6 +357,7 @@ def test_first_process_decides_on_an_interrupt_and_warns(told):
         "lambda": 2 * ["ValueError: data_parallel needs parameters that can be stored"],
         "failure": ["RuntimeError: 1 of the other processes .* failed", "no memory"],
         "module": 2 * ["ValueError: data_parallel cannot share BatchNorm1d"],
+        "no seed": 2 * ["other parameters.* needs a number as random_state"],
         "no folder": 2 * ["ValueError: checkpoint='/none/at/all' is in a directory"],
     }.items(),
 )

@@ -11,9 +11,16 @@ from contextlib import nullcontext
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import skorch
 import torch
-from torch.utils.data import Dataset, IterableDataset, TensorDataset
+from torch.utils.data import (
+    ChainDataset,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    TensorDataset,
+)
 
 import skae
 from skae._rows.batches import Batches, RawRows
@@ -22,6 +29,8 @@ from skae._rows.stored import Stored, opened
 from skae.rows import from_arrow
 
 h5py, zarr = pytest.importorskip("h5py"), pytest.importorskip("zarr")
+dask, pa = pytest.importorskip("dask"), pytest.importorskip("pyarrow")
+pq, pds = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow.dataset")
 da, dd = pytest.importorskip("dask.array"), pytest.importorskip("dask.dataframe")
 
 # So few epochs seldom gain on PCA.
@@ -479,6 +488,35 @@ class Stream(IterableDataset):
         yield np.zeros(4)
 
 
+class SizedStream(Stream):
+    """A stream that knows its length, as that of a sampler."""
+
+    def __len__(self):
+        return 1
+
+
+class Given(Dataset):
+    """Any items."""
+
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, place):
+        return self.items[place]
+
+
+def sparse_blocks():
+    return da.ones((9, 2), chunks=3).map_blocks(scipy.sparse.csr_matrix)
+
+
+def arrow_columns(*names):
+    columns = [pa.array(np.arange(9.0)) for _ in names]
+    return pds.dataset(pa.Table.from_arrays(columns, names=list(names)))
+
+
 @pytest.mark.filterwarnings("ignore:The data type")
 @pytest.mark.parametrize("is_long", [False, True])
 @pytest.mark.parametrize(
@@ -486,7 +524,17 @@ class Stream(IterableDataset):
     [
         (lambda _: Ragged(np.zeros(5)), r"Item 3 of X, .*\(5,\).*\(4,\): cut or fill"),
         (lambda _: Ragged(np.zeros(4)), "Item 3 of X, .*float64.*float32: convert"),
-        (lambda _: Stream(), "Stream, has no length.*partial_fit"),
+        (lambda _: Stream(), "Stream, is a stream .*partial_fit"),
+        (lambda _: ChainDataset([Stream()]), "ChainDataset, is a stream"),
+        (lambda _: SizedStream(), "SizedStream, is a stream"),
+        (lambda _: Given([{"x": np.zeros(4)}]), r"Item 0 of X, .* is \{'x': array"),
+        (
+            lambda _: Given([[np.zeros(4), 1]]),
+            r"Item 0 .*, is \[array.*begin with a row",
+        ),
+        (lambda _: Given([0.5]), "Item 0 .*, is 0.5: items must be rows"),
+        (lambda _: sparse_blocks(), "Array, has sparse blocks, of type csr_matrix"),
+        (lambda _: arrow_columns("a", "a"), "several columns named 'a': rename"),
         (lambda f: zarred(np.empty((0, 4)), f, 1), r"0 sample\(s\).*minimum of 2"),
         (lambda f: hdf5(np.empty((0, 4)), f, None), r"0 sample\(s\).*minimum of 2"),
         (lambda f: hdf5(np.zeros(9), f, None), "Expected 2D array, got 1D"),
@@ -510,6 +558,95 @@ def test_unusable_stores_are_refused(make, told, is_long, tmp_path, request):
     with pytest.raises(ValueError, match=re.compile(told, re.DOTALL)):
         ae.fit(make(tmp_path))
     assert vars(ae) == before
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda f: str(f / "rows.npy"), "type str, .*np.load.*from_arrow"),
+        (lambda f: f / "rows.npy", "Path, .*np.load.*from_arrow"),
+        (lambda f: hdf5(np.zeros((9, 2)), f, None).file, r"File, .*\['x'\]"),
+        (lambda f: zarr.group(), "Group, .*pass one of its arrays"),
+        (lambda f: DataLoader(Given([0])), r"DataLoader, .*pass X\.dataset"),
+    ],
+)
+@pytest.mark.parametrize("cls", [skae.UndercompleteAE, skae.TableAE])
+def test_what_only_leads_to_rows_is_refused(cls, make, told, tmp_path):
+    with pytest.raises(TypeError, match=told):
+        cls(2, max_iter=2).fit(make(tmp_path))
+
+
+def delayed(rows, shape, dtype):
+    return da.from_delayed(dask.delayed(rows), shape=shape, dtype=dtype)
+
+
+@pytest.mark.usefixtures("long")
+def test_stores_that_are_not_what_they_say_are_refused(X):
+    ae = skae.UndercompleteAE(2, **FEW)
+    with pytest.raises(ValueError, match=r"shape \(500, 12\), but gave 400 rows"):
+        ae.fit(delayed(X, (500, WIDTH), "f4"))
+    # Fractions would be cut off.
+    with pytest.raises(ValueError, match="dtype int8, but gave rows of float32"):
+        ae.fit(delayed(X, X.shape, "i1"))
+    wider = delayed(X.astype(float), X.shape, "f4")
+    assert ae.fit(wider).loss_curve_ == ae.fit(da.from_array(X, X.shape)).loss_curve_
+
+
+@pytest.mark.parametrize("is_long", [False, True])
+def test_masked_blocks_are_missing_values(is_long, X, request):
+    if is_long:
+        request.getfixturevalue("long")
+    hidden = X > 1
+    masked = da.ma.masked_where(hidden, da.from_array(X, chunks=(BLOCK, WIDTH)))
+    with pytest.raises(ValueError, match=r"X is masked|contains NaN"):
+        skae.UndercompleteAE(2, **FEW).fit(masked)
+    gaps = da.from_array(np.where(hidden, np.nan, X), chunks=(BLOCK, WIDTH))
+    ae = skae.MaskedAE(2, **FEW)
+    assert ae.fit(masked).loss_curve_ == ae.fit(gaps).loss_curve_
+    whole = da.ma.masked_where(hidden, (10 * masked).astype("i4"))
+    with pytest.raises(ValueError, match="X is masked"):
+        skae.UndercompleteAE(2, **FEW).fit(whole)
+
+
+@pytest.mark.parametrize("is_long", [False, True])
+def test_files_of_arrow_may_lack_columns_that_the_data_set_has(
+    is_long, tmp_path, request
+):
+    if is_long:
+        request.getfixturevalue("long")
+    for part, names in enumerate(["ab", "a"]):
+        (tmp_path / f"part={part}").mkdir()
+        table = arrow_columns(*names).to_table()
+        pq.write_table(table, tmp_path / f"part={part}" / "x.parquet")
+    schema = pa.schema([(name, pa.float64()) for name in ("a", "b", "part")])
+    data = pds.dataset(tmp_path, schema=schema, partitioning="hive")
+    rows, expected = from_arrow(data), data.to_table().to_pandas()
+    np.testing.assert_array_equal(rows[0 : len(expected)], expected)
+    assert expected["b"].isna().sum() == 9
+    ae = skae.DenoisingAE(2, **FEW).fit(data)
+    np.testing.assert_allclose(ae.transform(data), ae.transform(expected), atol=1e-5)
+
+
+def test_tensors_of_any_float_dtype_are_items(X):
+    rows = Given(list(torch.from_numpy(X).bfloat16()))
+    np.testing.assert_array_equal(opened(rows), torch.from_numpy(X).bfloat16().float())
+
+
+@pytest.mark.filterwarnings("ignore:n_components=12 is not smaller")
+@pytest.mark.parametrize("make", [*STORES[:3], pairs, parquet])
+def test_codes_may_be_stored(make, X, tmp_path):
+    ae = skae.UndercompleteAE(WIDTH, max_iter=1, random_state=0).fit(X)
+    codes = ae.transform(X)
+    back = ae.inverse_transform(make(codes, tmp_path, 50))
+    np.testing.assert_allclose(back, ae.inverse_transform(codes), atol=1e-5)
+
+
+def test_columns_of_frames_of_dask_are_converted_by_the_user(X, long):
+    mixed = pd.DataFrame(X).add_prefix("c").assign(flag=X[:, 0] > 0)
+    frame = dd.from_pandas(mixed, npartitions=3)
+    with pytest.raises(ValueError, match=r"DataFrame, has the dtype object.*astype"):
+        skae.UndercompleteAE(2, **FEW).fit(frame)
+    skae.UndercompleteAE(2, **FEW).fit(frame.astype("float32"))
 
 
 def test_a_closed_file_is_refused(X, tmp_path):

@@ -87,8 +87,11 @@ def agreed(processes: Processes, read: Callable[[], tuple[dict[str, str], T]]) -
     first = answers[0][0]
     others = [n for n in first if any(other[n] != first[n] for other, _ in answers)]
     if others:
+        held = " An estimator that holds another one needs a number as random_state."
         raise ValueError(
             f"The {len(answers)} processes of data_parallel call with other "
             f"{' and '.join(others)}: pass the same to all of them."
+            + held
+            * ("parameters" in others)
         )
     return found

@@ -22,6 +22,11 @@ class ArrowRows:
             raise ValueError(
                 f"columns has {unknown[0]!r}, but those of the data set are {names}."
             )
+        if twice := [n for n in self._columns if names.count(n) > 1]:
+            raise ValueError(
+                f"The data set has several columns named {twice[0]!r}: rename them, or "
+                "name others to take by from_arrow(..., columns=[...])."
+            )
         self.dataset = dataset
         types = [dataset.schema.field(name).type for name in self._columns]
         pairs = zip(self._columns, types, strict=True)
@@ -65,7 +70,10 @@ class ArrowRows:
 
     def _piece(self, place: int) -> np.ndarray:
         if place != self._at:
-            table = self._pieces[place].to_table(columns=self._columns)
+            # Files may lack a column, or have it in their path only.
+            table = self._pieces[place].to_table(
+                schema=self.dataset.schema, columns=self._columns
+            )
             # Values that are missing become NaN.
             columns = [c.to_numpy().astype(self.dtype) for c in table.columns]
             self._at, self._rows = place, np.column_stack(columns)

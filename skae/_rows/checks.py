@@ -171,7 +171,7 @@ def _check_entries(X: Any, allow_nan: bool, owner: str) -> None:
 
 def check_codes(Z: Any, n_components: int) -> np.ndarray:
     """Return codes as a real array of ``n_components`` columns."""
-    Z = as_array(Z, allow_nan=False, owner="inverse_transform")
+    Z = as_array(in_memory(Z), allow_nan=False, owner="inverse_transform")
     Z = check_array(Z, dtype=taken_dtypes(Z), input_name="X")
     if Z.shape[1] != n_components:
         raise ValueError(

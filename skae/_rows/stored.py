@@ -4,6 +4,8 @@ None of these packages is imported: a store is what has a shape, a dtype and sli
 """
 
 import hashlib
+import os
+import reprlib
 from typing import Any
 
 import numpy as np
@@ -11,12 +13,12 @@ from scipy.sparse import issparse
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from . import batches
 from .arrow import ArrowRows
 from .chunks import chunks, n_at_once
-from .containers import is_table
+from .containers import is_table, unmasked
 from .torch_data import DatasetRows
 
 # Number of values that are read at once where chunks are smaller, or are not known.
@@ -105,7 +107,11 @@ class Stored:
         return rows
 
     def _read(self, start: int, end: int) -> np.ndarray:
-        rows = np.asarray(self.source[start : min(end, len(self))])
+        end = min(end, len(self))
+        rows = _values(self.source, start, end)
+        _check_kept(self, rows, end - start)
+        if np.ma.isMaskedArray(rows):
+            rows = unmasked(rows, self.dtype.kind == "f", f"a store of {self.dtype}")
         rows = rows.reshape(len(rows), *self.shape[1:])
         rows.flags.writeable = False
         return rows
@@ -164,16 +170,17 @@ def check_stored(
 
 def _check_numbers(X: Stored, owner: str) -> None:
     """Raise unless a store has flat rows of real numbers."""
-    kind = type(X.source).__name__
+    kind = type(X.source if X.frame is None else X.frame).__name__
     if X.dtype.kind == "c":
         raise ValueError(
             f"Complex data not supported: X, of type {kind}, has the dtype {X.dtype}. "
             "Store its real and imaginary parts as columns."
         )
     if X.dtype.kind not in "biuf":
+        how = "store them as" if X.frame is None else "convert columns by X.astype to"
         raise ValueError(
             f"X, of type {kind}, has the dtype {X.dtype}, but rows must be numbers: "
-            "store them as float32, or encode text first."
+            f"{how} float32, or encode text first."
         )
     if X.ndim == 1:
         raise ValueError(
@@ -202,6 +209,7 @@ def is_lazy_frame(X: Any) -> bool:
 
 def _source_of(X: Any) -> Any:
     """Return what gives slices of rows; None if X is not a store."""
+    _check_is_rows(X)
     if isinstance(X, Dataset):
         return DatasetRows(X)
     if is_lazy_frame(X):
@@ -213,6 +221,19 @@ def _source_of(X: Any) -> Any:
     if is_table(X) or any(hasattr(X, name) for name in ("iloc", "columns")):
         return None
     return X if hasattr(X, "__getitem__") and _is_array_like(X) else None
+
+
+def _check_is_rows(X: Any) -> None:
+    """Raise if X leads to rows, but has none itself."""
+    how = ""
+    if isinstance(X, str | os.PathLike):
+        how = "open it, as by np.load(X, mmap_mode='r') or skae.rows.from_arrow(X)"
+    elif isinstance(X, DataLoader):
+        how = "pass X.dataset"
+    elif hasattr(X, "require_group"):
+        how = f"pass one of its arrays, which are {reprlib.repr(list(X))}, as X['name']"
+    if how:
+        raise TypeError(f"X is of type {type(X).__name__}, which has no rows: {how}.")
 
 
 def _is_array_like(X: Any) -> bool:
@@ -241,7 +262,35 @@ def _in_memory(X: Any, source: Any) -> Any:
         return X.compute()
     if isinstance(source, ArrowRows):
         return source.to_table()
-    return np.asarray(source[: source.shape[0]])
+    return _values(source, 0, int(source.shape[0]))
+
+
+def _values(source: Any, start: int, end: int) -> np.ndarray:
+    """Read rows of a store; masked arrays stay masked."""
+    rows = source[start:end]
+    rows = rows.compute() if is_dask(rows) else rows
+    if hasattr(rows, "todense"):
+        raise ValueError(
+            f"X, of type {type(source).__name__}, has sparse blocks, of type "
+            f"{type(rows).__name__}: make them dense, as by X.map_blocks(lambda block: "
+            "block.toarray()), or pass a sparse matrix."
+        )
+    return rows if np.ma.isMaskedArray(rows) else np.asarray(rows)
+
+
+def _check_kept(X: Stored, rows: np.ndarray, n_rows: int) -> None:
+    """Raise if rows that were read are not what shape and dtype of a store say."""
+    kind = type(X.source).__name__
+    if len(rows) != n_rows:
+        raise ValueError(
+            f"X, of type {kind}, has the shape {X.shape}, but gave {len(rows)} rows "
+            f"instead of {n_rows}: state the true shape where X is made."
+        )
+    if not np.can_cast(rows.dtype, X.dtype, "same_kind"):
+        raise ValueError(
+            f"X, of type {kind}, has the dtype {X.dtype}, but gave rows of "
+            f"{rows.dtype}: state the true dtype where X is made."
+        )
 
 
 def _frame_of(X: Any, source: Any) -> Any:

@@ -1,11 +1,13 @@
 """Rows of a data set of torch, which are read one by one."""
 
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset
+
+from .containers import as_array
 
 
 class DatasetRows:
@@ -13,10 +15,11 @@ class DatasetRows:
 
     def __init__(self, items: Dataset[Any]) -> None:
         self.items, self._name = items, type(items).__name__
-        if not hasattr(items, "__len__"):
+        if isinstance(items, IterableDataset) or not hasattr(items, "__len__"):
             raise ValueError(
-                f"X, of type {self._name}, has no length, so its rows cannot be "
-                "shuffled: call partial_fit with each of its batches, as an array."
+                f"X, of type {self._name}, is a stream or has no length, so its rows "
+                "cannot be shuffled: call partial_fit with each of its batches, as an "
+                "array."
             )
         first = self._row(0) if len(items) else np.empty(0, np.float32)
         self.shape, self.dtype = (len(items), *first.shape), first.dtype
@@ -52,5 +55,18 @@ class DatasetRows:
     def _row(self, place: int) -> np.ndarray:
         # Data sets of rows and labels give pairs.
         item: Any = self.items[place]
-        row = item[0] if isinstance(item, tuple) else item
-        return np.asarray(row.detach().cpu() if isinstance(row, Tensor) else row)
+        row = item[0] if isinstance(item, tuple) and item else item
+        try:
+            row = np.asarray(as_array(row, allow_nan=True, owner=self._name))
+        except ValueError as error:
+            raise self._no_row(place, item) from error
+        if row.ndim == 0:
+            raise self._no_row(place, item)
+        return row
+
+    def _no_row(self, place: int, item: Any) -> ValueError:
+        return ValueError(
+            f"Item {place} of X, of type {self._name}, is {reprlib.repr(item)}: items "
+            "must be rows, or tuples that begin with a row, which is an array, a "
+            "tensor or a list of numbers."
+        )
