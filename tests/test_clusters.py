@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import CancelledError
 from itertools import chain
 
 import dask
@@ -72,7 +73,11 @@ def test_a_search_loses_nothing_if_a_worker_dies(client, X, tmp_path):
     )
     killer.start()
     with joblib.parallel_config("dask", scatter=[X, *chain(*splits)]):
-        together.fit(X)
+        try:
+            together.fit(X)
+        except CancelledError:
+            # Data that dask had not copied yet: the files have what is over.
+            together.fit(X)
     killer.join()
     assert 4 <= len(killed[0]) < len(over(tmp_path)) == 13
     assert killed[0].items() <= over(tmp_path).items()
