@@ -30,6 +30,7 @@ from ._rows.statistics import (
     root_mean_square,
     squared_errors,
 )
+from ._rows.stored import in_memory
 from ._rows.transformers import flat, flat_answer, reducing_step
 
 __all__ = ["explained_variance", "neg_mean_squared_error"]
@@ -149,7 +150,7 @@ def neg_mean_squared_error(
 
 def _read(estimator: Any, X: Any, raw_units: bool) -> tuple[Any, Any, Any]:
     """Return what reconstructs, its rows, and the same rows flat for scoring."""
-    X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
+    X = unmasked(in_memory(X), allow_nan=True, owner=type(estimator).__name__)
     if not raw_units:
         _, estimator, X = reducing_step(estimator, X)
     check_reconstructs(estimator)

@@ -5,6 +5,7 @@ import re
 import threading
 import time
 import tracemalloc
+import warnings
 import weakref
 from contextlib import nullcontext
 
@@ -14,6 +15,7 @@ import pytest
 import scipy.sparse
 import skorch
 import torch
+from sklearn.decomposition import PCA
 from torch.utils.data import (
     ChainDataset,
     DataLoader,
@@ -776,3 +778,26 @@ def test_lazy_results_have_no_other_container(X):
     ae = skae.UndercompleteAE(2, **FEW).fit(X).set_output(transform="pandas")
     with pytest.raises(ValueError, match=r"transform='pandas'.*transform='default'"):
         ae.transform(da.from_array(X, chunks=(70, 12)))
+
+
+ASKED = {
+    "explained variance": skae.metrics.explained_variance,
+    "squared error": skae.metrics.neg_mean_squared_error,
+    "errors": lambda ae, X: skae.inspection.reconstruction_errors(ae, X).squeeze(),
+    "comparison": lambda ae, X: skae.compare(
+        {"PCA": PCA(2)}, X, cv=2, random_state=0
+    ).scores[["explained_variance", "mean_squared_error"]],
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_scorers_and_inspection_read_stores(name, X):
+    frame = pd.DataFrame(X, columns=NAMES)
+    ae, stores = skae.UndercompleteAE(2, **FEW).fit(frame), [frame]
+    stores += [dd.from_pandas(frame, npartitions=3), TensorDataset(torch.from_numpy(X))]
+    with warnings.catch_warnings():
+        # Arrays have no names.
+        warnings.simplefilter("ignore", UserWarning)
+        wanted, *found = (np.asarray(ASKED[name](ae, store)) for store in stores)
+    for answer in found:
+        np.testing.assert_allclose(answer, wanted, rtol=1e-5, atol=1e-6)

@@ -21,6 +21,7 @@ from sklearn.utils.multiclass import type_of_target
 
 from .._rows.checks import check_count, check_squares
 from .._rows.containers import as_array
+from .._rows.stored import in_memory
 from .._rows.transformers import flat
 from ..inspection._frames import pandas
 from .comparison import Comparison
@@ -128,7 +129,7 @@ def compare(
 
 def _rows(X: Any) -> Any:
     """Return rows that can be picked by their indices."""
-    X = as_array(X, allow_nan=True, owner="compare")
+    X = as_array(in_memory(X), allow_nan=True, owner="compare")
     check_squares(flat(X), "compare")
     return X.tocsr() if issparse(X) else X
 

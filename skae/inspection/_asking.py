@@ -17,6 +17,7 @@ from .._rows.checks import (
 )
 from .._rows.containers import as_array
 from .._rows.statistics import squared_errors
+from .._rows.stored import in_memory
 from ._walks import decode, encode
 
 
@@ -60,6 +61,7 @@ def _holds(estimator: Any, step: Any) -> bool:
 
 def as_rows(X: Any) -> np.ndarray:
     """Return the numbers of any container as an array, NaN where they are missing."""
+    X = in_memory(X)
     rows = as_array(X, allow_nan=True, owner="")
     _check_is_table("X", X, np.shape(rows))
     return np.asarray(rows.toarray() if issparse(rows) else rows, dtype=np.float64)
@@ -74,6 +76,7 @@ def flat_rows(X: Any, **checks: Any) -> np.ndarray:
 
 def first_rows(X: Any, n: int, name: str = "X") -> Any:
     """Return the first rows, at most ``n``, in the same container."""
+    X = in_memory(X)
     _check_is_table(name, X, np.shape(as_array(X, allow_nan=True, owner="")))
     return X.tocsr()[:n] if issparse(X) else X[:n]
 
@@ -101,7 +104,7 @@ def codes_of(estimator: Any, X: Any) -> np.ndarray:
     check_is_fitted(estimator)
     if not hasattr(estimator, "transform"):
         raise TypeError(f"{estimator!r} cannot encode: it needs transform.")
-    codes = encode(estimator, X)
+    codes = encode(estimator, in_memory(X))
     if n_lost := int((~np.isfinite(codes)).any(axis=1).sum()):
         raise ValueError(
             f"{type(estimator).__name__}.transform encodes {n_lost} of {len(codes)} "

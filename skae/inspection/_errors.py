@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._rows.checks import check_reconstructs, check_squares
 from .._rows.chunks import dense
 from .._rows.containers import unmasked
+from .._rows.stored import in_memory
 from .._rows.transformers import flat, flat_answer, keeps_features, reducing_step
 from ._frames import feature_names, index_of, pandas
 
@@ -75,7 +76,7 @@ def reconstruction_errors(
     pd = pandas("reconstruction_errors")
     check_is_fitted(estimator)
     check_reconstructs(estimator)
-    given = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
+    given = unmasked(in_memory(X), allow_nan=True, owner=type(estimator).__name__)
     step, whole, X = estimator, estimator, given
     if not raw_units:
         step, whole, X = reducing_step(estimator, given)

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._rows.checks import check_count, check_reconstructs
 from .._rows.chunks import dense
 from .._rows.containers import column_names, unmasked
+from .._rows.stored import in_memory
 from .._rows.transformers import flat, flat_answer
 from ._asking import codes_of
 from ._axes import axes, merged
@@ -141,7 +142,7 @@ class _Rows:
 def _read(estimator: Any, X: Any) -> _Rows:
     check_is_fitted(estimator)
     check_reconstructs(estimator)
-    X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
+    X = unmasked(in_memory(X), allow_nan=True, owner=type(estimator).__name__)
     values = dense(flat(X)).astype(np.float64)
     if len(values) < 2:
         raise ValueError(
