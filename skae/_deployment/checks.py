@@ -46,7 +46,8 @@ def check_same(
         raise RuntimeError(
             f"The graph answers otherwise than the estimator for {n_rows} of "
             f"{len(wanted)} rows of X, by up to {gaps.max():.3g} deviations, so it is "
-            "not returned. If values are far from zero, pass X as float64."
+            "not returned. If X is float32 and far from zero, pass it as float64; else "
+            "use to_torch, which computes as the estimator does."
         )
 
 
