@@ -61,14 +61,17 @@ class RawRows:
         """
         ahead = self._reader.each(self._read, windows)
         if keep and sum(map(len, windows)) * self.X.shape[1] <= KEPT_ELEMENTS:
-            # Networks and callbacks of users may change a batch.
-            ahead = map(torch.clone, self._read_once(windows, ahead))
-        rows = torch.empty(0, device="cpu")
+            ahead = self._read_once(windows, ahead)
+        rows = none = torch.empty(0, device="cpu")
         for size in sizes:
             parts, missing = [], size
             while missing:
-                rows = rows if len(rows) else next(ahead)
-                parts.append(rows[:missing])
+                if not len(rows):
+                    # An empty part would keep its window in memory.
+                    rows = none
+                    rows = next(ahead)
+                # Copies: users may change a batch, and it must not keep the window.
+                parts.append(rows[:missing].clone())
                 missing, rows = missing - len(parts[-1]), rows[missing:]
             yield parts[0] if len(parts) == 1 else torch.cat(parts)
 
