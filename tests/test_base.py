@@ -1328,8 +1328,8 @@ def test_a_file_is_not_read_into_memory(tmp_path):
     rows.flush()
     code = [sys.executable, "-W", "ignore", "-c", FIT_A_FILE, path]
     run = subprocess.run(code, capture_output=True, text=True, check=True)
-    # As float32 it takes 630 MB; what is computed and read ahead at a time takes 260, of
-    # any file, and held-out rows 63.
+    # As float32 it takes 630 MB. What is computed and read ahead at a time takes 260,
+    # of any file, and held-out rows take 63.
     assert float(run.stdout) < 0.6
 
 
