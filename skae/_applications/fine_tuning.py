@@ -17,6 +17,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from .._machine.precision import faster_products, rounded_products
 from .._training.averaging import Average
 from .._training.steps import CosineRates
 from .targets import Kind, Linear, adversarial
@@ -149,9 +150,12 @@ class FineTuning:
         """Take one step, and return the loss before it."""
         disturbed, belief = self._question(others)
         self.model.train()
-        loss = self._loss(known, others, disturbed, belief)
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
+        precision = self.objective.precision
+        with faster_products(precision):
+            with rounded_products(precision, known.rows.device):
+                loss = self._loss(known, others, disturbed, belief)
+            self.optimizer.zero_grad()
+            torch.autograd.backward(loss)
         self.rates.advance()
         self.optimizer.step()
         self.average.update()

@@ -73,6 +73,7 @@ def own_objective(estimator: Any, network: Any, X: Any, seed: int) -> Objective:
     unit = model.layout, model.mean, model.scale, model.seen
     data = Data(X, *unit, validation_fraction=0.0, seed=seed, is_part=False)
     objective: Objective = estimator._objective(network, data)
+    objective.precision = estimator.precision
     learnt = to_tensors(estimator._state.engine.objective)
     objective.load_state_dict(learnt, strict=False)
     return objective

@@ -302,6 +302,18 @@ DOCUMENTATION = {
         is available of CUDA, MPS and CPU. It may be changed after ``fit``. A fitted
         model whose device is not available computes on the CPU.
 
+    precision : {"float32", "tf32", "bfloat16"}, default="float32"
+        Precision of products in training, also in fine-tuning. The weights, the steps
+        of the solver, what is computed of held-out rows, and the fitted model are in
+        float32 in any case.
+
+        - "float32": 24 significant bits.
+        - "tf32": factors of 11 bits, on NVIDIA GPUs from the Ampere generation on;
+          ``fit`` raises an error on other devices. The setting belongs to the process:
+          while other threads compute, products have the full precision.
+        - "bfloat16": layers compute with numbers of 8 bits (Micikevicius et al., "Mixed
+          precision training", 2018). Many CPUs are slower with it.
+
     verbose : bool or int, default=False
         Whether to print a line for each epoch: its number and the maximum, the loss,
         the explained variance of the held-out rows, its seconds, and the longest time

@@ -10,7 +10,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from .._machine.callers import Held, held_warnings, warn_held
-from .._machine.devices import own_settings, resolve_device
+from .._machine.devices import check_precision, own_settings, resolve_device
 from .._machine.interrupts import Interrupts, noted_interrupts
 from .._machine.memory import told_of_memory
 from .._machine.processes import Processes, busy, sharing_processes
@@ -96,6 +96,7 @@ class Trainable(Shareable, CallbackSupport):
         rate = "constant" if is_part else self.learning_rate
         validates = self.early_stopping and not is_part
         check_callbacks(self.callbacks, rate, validates)
+        check_precision(self.precision, self.device)
 
     def _run(
         self, given: tuple[Any, Any], is_part: bool, interrupts: Interrupts
@@ -218,6 +219,7 @@ class Trainable(Shareable, CallbackSupport):
             # partial_fit has no last epoch for a schedule.
             learning_rate="constant" if data.is_part else self.learning_rate,
             tol=self.tol,
+            precision=self.precision,
             validation_fraction=data.validation_fraction,
             # The initial weights do not keep neighbours.
             keeps_start=state.baseline is not None and not self._n_neighbors(),

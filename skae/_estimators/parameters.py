@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from .._files.saving import Saved
+from .._machine.precision import PRECISIONS
 from .._networks.activations import ACTIVATIONS
 from .._objectives.losses import LOSSES
 from .._rows.checks import FRACTION, NONNEGATIVE, POSITIVE, POSITIVE_INTEGER, names
@@ -48,6 +49,7 @@ class SharedParameters(Saved, BaseEstimator):
     callbacks: list[Any] | None = None
     checkpoint: str | PathLike[str] | None = None
     device: str = "cpu"
+    precision: str = "float32"
     verbose: bool | int = False
     random_state: int | np.random.RandomState | None = None
 
@@ -74,6 +76,7 @@ class SharedParameters(Saved, BaseEstimator):
         "callbacks": [list, None],
         "checkpoint": [str, PathLike, None],
         "device": [str],
+        "precision": [names(PRECISIONS)],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }

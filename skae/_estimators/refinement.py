@@ -10,8 +10,8 @@ from torch.nn import functional
 from .._networks.network import Network
 from .._objectives.ordered import prefix_weights
 
-# Length of the first probe along the gradient, for codes of size one: a shorter one is
-# lost in rounding.
+# Length of the first probe along the gradient, over the size of the code: a shorter one
+# is lost in rounding.
 PROBE = 0.1
 # Relative decrease of the error that counts as better, above rounding.
 MARGIN = 1e-4
@@ -141,7 +141,7 @@ def _first_rate(
     slope: Tensor,
 ) -> Tensor:
     """Return the best step length for a decoder that is linear along the gradient."""
-    length = PROBE / _positive(_squares(slope)).sqrt()
+    length = PROBE * ((1 + _squares(code)) / _positive(_squares(slope))).sqrt()
     change = (answers.decode(code - length * slope, known) - answer) / length
     return 0.5 * _squares(slope) / _positive(_squares(change))
 

@@ -53,6 +53,15 @@ def _own_of(available: list[str]) -> str:
     return gpus[worker_number() % len(gpus)] if gpus else available[0]
 
 
+def check_precision(precision: str, device: str) -> None:
+    """Raise if the device of this name has no such products."""
+    if precision == "tf32" and (found := resolve_device(device)).type != "cuda":
+        raise ValueError(
+            f"precision={precision!r} needs an NVIDIA GPU, but device={device!r} is "
+            f"{str(found)!r} here: use precision='float32' or 'bfloat16'."
+        )
+
+
 def place(rows: Any, device: torch.device) -> Any:
     """Move rows to the device, if they need at most half of its free memory.
 

@@ -1,13 +1,21 @@
-"""Precision of float32 products: settings of the whole process."""
+"""Precision of products: of the whole process, and of one computation."""
 
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from typing import Any
 
 import torch
 
+#: How products may be rounded: to 24, 11 and 8 bits.
+PRECISIONS = "float32", "tf32", "bfloat16"
 Setting = tuple[Callable[[], Any], Callable[[Any], object]]
 
 
@@ -17,6 +25,8 @@ class Pins:
     def __init__(self, n_blocks: int = 0, undo: ExitStack | None = None) -> None:
         self.lock, self.n_blocks = threading.Lock(), n_blocks
         self.undo = undo or ExitStack()
+        #: Undoes what ``faster_products`` has set.
+        self.lowered = ExitStack()
 
 
 _here = Pins()
@@ -26,6 +36,7 @@ _own = threading.local()
 def _start_fork() -> None:
     """Keep the blocks of the only thread that exists in the fork."""
     global _here
+    _here.lowered.close()
     n_blocks, undo = getattr(_own, "n_blocks", 0), _here.undo
     _here = Pins(n_blocks, undo if n_blocks else None)
     if not n_blocks:
@@ -44,6 +55,7 @@ def full_precision() -> Iterator[None]:
     The choice of kernels is unchanged: some may crash on a machine.
     """
     with _here.lock:
+        _here.lowered.close()
         if not _here.n_blocks:
             _pin(_here.undo)
         _here.n_blocks += 1
@@ -56,6 +68,36 @@ def full_precision() -> Iterator[None]:
             _here.n_blocks -= 1
             if not _here.n_blocks:
                 _here.undo.close()
+
+
+@contextmanager
+def faster_products(precision: str) -> Iterator[None]:
+    """Let NVIDIA GPUs round the factors of products to TF32, if that is asked for.
+
+    The setting belongs to the process. Blocks of full precision end it, and it does not
+    begin while another thread has one.
+    """
+    is_asked = precision == "tf32"
+    with _here.lock:
+        if is_asked and _here.n_blocks == getattr(_own, "n_blocks", 0):
+            for read, write in _gpu_settings():
+                _here.lowered.callback(write, read())
+                write("tf32")
+    try:
+        yield
+    finally:
+        with _here.lock:
+            _here.lowered.close()
+
+
+def rounded_products(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """Let the forward pass compute in bfloat16 where torch does, if that is asked for.
+
+    The gradient of an operation has the precision of the operation.
+    """
+    if precision != "bfloat16":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)
 
 
 def _pin(undo: ExitStack) -> None:
@@ -71,6 +113,11 @@ def _pin(undo: ExitStack) -> None:
         if (before := read()) not in ("none", "ieee"):
             write("none")
             undo.callback(write, before)
+    for read, write in _gpu_settings():
+        # torch lets GPUs round the factors of convolutions by default.
+        if (before := read()) == "tf32":
+            write("ieee")
+            undo.callback(write, before)
 
 
 def _settings() -> list[Setting]:
@@ -85,6 +132,24 @@ def _settings() -> list[Setting]:
     )
     inner = map(_attribute, (mkldnn.matmul, mkldnn.conv, mkldnn.rnn))
     return [_attribute(torch.backends), of_mkldnn, *inner]
+
+
+def _gpu_settings() -> list[Setting]:
+    """Return how to read and write whether NVIDIA GPUs round factors."""
+    matmul: Any = torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn
+    if hasattr(cudnn, "conv"):
+        return [_attribute(owner) for owner in (matmul, cudnn.conv, cudnn.rnn)]
+    return [_flag(matmul), _flag(cudnn)]
+
+
+def _flag(owner: Any) -> Setting:
+    """Return the setting of versions of torch before 2.9."""
+
+    def write(value: Any) -> None:
+        owner.allow_tf32 = value == "tf32"
+
+    return (lambda: "tf32" if owner.allow_tf32 else "ieee"), write
 
 
 def _attribute(owner: Any) -> Setting:

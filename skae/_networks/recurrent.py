@@ -42,7 +42,9 @@ def make_layers(cell: str, sizes: Sequence[int]) -> nn.ModuleList:
 def run_layer(layer: Any, x: Tensor, first: Any = None) -> Tensor:
     """Return the outputs of all steps, from a first state or from zeros."""
     if not x.is_cuda:
-        return layer(x, first)[0]
+        # Few CPUs have an LSTM in bfloat16.
+        with torch.autocast(x.device.type, enabled=False):
+            return layer(x.float(), first)[0]
     # Averages replace the weights, which cuDNN needs in one piece. It differentiates in
     # training mode only.
     layer.flatten_parameters()
@@ -135,7 +137,7 @@ class RecurrentDecoder(nn.Module):
 
     def _first_states(self, code: Tensor) -> list[Any]:
         """Return the first state of each layer, in the form that torch expects."""
-        states = torch.tanh(self.first(code)).unsqueeze(0)
+        states = torch.tanh(self.first(code).float()).unsqueeze(0)
         parts = [
             s.contiguous() for s in torch.split(states, self.hidden * self.n_states, 2)
         ]

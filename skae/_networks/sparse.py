@@ -93,7 +93,7 @@ class BatchTopK(nn.Module):
         """Move the threshold towards the smallest entry that a batch keeps."""
         has_begun = self.threshold > 0
         share = torch.ones_like(self.threshold).masked_fill_(has_begun, MOMENTUM)
-        self.threshold.lerp_(least, share)
+        self.threshold.lerp_(least.float(), share)
 
 
 class Step(torch.autograd.Function):

@@ -117,7 +117,7 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
 
     def _by_whole_batch(self, x: Tensor) -> Tensor:
         """Normalise by the mean and the variance of rows of all processes."""
-        axes = [0, *range(2, x.ndim)]
+        x, axes = x.float(), [0, *range(2, x.ndim)]
         mean = batch_mean(x.mean(axes, keepdim=True))
         variance = batch_mean((x - mean).square().mean(axes, keepdim=True))
         n_values = rows_in_batch(x) * x[0, 0].numel()

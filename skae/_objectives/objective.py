@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._machine.precision import rounded_products
 from .._machine.processes import on_whole_batch
 from .losses import Loss
 
@@ -27,6 +28,8 @@ class Objective(nn.Module):
     n_given = 0
     #: Deviation of the codes on the map.
     spread = 1.0
+    #: How products are rounded while training.
+    precision = "float32"
 
     def __init__(
         self,
@@ -40,6 +43,16 @@ class Objective(nn.Module):
         self.corrupt = corrupt
         self.penalty = penalty
         self.alpha = alpha
+
+    def training_loss(
+        self, network: Any, batch: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Return the loss of a batch, to be differentiated."""
+        # A context that does nothing would cost noticeable time in a small network.
+        if self.precision != "bfloat16":
+            return self.forward(network, batch, generator)
+        with rounded_products(self.precision, batch.device):
+            return self.forward(network, batch, generator)
 
     def forward(
         self, network: Any, batch: Tensor, generator: torch.Generator

@@ -68,7 +68,7 @@ class KL(nn.Module):
         return (on + off).mean()
 
     def _rates(self, code: Tensor) -> Tensor:
-        rates = batch_mean(code.mean(0))
+        rates = batch_mean(code.float().mean(0))
         if not (self.training and self.window):
             return rates
         share = min(1.0, rows_in_batch(code) / self.window)

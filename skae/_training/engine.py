@@ -54,6 +54,7 @@ class Engine(RecordedNet):
         self, network: Any, objective: Any, settings: Settings, **kwargs: Any
     ) -> None:
         self.settings, self.diverged = settings, False
+        objective.precision = settings.precision
         optimizer, options = make_solver(
             settings.solver, settings.learning_rate_init, settings.weight_decay
         )

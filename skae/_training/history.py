@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .._machine.precision import faster_products
 from .ending import EndedNet
 
 
@@ -31,7 +32,10 @@ class RecordedNet(EndedNet):
             self.criterion_.advance(self.module_, self._share_done())
         loop = self._booked_steps if self.callbacks else self._steps
         batches = iterator if training else self.validation
-        name, loss = f"{prefix}_loss", loop(batches, training, prefix, step_fn)
+        precision = self.settings.precision if training else "float32"
+        with faster_products(precision):
+            loss = loop(batches, training, prefix, step_fn)
+        name = f"{prefix}_loss"
         if training and self.average is not None:
             self.average.show()
         if not training:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from .._machine.devices import place, seeded
 from .._machine.interrupts import Interrupts, postponed
+from .._machine.precision import faster_products
 from .._machine.processes import Part, Processes, computing
 from .._machine.threads import limited_threads
 from .._networks.windows import BatchNorm
@@ -243,7 +244,8 @@ class Follower:
         seeds: AbstractContextManager[None] = nullcontext()
         if self.order.draws_globally:
             seeds = seeded(self._own_generator(epoch), self.device)
-        with limited_threads(self.order.n_threads), seeds:
+        faster = faster_products(objective.precision)
+        with limited_threads(self.order.n_threads), seeds, faster:
             self._answer(self._batches(epoch))
 
     def _own_generator(self, epoch: EpochOrder) -> torch.Generator:
@@ -288,7 +290,8 @@ def partial_gradient(
 ) -> Tensor:
     """Set the gradient of our share of the loss of a batch, and return that share."""
     with computing(part):
-        loss = part.weight * objective.forward(network, batch, owner.generator)
+        loss = objective.training_loss(network, batch, owner.generator)
+        loss = part.weight * loss
         loss.backward()
     return loss.detach()
 

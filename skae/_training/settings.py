@@ -20,6 +20,8 @@ class Settings:
     max_epochs: int
     tol: float
     n_iter_no_change: int
+    #: How products are rounded.
+    precision: str = "float32"
     #: Whether the weight decay was "auto", so that training may change it.
     decay_is_open: bool = False
     #: Share of the rows to hold out; 0 for none.

@@ -96,7 +96,7 @@ def gradient_step(net: Any, batch: Tensor) -> Tensor:
         for weight in group["params"]:
             weight.grad = None
     if net.leader is None:
-        loss = net.criterion_.forward(net.module_, batch, net.generator)
+        loss = net.criterion_.training_loss(net.module_, batch, net.generator)
         loss.backward()
     else:
         loss = net.leader.gradient(net, batch)
@@ -123,7 +123,7 @@ def line_search_step(net: Any, batch: Tensor) -> Tensor:
     def closure() -> Tensor:
         net.optimizer_.zero_grad()
         if net.leader is None:
-            loss = net.criterion_(net.module_, batch, net.generator)
+            loss = net.criterion_.training_loss(net.module_, batch, net.generator)
         else:
             loss = net.leader.gradient(net, batch, is_same=bool(losses))
         losses.append(loss.detach())
