@@ -164,7 +164,7 @@ class FittedModel:
         self, rows: Tensor, neighbor_map: NeighborMap, n_neighbors: int
     ) -> Tensor:
         """Return places of rows on the map; rows beyond it have the encoder's code."""
-        found = neighbor_map.find(rows.cpu().numpy(), n_neighbors)
+        found = neighbor_map.find(rows.cpu().numpy(), n_neighbors, rows.device)
         place, nearness = (torch.from_numpy(part).to(rows.device) for part in found)
         place = place[:, : self.n_components]
         if bool((nearness == 1).all()):

@@ -90,14 +90,24 @@ def faster_products(precision: str) -> Iterator[None]:
             _here.lowered.close()
 
 
-def rounded_products(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+def rounded_products(
+    precision: str, device: torch.device
+) -> AbstractContextManager[Any]:
     """Let the forward pass compute in bfloat16 where torch does, if that is asked for.
 
     The gradient of an operation has the precision of the operation.
     """
     if precision != "bfloat16":
         return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)
+    # Rounded weights would be kept until the outermost context ends, for all steps.
+    return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
+
+
+def unrounded_products(device: torch.device) -> AbstractContextManager[Any]:
+    """Compute a part of a forward pass in the precision of its operands."""
+    if not torch.is_autocast_enabled(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def _pin(undo: ExitStack) -> None:

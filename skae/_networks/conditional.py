@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .._machine.precision import unrounded_products
 from .filling import Filling
 from .linear_skip import FAR, LinearSkip
 from .recording import is_recorded, width_of
@@ -78,6 +79,11 @@ class ConditionalSkip(LinearSkip, Filling):
 
     def _conditional(self, x: Tensor) -> Tensor:
         """Return the conditional mean of all entries, given those that are not NaN."""
+        # The systems may be close to singular.
+        with unrounded_products(x.device):
+            return self._solved(x)
+
+    def _solved(self, x: Tensor) -> Tensor:
         loadings = (self.axes * self.variances.sqrt()[:, None])[: self.n_factors]
         grams = self._grams(~x.isnan(), loadings.T)
         noise = torch.maximum(self.noise, LEAST_NOISE * self.variances.sum())

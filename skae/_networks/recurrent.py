@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .._machine.precision import unrounded_products
 from .activations import make_activation
 from .network import Network
 from .weights import PLAIN, linear, unset
@@ -43,7 +44,7 @@ def run_layer(layer: Any, x: Tensor, first: Any = None) -> Tensor:
     """Return the outputs of all steps, from a first state or from zeros."""
     if not x.is_cuda:
         # Few CPUs have an LSTM in bfloat16.
-        with torch.autocast(x.device.type, enabled=False):
+        with unrounded_products(x.device):
             return layer(x.float(), first)[0]
     # Averages replace the weights, which cuDNN needs in one piece. It differentiates in
     # training mode only.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.neighbors import NearestNeighbors
+from sklearn.utils import gen_batches
 from torch import Tensor
 
 from .._machine.threads import one_thread
@@ -21,12 +22,16 @@ N_ROWS, N_AXES = 2**16, 50
 N_SAMPLE = 4096
 # Iterations of Weiszfeld's algorithm, and the distance below which codes are equal.
 N_ITERATIONS, NEAR = 10, 1e-3
+# Number of distances that a GPU computes at once: half a gigabyte.
+N_DISTANCES = 2**27
 # Maximum value for which distances are finite in float32.
 FARTHEST = 1e15
 # Minimum gap between rows: that of a map with one row is zero.
 TINY = 1e-30
 # Weight of the farthest neighbour, since the next one may be as far.
 LEAST_WEIGHT = 1e-6
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +51,9 @@ class NeighborMap:
     #: The largest distance of a row of the map from the nearest other one.
     gap: float = 0.0
 
-    def find(self, rows: np.ndarray, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
+    def find(
+        self, rows: np.ndarray, n_neighbors: int, device: torch.device = CPU
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the places of complete, standardised rows on the map.
 
         The second value is how far to trust them: 1 for rows at most ``2 gap`` from the
@@ -55,17 +62,19 @@ class NeighborMap:
         places = _project(np.clip(rows, -FARTHEST, FARTHEST), self.axes)
         codes, nearest = [], []
         for s in chunks(places, n_at_once(min(n_neighbors + 1, len(self.places)))):
-            distances, index = self.nearest(places[s], n_neighbors)
+            distances, index = self.nearest(places[s], n_neighbors, device)
             codes.append(self.between(distances, index))
             nearest.append(distances[:, :1])
         gaps = np.concatenate(nearest) / max(2 * self.gap, TINY)
         return np.concatenate(codes), np.clip(2 - gaps, 0, 1).astype(np.float32)
 
     def nearest(
-        self, places: np.ndarray, n_neighbors: int
+        self, places: np.ndarray, n_neighbors: int, device: torch.device = CPU
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return distances and indices of the nearest rows, plus one more."""
         n_found = min(n_neighbors + 1, len(self.places))
+        if device.type == "cuda":
+            return nearest_on(device, places, self.places, n_found)
         with one_thread():
             distances, index = self._search.kneighbors(places, n_found)
         return distances, index
@@ -103,6 +112,7 @@ def draw_map(
     spread: float,
     n_neighbors: int,
     seed: int,
+    device: torch.device = CPU,
 ) -> tuple[NeighborMap, np.ndarray]:
     """Return a map of the rows in ``index``, and their places on it."""
     axes = _axes(rows, index, seed)
@@ -110,7 +120,7 @@ def draw_map(
     places, copies = np.unique(all_places, axis=0, return_inverse=True)
     first = _first_codes(places, n_components, seed)
     drawn = NeighborMap(axes, places, first, spread, n_neighbors)
-    distances, nearest = drawn.nearest(places, n_neighbors)
+    distances, nearest = drawn.nearest(places, n_neighbors, device)
     # A distinct row is nearest to itself.
     others = distances[:, 1:], nearest[:, 1:]
     codes = lay_out(first, fuzzy_edges(*others), seed) if len(places) > 1 else first
@@ -121,11 +131,28 @@ def draw_map(
     return drawn, drawn.between(distances, nearest)[copies.ravel()]
 
 
-def find_rows(neighbor_map: NeighborMap, rows: Any, index: Tensor) -> np.ndarray:
+def find_rows(
+    neighbor_map: NeighborMap, rows: Any, index: Tensor, device: torch.device = CPU
+) -> np.ndarray:
     """Return the places of the rows in ``index`` on a map."""
-    n_neighbors = neighbor_map.n_neighbors
-    found = [neighbor_map.find(part, n_neighbors)[0] for part in _read(rows, index)]
+    how = neighbor_map.n_neighbors, device
+    found = [neighbor_map.find(part, *how)[0] for part in _read(rows, index)]
     return np.concatenate(found)
+
+
+def nearest_on(
+    device: torch.device, places: np.ndarray, others: np.ndarray, n_found: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return distances and indices of the nearest of other rows, by torch."""
+    there, found = torch.from_numpy(others).to(device), []
+    for s in gen_batches(len(places), max(1, N_DISTANCES // len(others))):
+        rows = torch.from_numpy(places[s]).to(device)
+        # Differences of squared norms would lose the digits of near rows.
+        gaps = torch.cdist(rows, there, compute_mode="donot_use_mm_for_euclid_dist")
+        nearest = gaps.topk(n_found, largest=False)
+        found.append([part.cpu().numpy() for part in nearest])
+    distances, index = map(np.concatenate, zip(*found, strict=True))
+    return distances.astype(np.float64), index
 
 
 def _first_codes(places: np.ndarray, n_components: int, seed: int) -> np.ndarray:

@@ -170,7 +170,9 @@ class Batches:
     def __iter__(self) -> Iterator[Tensor]:
         home = getattr(self.rows, "device", torch.device("cpu"))
         windows = self._windows()
-        indices = own = self._cut(torch.cat(list(windows)))
+        # A copy of each index would wait for the device.
+        indices = own = self._cut(torch.cat(list(windows)).to(home))
+        places = None if self.places is None else self.places.to(home)
         if self.part is not None:
             own = [self.part.own(index) for index in indices]
         if self.is_long:
@@ -178,12 +180,12 @@ class Batches:
             keep = self.generator is None
             batches = self.rows.read_ahead(windows, map(len, own), keep)
         else:
-            batches = (self.rows.index_select(0, i.to(home)) for i in own)
+            batches = (self.rows.index_select(0, i) for i in own)
         for batch, index in zip(batches, indices, strict=True):
             if self.part is not None:
                 index = self.part.begin(index)
-            if self.places is not None:
-                batch = torch.cat([batch, self.places[index].to(home)], dim=1)
+            if places is not None:
+                batch = torch.cat([batch, places[index]], dim=1)
             yield batch if home == self.device else self._send(batch)
 
     def _cut(self, index: Tensor) -> Sequence[Tensor]:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 # Maximum decay of the average, and how fast it is reached.
@@ -25,10 +26,20 @@ class Average:
 
     def update(self) -> None:
         """Add the weights after a step."""
-        self.n_steps += 1
-        kept = min(KEPT, (1 + self.n_steps) / (FIRST + self.n_steps))
+        kept = self.advance()
         average: Any = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
         average(self.means, [w.data for w in self.weights], self.n_steps)
+
+    def advance(self) -> float:
+        """Count a step, and return the share of the averages that it keeps."""
+        self.n_steps += 1
+        return min(KEPT, (1 + self.n_steps) / (FIRST + self.n_steps))
+
+    def move(self, share: Tensor) -> None:
+        """Add the weights, with a share that only the device reads."""
+        moves = torch._foreach_sub([w.data for w in self.weights], self.means)
+        torch._foreach_mul_(moves, share)
+        torch._foreach_add_(self.means, moves)
 
     def show(self) -> None:
         """Put the averages into the modules, until ``hide``."""

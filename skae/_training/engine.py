@@ -21,6 +21,7 @@ from .averaging import Average
 from .divergence import has_diverged
 from .history import RecordedNet
 from .log import Log
+from .replay import Replay, can_replay
 from .settings import Settings
 from .solvers import make_solver, unfit_solver, why_unfit
 from .state import EngineState, load_state
@@ -173,6 +174,8 @@ class Engine(RecordedNet):
             self.stopping.consider(self, error)
         if self.checkpoint is not None:
             self.checkpoint.resume(self)
+        if can_replay(self):
+            self.take_step = Replay()
         return training, held_out
 
     def _set_rates(self, n_rows: int) -> None:
@@ -187,15 +190,15 @@ class Engine(RecordedNet):
     def _find_places(self, training: Tensor, held_out: Tensor | None) -> Tensor:
         """Return the places of rows on the map, which is drawn if there is none."""
         network, n_neighbors = self.module_, self.settings.n_neighbors
-        width = network.widths[-1]
+        width, device = network.widths[-1], torch.device(self.device)
         places = np.zeros((len(self.rows), width), np.float32)
         indices = [index for index in (training, held_out) if index is not None]
         if self.neighbor_map is None:
-            settings = width, network.spread, n_neighbors, self.split_seed
+            settings = width, network.spread, n_neighbors, self.split_seed, device
             drawn = draw_map(self.rows, indices.pop(0), *settings)
             self.neighbor_map, places[training] = drawn
         for index in indices:
-            places[index] = find_rows(self.neighbor_map, self.rows, index)
+            places[index] = find_rows(self.neighbor_map, self.rows, index, device)
         return torch.from_numpy(places)
 
     @property

@@ -89,17 +89,22 @@ class CosineRates:
         self.n_done = state["n_done"]
 
 
-def gradient_step(net: Any, batch: Tensor) -> Tensor:
-    """Take one step along the gradient; return the loss before it."""
+def gradient_of(net: Any, batch: Tensor) -> Tensor:
+    """Set the gradient of the loss of a batch, and return that loss."""
     # The optimizer's own method takes as long as a small layer.
     for group in net.optimizer_.param_groups:
         for weight in group["params"]:
             weight.grad = None
     if net.leader is None:
-        loss = net.criterion_.training_loss(net.module_, batch, net.generator)
+        loss: Tensor = net.criterion_.training_loss(net.module_, batch, net.generator)
         loss.backward()
-    else:
-        loss = net.leader.gradient(net, batch)
+        return loss
+    return net.leader.gradient(net, batch)
+
+
+def gradient_step(net: Any, batch: Tensor) -> Tensor:
+    """Take one step along the gradient; return the loss before it."""
+    loss = gradient_of(net, batch)
     net.tell_gradients(batch)
     if net.rates is not None:
         net.rates.advance()

@@ -94,4 +94,6 @@ def _copied_weights(net: Any) -> list[dict[str, Tensor]]:
 
 
 def _has_finite_weights(net: Any) -> bool:
-    return all(bool(torch.isfinite(w).all()) for w in net.module_.parameters())
+    # One question for all of them, since each one waits for the device.
+    are_finite = [torch.isfinite(w).all() for w in net.module_.parameters()]
+    return bool(torch.stack(are_finite).all())
