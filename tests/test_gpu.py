@@ -39,6 +39,9 @@ REPLAYED = {
 
 
 def fit(estimator, X):
+    """Fit a copy, whose codes are the encoder's: steps may amplify rounding."""
+    if "transform_max_iter" in estimator.get_params():
+        estimator = clone(estimator).set_params(transform_max_iter=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return clone(estimator).fit(X)
@@ -67,12 +70,10 @@ def test_replayed_steps_are_those_without_a_graph(
     monkeypatch.setattr(engines, "can_replay", lambda net: False)
     plain = fit(REPLAYED[name], digits)
     curves = replayed.loss_curve_, plain.loss_curve_
-    n_epochs = min(map(len, curves))
-    assert n_epochs >= 5
-    np.testing.assert_allclose(
-        curves[0][:n_epochs], curves[1][:n_epochs], rtol=5e-3, atol=1e-6
-    )
-    np.testing.assert_allclose(curves[0][:3], curves[1][:3], rtol=1e-4, atol=1e-6)
+    for n_epochs, close in ((3, 1e-4), (8, 1e-2)):
+        first, second = (curve[:n_epochs] for curve in curves)
+        assert len(first) == n_epochs
+        np.testing.assert_allclose(first, second, rtol=close, atol=1e-6)
 
 
 @needs_gpu
@@ -91,11 +92,13 @@ def test_replayed_fits_have_the_same_bits_again(digits, recordings):
         skae.DenoisingAE(4, **LONG),
         UndercompleteAE(4, solver="lbfgs", **LONG),
         UndercompleteAE(4, solver="sgd", learning_rate_init=0.001, **LONG),
+        RecurrentAE(4, **LONG),
     ],
-    ids=["ordered", "function", "noise", "lbfgs", "sgd"],
+    ids=["ordered", "function", "noise", "lbfgs", "sgd", "recurrent"],
 )
 def test_steps_that_differ_are_not_replayed(estimator, digits, recordings):
-    assert fit(estimator, digits).n_iter_ > 0
+    shape = (-1, 8, 8) if isinstance(estimator, RecurrentAE) else (-1, 64)
+    assert fit(estimator, digits.reshape(shape)).n_iter_ > 0
     assert not recordings
 
 
@@ -116,13 +119,13 @@ def test_parts_of_a_stream_are_replayed(digits, recordings):
 def test_a_gpu_answers_like_the_processor(variant, digits):
     """Weights, and derivatives where there are some, in full float32."""
     X = digits[:300]
-    one = clone(variant).set_params(device="cpu", random_state=0)
-    fitted = one.set_params(max_iter=3).fit(X)
+    options = {"max_iter": 3, "early_stopping": False, "random_state": 0}
+    fitted = fit(clone(variant).set_params(device="cpu", **options), X)
     there = pickle.loads(pickle.dumps(fitted)).set_params(device="cuda")
     for method in ("transform", "reconstruct"):
         here = getattr(fitted, method)(X)
         np.testing.assert_allclose(
-            getattr(there, method)(X), here, atol=2e-5 * np.abs(here).max()
+            getattr(there, method)(X), here, atol=1e-4 * np.abs(here).max()
         )
 
 
@@ -152,7 +155,7 @@ def test_first_epochs_lose_what_they_lose_on_the_processor(estimator, digits):
 
 @needs_gpu
 @pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
-@pytest.mark.parametrize("name", ["averaged", "convolutions", "neighbours"])
+@pytest.mark.parametrize("name", ["averaged", "convolutions", "random"])
 def test_lower_precision_learns_as_much(name, precision, digits, recordings):
     full, lower = (
         fit(clone(REPLAYED[name]).set_params(precision=p), digits)
@@ -166,6 +169,27 @@ def test_lower_precision_learns_as_much(name, precision, digits, recordings):
     np.testing.assert_allclose(
         lower.transform(digits), cpu.transform(digits), rtol=1e-3, atol=1e-4
     )
+
+
+@needs_gpu
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_recurrent_layers_compute_in_bfloat16(cell, digits):
+    options = {"max_iter": 3, "device": "cuda", "random_state": 0}
+    full, lower = (
+        fit(RecurrentAE(4, cell=cell, precision=p, **options), digits.reshape(-1, 8, 8))
+        for p in ("float32", "bfloat16")
+    )
+    assert lower.loss_curve_[0] != full.loss_curve_[0]
+    assert lower.loss_curve_[-1] == pytest.approx(full.loss_curve_[-1], rel=0.15)
+
+
+@needs_gpu
+def test_rows_do_not_depend_on_others(digits):
+    """Blocks of all sizes are computed in the same way."""
+    for estimator in (REPLAYED["averaged"], REPLAYED["convolutions"]):
+        fitted = clone(estimator).fit(digits)
+        alone = np.concatenate([fitted.transform(row) for row in digits[:20, None]])
+        np.testing.assert_array_equal(alone, fitted.transform(digits)[:20])
 
 
 LOADS = """

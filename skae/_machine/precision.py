@@ -80,9 +80,7 @@ def faster_products(precision: str) -> Iterator[None]:
     is_asked = precision == "tf32"
     with _here.lock:
         if is_asked and _here.n_blocks == getattr(_own, "n_blocks", 0):
-            for read, write in _gpu_settings():
-                _here.lowered.callback(write, read())
-                write("tf32")
+            _allow_tf32(True, _here.lowered)
     try:
         yield
     finally:
@@ -123,11 +121,8 @@ def _pin(undo: ExitStack) -> None:
         if (before := read()) not in ("none", "ieee"):
             write("none")
             undo.callback(write, before)
-    for read, write in _gpu_settings():
-        # torch lets GPUs round the factors of convolutions by default.
-        if (before := read()) == "tf32":
-            write("ieee")
-            undo.callback(write, before)
+    # torch lets GPUs round the factors of convolutions by default.
+    _allow_tf32(False, undo)
 
 
 def _settings() -> list[Setting]:
@@ -144,22 +139,20 @@ def _settings() -> list[Setting]:
     return [_attribute(torch.backends), of_mkldnn, *inner]
 
 
-def _gpu_settings() -> list[Setting]:
-    """Return how to read and write whether NVIDIA GPUs round factors."""
-    matmul: Any = torch.backends.cuda.matmul
+def _allow_tf32(is_allowed: bool, undo: ExitStack) -> None:
+    """Let NVIDIA GPUs round the factors of products to TF32, or not."""
     cudnn: Any = torch.backends.cudnn
-    if hasattr(cudnn, "conv"):
-        return [_attribute(owner) for owner in (matmul, cudnn.conv, cudnn.rnn)]
-    return [_flag(matmul), _flag(cudnn)]
-
-
-def _flag(owner: Any) -> Setting:
-    """Return the setting of versions of torch before 2.9."""
-
-    def write(value: Any) -> None:
-        owner.allow_tf32 = value == "tf32"
-
-    return (lambda: "tf32" if owner.allow_tf32 else "ieee"), write
+    owners: list[Any] = [torch.backends.cuda.matmul, cudnn]
+    # Newer versions of torch have a setting for each operation, too, which has to agree.
+    parts = [owners[0], getattr(cudnn, "conv", None), getattr(cudnn, "rnn", None)]
+    for part in parts:
+        if hasattr(part, "fp32_precision"):
+            undo.callback(setattr, part, "fp32_precision", part.fp32_precision)
+    for owner in owners:
+        # It cannot be read if the others contradict it: then those count.
+        with suppress(RuntimeError):
+            undo.callback(setattr, owner, "allow_tf32", owner.allow_tf32)
+        owner.allow_tf32 = is_allowed
 
 
 def _attribute(owner: Any) -> Setting:

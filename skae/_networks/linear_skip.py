@@ -59,6 +59,8 @@ class LinearSkip(Network):
             self.register_buffer(name, empty)
         reach = torch.full((), torch.inf, dtype=torch.float32, device="cpu")
         self.register_buffer("reach", reach)
+        #: ``reach`` on a GPU, its version, and whether it was finite.
+        self._asked: tuple[Tensor | None, int, bool] = (None, 0, False)
         # How prefixes are decoded: by PCA's axes only, corrected, or by an estimate.
         uncorrected = torch.zeros(n_components, dtype=torch.bool, device="cpu")
         self.register_buffer("is_corrected", uncorrected)
@@ -108,13 +110,22 @@ class LinearSkip(Network):
 
     def _fade(self, rows: Tensor, missed: Tensor) -> Tensor:
         """Let the network's part fade for rows, or codes, that are far out."""
-        if not is_recorded() and self.reach.isinf():
+        if not is_recorded() and not self._is_bounded():
             return missed
         farther = torch.linalg.vector_norm(rows, dim=1, keepdim=True) / self.reach
         faded = ((FADED - farther) / (FADED - 1)).clamp(0, 1) * missed
         if not is_recorded():
             return faded
         return torch.where(self.reach.isinf(), missed, faded)
+
+    def _is_bounded(self) -> bool:
+        """Whether ``reach`` is finite. A GPU is asked only once, for it would wait."""
+        if not self.reach.is_cuda:
+            return not self.reach.isinf()
+        version = -1 if self.reach.is_inference() else self.reach._version
+        if self._asked[0] is not self.reach or self._asked[1] != version:
+            self._asked = self.reach, version, not self.reach.isinf()
+        return self._asked[2]
 
     def project(self, x: Tensor) -> Tensor:
         """Encode by the linear part only."""

@@ -50,7 +50,8 @@ def run_layer(layer: Any, x: Tensor, first: Any = None) -> Tensor:
     # training mode only.
     layer.flatten_parameters()
     in_training = layer.training or not torch.is_grad_enabled()
-    with torch.backends.cudnn.flags(enabled=in_training):
+    cudnn: Any = torch.backends.cudnn
+    with cudnn.flags(enabled=in_training, allow_tf32=cudnn.allow_tf32):
         return layer(x, first)[0]
 
 

@@ -27,6 +27,10 @@ class DenoisingObjective(Objective):
         super().__init__(loss, corrupt=corrupt)
         self.emphasis, self.has_gaps = emphasis, has_gaps
 
+    @property
+    def is_repeatable(self) -> bool:
+        return type(self) is DenoisingObjective and self.corrupt is None
+
     def corrupted(self, x: Tensor, generator: torch.Generator) -> Tensor:
         return super().corrupted(x.nan_to_num() if self.has_gaps else x, generator)
 

@@ -44,6 +44,14 @@ class Objective(nn.Module):
         self.penalty = penalty
         self.alpha = alpha
 
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether each batch undergoes the same operations, all of them on the device.
+
+        Penalties and corruptions draw numbers on the processor, or change.
+        """
+        return type(self) is Objective and self.corrupt is None and self.penalty is None
+
     def training_loss(
         self, network: Any, batch: Tensor, generator: torch.Generator
     ) -> Tensor:

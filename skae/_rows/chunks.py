@@ -107,10 +107,11 @@ def in_blocks(
 ) -> Tensor:
     """Apply a function to blocks of rows.
 
-    Rows of zeros fill the last block, so that results hardly depend on other rows.
+    Rows of zeros fill the last block, so that results hardly depend on other rows. A
+    GPU may compute blocks of each size in another way.
     """
     *full, last = torch.split(rows, n_rows)
-    if missing := -len(last) % BLOCK:
+    if missing := -len(last) % (n_rows if rows.is_cuda else BLOCK):
         last = torch.cat([last, last.new_zeros(missing, *last.shape[1:])])
     if not full:
         return function(last)[: len(rows)]

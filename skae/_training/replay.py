@@ -7,13 +7,13 @@ launches all those of a step at once.
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .._objectives.losses import CallableLoss
-from .._objectives.objective import Objective
 from .steps import gradient_of, gradient_step
 
 # Number of steps of a batch size that show what a step needs, before it is recorded.
@@ -32,10 +32,7 @@ def can_replay(net: Any) -> bool:
         and not net.callbacks
         and not settings.draws_globally
         and not torch.is_anomaly_enabled()
-        # Others draw numbers on the processor, or change from epoch to epoch.
-        and type(objective) is Objective
-        and objective.corrupt is None
-        and objective.penalty is None
+        and objective.is_repeatable
         and not isinstance(objective.loss, CallableLoss)
         and net.module_.n_products * net.batch_size < LARGE
     )
@@ -71,6 +68,13 @@ def fixed_values(net: Any) -> list[float]:
     return [g["weight_decay"] for g in groups] + [groups[0]["params"][0].data_ptr()]
 
 
+@cache
+def _stream(device: torch.device) -> Any:
+    """Return where steps are recorded: cuBLAS keeps memory for each stream."""
+    make: Any = torch.cuda.Stream
+    return make(device)
+
+
 class Recording:
     """A step of one batch size. It reads the batch and the rates at fixed places."""
 
@@ -81,9 +85,10 @@ class Recording:
         self.rates = [Place(batch) for _ in self.groups]
         self.share = Place(batch)
         self.graph = torch.cuda.CUDAGraph()
-        stream = torch.cuda.Stream(batch.device)
         recording = torch.cuda.graph(
-            self.graph, stream=stream, capture_error_mode="thread_local"
+            self.graph,
+            stream=_stream(batch.device),
+            capture_error_mode="thread_local",
         )
         with torch.cuda.device(batch.device), recording, self._rates_at_places():
             self.loss = gradient_of(net, self.batch).detach()

@@ -96,7 +96,7 @@ def gradient_of(net: Any, batch: Tensor) -> Tensor:
         for weight in group["params"]:
             weight.grad = None
     if net.leader is None:
-        loss: Tensor = net.criterion_.training_loss(net.module_, batch, net.generator)
+        loss: Any = net.criterion_.training_loss(net.module_, batch, net.generator)
         loss.backward()
         return loss
     return net.leader.gradient(net, batch)
