@@ -19,6 +19,11 @@ FITS = [
 ]
 
 
+@pytest.fixture
+def _built_for_gpus(monkeypatch):
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: True)
+
+
 def gpu_settings():
     """What torch says of TF32 on GPUs."""
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
@@ -92,6 +97,7 @@ def test_unknown_precision_is_quoted(digits):
         skae.UndercompleteAE(2, precision="float16").fit(digits)
 
 
+@pytest.mark.usefixtures("_built_for_gpus")
 def test_tf32_is_set_while_training_only_and_put_back():
     before = gpu_settings()
     with full_precision():
@@ -104,6 +110,7 @@ def test_tf32_is_set_while_training_only_and_put_back():
     assert gpu_settings() == before
 
 
+@pytest.mark.usefixtures("_built_for_gpus")
 def test_a_block_of_full_precision_ends_tf32():
     before = gpu_settings()
     with full_precision(), faster_products("tf32"):
@@ -113,6 +120,7 @@ def test_a_block_of_full_precision_ends_tf32():
     assert gpu_settings() == before
 
 
+@pytest.mark.usefixtures("_built_for_gpus")
 def test_tf32_does_not_begin_while_another_thread_computes():
     inside, over = threading.Event(), threading.Event()
 

@@ -122,7 +122,8 @@ def _pin(undo: ExitStack) -> None:
             write("none")
             undo.callback(write, before)
     # torch lets GPUs round the factors of convolutions by default.
-    _allow_tf32(False, undo)
+    if torch.backends.cuda.is_built():
+        _allow_tf32(False, undo)
 
 
 def _settings() -> list[Setting]:
