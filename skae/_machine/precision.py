@@ -122,7 +122,7 @@ def _pin(undo: ExitStack) -> None:
             write("none")
             undo.callback(write, before)
     # torch lets GPUs round the factors of convolutions by default.
-    if torch.backends.cuda.is_built():
+    if torch.version.cuda:
         _allow_tf32(False, undo)
 
 
@@ -144,7 +144,7 @@ def _allow_tf32(is_allowed: bool, undo: ExitStack) -> None:
     """Let NVIDIA GPUs round the factors of products to TF32, or not."""
     cudnn: Any = torch.backends.cudnn
     owners: list[Any] = [torch.backends.cuda.matmul, cudnn]
-    # Newer versions of torch have a setting for each operation, too, which has to agree.
+    # Newer versions of torch have a setting for each operation, too: they must agree.
     parts = [owners[0], getattr(cudnn, "conv", None), getattr(cudnn, "rnn", None)]
     for part in parts:
         if hasattr(part, "fp32_precision"):

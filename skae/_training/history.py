@@ -27,9 +27,7 @@ class RecordedNet(EndedNet):
             return
         self._set_training(training)
         if training:
-            if self.average is not None:
-                self.average.hide()
-            self.criterion_.advance(self.module_, self._share_done())
+            self._begin_epoch()
         loop = self._booked_steps if self.callbacks else self._steps
         batches = iterator if training else self.validation
         precision = self.settings.precision if training else "float32"
@@ -47,6 +45,12 @@ class RecordedNet(EndedNet):
         best = all(loss < epoch[name] for epoch in self.history[:-1])
         self.history.record(name, loss)
         self.history.record(f"{name}_best", best)
+
+    def _begin_epoch(self) -> None:
+        """Go back to the trained weights, and update what depends on the epoch."""
+        if self.average is not None:
+            self.average.hide()
+        self.criterion_.advance(self.module_, self._share_done())
 
     def _share_done(self) -> float:
         """Return the share of the epochs that are over; 1 if there is no limit."""
