@@ -59,9 +59,9 @@ def to_onnx(estimator: Any, X: Any, output: str = "transform") -> Any:
     Notes
     -----
     The steps by which ``transform`` improves codes are part of the graph. Where such a
-    step is neither better nor worse, rounding decides if it is taken. A few rows may so
-    have a slightly different code; in the check up to 0.5 % of the rows of ``X``,
-    or one row, may differ. With ``transform_max_iter=0`` none do.
+    step is neither better nor worse, rounding decides if it is taken, and steps amplify
+    rounding. A few rows may so have a slightly different code; in the check up to 2 %
+    of the rows of ``X``, or one row, may differ. With ``transform_max_iter=0`` none do.
 
     Examples
     --------

@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 from sklearn.base import clone
 from sklearn.cluster import KMeans
+from sklearn.datasets import make_swiss_roll
 from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -125,6 +126,17 @@ def test_pipelines_of_each_autoencoder(name):
 def test_defaults_improve_codes():
     estimator = PIPELINES["undercomplete"].fit(X[:200])
     assert estimator.transform_max_iter_ == 3
+
+
+def test_steps_amplify_the_rounding_of_few_rows():
+    """One direction of these codes changes the reconstruction far more than another."""
+    rows, _ = make_swiss_roll(1000, random_state=0)
+    ae = UndercompleteAE(2, max_iter=60, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), ae).fit(rows)
+    codes = pipeline.transform(rows)
+    gaps = checks.gaps_of(answer(to_onnx(pipeline, rows), rows), codes, codes.std())
+    assert (gaps <= 1e-5).mean() >= 0.98
+    assert gaps.max() < 0.01
 
 
 def test_reconstructions_and_scores_are_those_of_the_pipeline():

@@ -10,9 +10,10 @@ OWNER = "skae.onnx.to_onnx"
 # Maximum difference of an answer, in deviations of all answers, and for rows that are
 # farther away as a share of their largest answer: rounding of float32.
 TOLERANCE = 1e-5
-# Share of rows that may differ where codes are improved: where a step is neither better
-# nor worse, rounding decides.
-N_UNDECIDED, UNDECIDED = 1, 0.005
+# Share of rows that may differ where codes are improved: steps amplify rounding where
+# one direction of the code changes answers much more than another, and where a step is
+# neither better nor worse, rounding decides.
+N_UNDECIDED, UNDECIDED = 1, 0.02
 
 
 def run(model: Any, X: np.ndarray) -> np.ndarray:
