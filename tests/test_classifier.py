@@ -36,7 +36,7 @@ VARIANTS = [
     AutoencoderClassifier(PLAIN, max_iter=30, early_stopping=True, **ADVERSARIAL),
     AutoencoderClassifier(PCA(0.99, svd_solver="full"), fine_tune=False),
     AutoencoderRegressor(FEW, max_iter=60),
-    AutoencoderRegressor(WIDE, max_iter=200, early_stopping=True, **ADVERSARIAL),
+    AutoencoderRegressor(WIDE, max_iter=60, early_stopping=True, **ADVERSARIAL),
     AutoencoderRegressor(PCA(0.99, svd_solver="full"), fine_tune=False),
 ]
 
