@@ -1,5 +1,6 @@
 """Graphs of ONNX answer as the estimators do, without them."""
 
+import contextlib
 import copy
 import logging
 import subprocess
@@ -137,6 +138,26 @@ def test_steps_amplify_the_rounding_of_few_rows():
     gaps = checks.gaps_of(answer(to_onnx(pipeline, rows), rows), codes, codes.std())
     assert (gaps <= 1e-5).mean() >= 0.98
     assert gaps.max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "gap", "n_steps", "is_told"),
+    [
+        (20, 5e-4, 3, False),
+        (21, 5e-4, 3, True),
+        (5, 0.1, 3, False),
+        (6, 0.1, 3, True),
+        (1, 5e-4, 0, True),
+    ],
+)
+def test_few_rows_may_differ_and_fewer_by_much(n_rows, gap, n_steps, is_told):
+    wanted = np.random.default_rng(0).normal(size=(1000, 2))
+    found = wanted.copy()
+    found[:n_rows] += 10 * gap
+    allowed = checks.n_unsure(1000, n_steps)
+    says = pytest.raises(RuntimeError, match=f"for {n_rows} of 1000 rows")
+    with says if is_told else contextlib.nullcontext():
+        checks.check_same(found, wanted, 10.0, allowed)
 
 
 def test_reconstructions_and_scores_are_those_of_the_pipeline():

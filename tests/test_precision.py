@@ -10,6 +10,7 @@ from test_common import VARIANTS
 
 import skae
 from skae._machine.precision import faster_products, full_precision, rounded_products
+from skae._training.validation import Validation
 
 #: Each estimator, every way. Line searches before the whole network learns go far.
 FITS = [
@@ -72,17 +73,18 @@ def test_forward_passes_alone_are_rounded():
             assert (x @ x).dtype == torch.float32
 
 
-def test_held_out_rows_are_judged_in_float32(digits):
-    """Without steps nothing is rounded."""
-    found = [
-        skae.StackedAE(
-            2, max_iter=0, pretraining_max_iter=1, precision=p, random_state=0
-        )
-        .fit(digits[:200])
-        .pca_score_
-        for p in ("float32", "bfloat16")
-    ]
-    assert found[0] == found[1]
+def test_held_out_rows_are_judged_in_float32(digits, monkeypatch):
+    rounds, judge = [], Validation.unexplained
+
+    def note(*args):
+        rounds.append(torch.is_autocast_enabled("cpu"))
+        return judge(*args)
+
+    monkeypatch.setattr(Validation, "unexplained", note)
+    ae = skae.UndercompleteAE(2, max_iter=3, precision="bfloat16", random_state=0)
+    ae.fit(digits[:200])
+    assert len(rounds) >= 4
+    assert not any(rounds)
 
 
 def test_tf32_needs_a_gpu(digits):

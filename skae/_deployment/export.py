@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .._machine.extras import imported
-from .checks import OWNER, check_same, n_undecided, run, unit_of
+from .checks import OWNER, check_same, n_unsure, run, unit_of
 from .graphs import Answering, graph_of_module, graph_of_step, joined
 from .steps import Chain, affine
 
@@ -72,7 +72,8 @@ def _check(
     """Raise unless the graph answers as the estimator does, also for a single row."""
     wanted = chain.answer(estimator, X, output)
     steps = chain.autoencoder._coding().n_steps
-    unit, many = unit_of(wanted), n_undecided(len(rows), steps)
-    check_same(run(model, rows), wanted, unit, many)
+    unit, unsure = unit_of(wanted), n_unsure(len(rows), steps)
+    check_same(run(model, rows), wanted, unit, unsure)
     # Where rounding decides, another batch may decide otherwise.
-    check_same(run(model, rows[:1]), wanted[:1], unit, int(many > 0))
+    alone = {size: min(n, 1) for size, n in unsure.items()}
+    check_same(run(model, rows[:1]), wanted[:1], unit, alone)
