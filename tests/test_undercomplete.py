@@ -203,7 +203,7 @@ def test_refined_codes_keep_their_order(digits):
         ({"ordered": True}, 3),
         ({"loss": "gaussian"}, 0),
         ({"loss": "absolute_error"}, 0),
-        ({"neighbor_weight": 1.0}, 3),
+        ({"neighbor_weight": 1.0}, 1),
         ({"code_activation": "tanh", "init": "random"}, 0),
     ],
 )

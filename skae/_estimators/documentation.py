@@ -43,9 +43,9 @@ DOCUMENTATION = {
         step costs as much as decoding three times. With ordered codes the steps lower
         the training objective, which covers all prefixes; after ``truncate`` they see
         one prefix only. Codes may leave the range of ``code_activation``. Rows with
-        NaN, where allowed, are not improved. "auto" is 3. It is 0 if PCA was kept, and
-        without a map also with ``noise``, ``code_activation`` or another ``loss``. See
-        ``transform_max_iter_``.
+        NaN, where allowed, are not improved. "auto" is 1 with a map. Without one it is
+        3, but 0 if PCA was kept, or with ``noise``, ``code_activation`` or another
+        ``loss``. See ``transform_max_iter_``.
 """,
     "<embedding attributes>": """
     transform_max_iter_ : int
@@ -245,7 +245,7 @@ DOCUMENTATION = {
         For "lbfgs" an epoch is an iteration. "auto" makes about 4000 steps, or 6000 for
         ordered codes, in 1 to 800 epochs. With 512 features or more, it makes 0.3 times
         as many where "auto" would refine codes, unless ``transform_max_iter=0``. With
-        ``neighbor_weight`` it makes a quarter, in at least 10 epochs. ``ConvAE`` makes
+        ``neighbor_weight`` it makes a quarter, in at least 15 epochs. ``ConvAE`` makes
         700 steps if codes are refined or with ``neighbor_weight``, else 1400.
         ``RecurrentAE`` makes 1500.
 

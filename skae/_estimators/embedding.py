@@ -14,8 +14,8 @@ from .data import Data
 from .model import Coding
 from .parameters import SharedParameters, autoencoder
 
-# Gradient steps after which further ones gain little.
-N_REFINEMENTS = 3
+# Gradient steps after which further ones gain little: codes on a map may move less.
+N_REFINEMENTS, N_ON_MAP = 3, 1
 
 
 @autoencoder
@@ -106,7 +106,7 @@ class EmbeddingAutoencoder(BaseAutoencoder):
             # The map gives the codes: learning to invert them is easier than finding
             # them.
             n_steps = schedule.n_steps // 4
-            return replace(schedule, n_steps=n_steps, least_epochs=10, widest=256)
+            return replace(schedule, n_steps=n_steps, least_epochs=15, widest=256)
         if self.n_features_in_ < WIDE or not self._needs_fewer_steps():
             return schedule
         return replace(schedule, n_steps=schedule.n_steps * 3 // 10)
@@ -114,6 +114,7 @@ class EmbeddingAutoencoder(BaseAutoencoder):
     def _finish(self, engine: Engine, data: Data) -> None:
         super()._finish(engine, data)
         neighbor_map = self._model.neighbor_map
-        gains = neighbor_map or (self._refines() and not self.is_pca_)
-        self.transform_max_iter_ = N_REFINEMENTS if gains else 0
+        gains = self._refines() and not self.is_pca_
+        n_steps = N_REFINEMENTS if gains else 0
+        self.transform_max_iter_ = N_ON_MAP if neighbor_map else n_steps
         self.transform_n_neighbors_ = neighbor_map.n_neighbors if neighbor_map else 0
