@@ -16,6 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skae import AutoencoderOutlier, UndercompleteAE
 from skae._applications.conformal import surprise
+from skae._applications.trimming import usual
 
 LINEAR = PCA(0.9, svd_solver="full")
 FEW = UndercompleteAE(1, max_iter=2, hidden_layer_sizes=(), early_stopping=False)
@@ -52,14 +53,38 @@ def test_held_out_scores_are_those_of_models_without_the_row(normal):
     X = normal[:300]
     both = AutoencoderOutlier(LINEAR, measure="error", cv=folds).fit(X)
     for train, held in folds:
-        scaler = StandardScaler().fit(X[train])
-        rows, other = scaler.transform(X[train]), scaler.transform(X[held])
+        trained = X[train][usual(X[train], 0.1, standardize=True)]
+        scaler = StandardScaler().fit(trained)
+        rows, other = scaler.transform(trained), scaler.transform(X[held])
         pca = PCA(0.9, svd_solver="full").fit(rows)
         error = np.square(other - pca.inverse_transform(pca.transform(other))).sum(
             axis=1
         )
         order = np.argsort(both.score_samples(X[held]))
         np.testing.assert_array_equal(order, np.argsort(-error))
+
+
+@pytest.mark.parametrize("measure", ["combined", "distance", "density", "error"])
+def test_outliers_near_each_other_are_found(normal, rng, measure):
+    """They are each other's neighbours, and an axis of PCA would go through them."""
+    clump = normal.mean(axis=0) + normal.std(axis=0) * [3, -3, 3, 3, -3, 3]
+    noise = 0.3 * normal.std(axis=0) * rng.normal(size=(20, 6))
+    X = np.vstack([normal[:400], clump + noise])
+    detector = AutoencoderOutlier(LINEAR, measure=measure, random_state=0).fit(X)
+    scores = detector.score_samples(X)
+    assert scores[400:].max() < np.quantile(scores[:400], 0.05)
+
+
+def test_contamination_leaves_so_many_rows_out(normal):
+    X = np.sort(normal[:300], axis=0)
+    for share in (0.02, 0.3):
+        rows = usual(X, share, standardize=True)
+        assert (~rows).sum() == share * len(X)
+        # Sorted columns make one curve, whose ends are rare.
+        assert {0, 299} <= set(np.flatnonzero(~rows))
+        same = [(np.arange(300), np.arange(300))]
+        detector = AutoencoderOutlier(LINEAR, contamination=share, cv=same).fit(X)
+        assert detector.estimators_[0].n_samples_ == rows.sum()
 
 
 def test_a_training_row_is_rarer_than_to_models_that_have_seen_it(normal):

@@ -24,8 +24,18 @@ from .._rows.checks import (
 )
 from .._rows.chunks import dense
 from .clones import seeded_clone
-from .conformal import conformal_p_values, surprise, threshold
-from .rarity import COMBINED, MEASURES, blame, fit_member, from_plain, measure, to_plain
+from .conformal import conformal_p_values, threshold
+from .rarity import (
+    COMBINED,
+    MEASURES,
+    blame,
+    combined,
+    fit_member,
+    from_plain,
+    measure,
+    to_plain,
+)
+from .trimming import SHARE, usual
 
 #: Nominal share of false alarms of contamination="auto".
 LEVEL = 0.05
@@ -53,8 +63,11 @@ class AutoencoderOutlier(OutlierMixin, Saved, BaseEstimator):
     split into ``cv`` folds, and each fold is scored by a model that was trained with
     the other folds. These held-out scores set the threshold and the p-values. The score
     of a new row is the mean over all models. A row that is equal to a training row is
-    scored by the models that have not seen it. So the training rows may contain
-    outliers, and ``fit_predict`` finds them.
+    scored by the models that have not seen it.
+
+    The training rows may contain outliers, and ``fit_predict`` finds them. Outliers
+    that are near each other would be learnt like other rows. So the rarest tenth of the
+    rows trains no model, by the same score with PCA in place of the autoencoder.
 
     Parameters
     ----------
@@ -69,9 +82,10 @@ class AutoencoderOutlier(OutlierMixin, Saved, BaseEstimator):
         length of the residual.
 
     contamination : float or "auto", default="auto"
-        Share of the training rows that are outliers, in (0, 0.5]; it sets ``offset_``.
-        With "auto" the threshold is that of a p-value of 0.05: of new rows like the
-        training rows, 5 % are called outliers.
+        Share of the training rows that are outliers, in (0, 0.5]. It sets ``offset_``,
+        and is the share of the rows that trains no model, in place of a tenth. With
+        "auto" the threshold is that of a p-value of 0.05: of new rows like the training
+        rows, 5 % are called outliers.
 
     cv : int, cross-validation generator or iterable, default=5
         Number of random folds, or how rows are split; see
@@ -198,8 +212,10 @@ class AutoencoderOutlier(OutlierMixin, Saved, BaseEstimator):
         folds = self._folds(X, rng)
         estimator = self._estimator()
         models = [seeded_clone(estimator, rng) for _ in folds]
+        auto = isinstance(self.contamination, str)
+        share = SHARE if auto else self.contamination
         fitted = Parallel(self.n_jobs)(
-            delayed(_fit_fold)(model, X, *fold, self.standardize)
+            delayed(_fit_fold)(model, X, *fold, share, self.standardize)
             for model, fold in zip(models, folds, strict=True)
         )
         self._members = [member for member, _ in fitted]
@@ -432,9 +448,7 @@ class AutoencoderOutlier(OutlierMixin, Saved, BaseEstimator):
     def _rarity(self, measures: np.ndarray) -> np.ndarray:
         """Return how rare rows are by the chosen measures, in natural logarithms."""
         chosen = COMBINED if self.measure == "combined" else (self.measure,)
-        columns = [MEASURES.index(name) for name in chosen]
-        parts = [surprise(measures[:, j], self._known[:, j]) for j in columns]
-        return np.sum(parts, axis=0)
+        return combined(measures, self._known, chosen)
 
     def __getstate__(self) -> dict[str, Any]:
         # Plain values: estimators once, and a tree of neighbours is built again.
@@ -464,10 +478,13 @@ def _fit_fold(
     X: np.ndarray,
     train: np.ndarray,
     held: np.ndarray,
+    share: float,
     standardize: bool,
 ) -> tuple[Bunch, np.ndarray]:
     """Return a member, and the measures of the rows that it has not seen."""
-    member = fit_member(estimator, X[train], standardize)
+    rows = X[train]
+    rows = rows[usual(rows, share, standardize)]
+    member = fit_member(estimator, rows, standardize)
     return member, measure(member, X[held])
 
 

@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch
 
 from .._rows.transformers import flat_answer
+from .conformal import surprise
 
 #: What a row is judged by together, and one more.
 COMBINED = ("distance", "density", "mahalanobis")
@@ -71,6 +72,18 @@ def measure(member: Bunch, X: np.ndarray) -> np.ndarray:
     lengths = np.square(places[:, codes.shape[1] :]).sum(axis=1)
     far = member.covariance.mahalanobis(places)
     return np.column_stack([nearest, density, far, lengths])
+
+
+def combined(
+    measures: np.ndarray, known: np.ndarray, names: tuple[str, ...]
+) -> np.ndarray:
+    """Return how rare rows are by some measures, in natural logarithms.
+
+    ``known`` are measures of held-out rows, sorted in each column.
+    """
+    columns = [MEASURES.index(name) for name in names]
+    parts = [surprise(measures[:, j], known[:, j]) for j in columns]
+    return np.sum(parts, axis=0)
 
 
 def blame(
