@@ -75,6 +75,13 @@ def test_outliers_near_each_other_are_found(normal, rng, measure):
     assert scores[400:].max() < np.quantile(scores[:400], 0.05)
 
 
+def test_equal_rows_are_usual():
+    X = np.ones((60, 3))
+    assert usual(X, 0.1, standardize=True).all()
+    X[5] = 2.0
+    np.testing.assert_array_equal(np.flatnonzero(~usual(X, 0.1, True)), [5])
+
+
 def test_contamination_leaves_so_many_rows_out(normal):
     X = np.sort(normal[:300], axis=0)
     for share in (0.02, 0.3):

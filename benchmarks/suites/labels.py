@@ -32,7 +32,8 @@ from ..shared.suite import Case, Options, Row, Suite
 #: Of the noise without deformations; as in ``few_labels``.
 NOISE_LEVEL = 0.3
 #: Epochs of the autoencoder, and steps of tuning.
-N_EPOCHS, DIGITS_EPOCHS, N_STEPS = 5, 100, 1000
+EPOCHS = {"MNIST": 5, "digits": 100, "Fashion-MNIST": 5}
+N_STEPS = 1000
 #: Numbers of labels, and of their draws for the tuned network.
 DRAWS: dict[str, dict[int, int]] = {
     "MNIST": {100: 10, 1000: 5},
@@ -57,13 +58,13 @@ Rows = np.ndarray
 def cases(options: Options) -> list[Case]:
     """Return the methods for each number of labels, and each draw of these."""
     sets = {"digits": {50: 1}} if options.quick else DRAWS
-    epochs, steps = (1, 50) if options.quick else (N_EPOCHS, N_STEPS)
+    steps = 50 if options.quick else N_STEPS
     return [
         {
             "data": data,
             "n_labels": n_labels,
             "method": method,
-            "max_iter": epochs if data != "digits" else DIGITS_EPOCHS,
+            "max_iter": 1 if options.quick else EPOCHS[data],
             "n_steps": steps,
             "seed": seed,
         }
