@@ -35,7 +35,7 @@ from .rarity import (
     measure,
     to_plain,
 )
-from .trimming import SHARE, usual
+from .trimming import usual
 
 #: Nominal share of false alarms of contamination="auto".
 LEVEL = 0.05
@@ -65,9 +65,10 @@ class AutoencoderOutlier(OutlierMixin, Saved, BaseEstimator):
     of a new row is the mean over all models. A row that is equal to a training row is
     scored by the models that have not seen it.
 
-    The training rows may contain outliers, and ``fit_predict`` finds them. Outliers
-    that are near each other would be learnt like other rows. So the rarest tenth of the
-    rows trains no model, by the same score with PCA in place of the autoencoder.
+    So the training rows may contain outliers, and ``fit_predict`` finds them. But
+    outliers that are near each other are learnt like other rows. If ``contamination``
+    tells their share, so many rows train no model: the rarest ones by the same score,
+    with PCA in place of the autoencoder.
 
     Parameters
     ----------
@@ -82,10 +83,10 @@ class AutoencoderOutlier(OutlierMixin, Saved, BaseEstimator):
         length of the residual.
 
     contamination : float or "auto", default="auto"
-        Share of the training rows that are outliers, in (0, 0.5]. It sets ``offset_``,
-        and is the share of the rows that trains no model, in place of a tenth. With
-        "auto" the threshold is that of a p-value of 0.05: of new rows like the training
-        rows, 5 % are called outliers.
+        Share of the training rows that are outliers, in (0, 0.5]. So many rows train no
+        model, and it sets ``offset_``. With "auto" all rows train, and the threshold is
+        that of a p-value of 0.05: of new rows like the training rows, 5 % are called
+        outliers.
 
     cv : int, cross-validation generator or iterable, default=5
         Number of random folds, or how rows are split; see
@@ -212,8 +213,8 @@ class AutoencoderOutlier(OutlierMixin, Saved, BaseEstimator):
         folds = self._folds(X, rng)
         estimator = self._estimator()
         models = [seeded_clone(estimator, rng) for _ in folds]
-        auto = isinstance(self.contamination, str)
-        share = SHARE if auto else self.contamination
+        is_told = not isinstance(self.contamination, str)
+        share = float(self.contamination) if is_told else 0.0
         fitted = Parallel(self.n_jobs)(
             delayed(_fit_fold)(model, X, *fold, share, self.standardize)
             for model, fold in zip(models, folds, strict=True)
@@ -483,7 +484,7 @@ def _fit_fold(
 ) -> tuple[Bunch, np.ndarray]:
     """Return a member, and the measures of the rows that it has not seen."""
     rows = X[train]
-    rows = rows[usual(rows, share, standardize)]
+    rows = rows[usual(rows, share, standardize)] if share else rows
     member = fit_member(estimator, rows, standardize)
     return member, measure(member, X[held])
 

@@ -6,8 +6,6 @@ from sklearn.model_selection import KFold
 
 from .rarity import COMBINED, MEASURES, combined, fit_member, measure
 
-#: Share of the rows that are left out if the share of outliers is unknown.
-SHARE = 0.1
 #: Share of the variance that PCA keeps, which is fast, in place of an autoencoder.
 EXPLAINED = 0.9
 #: Parts of the rows that judge each other, and the fewest rows that can be spared.
