@@ -36,17 +36,17 @@ class Answers:
 
     def wanted(self, x: Tensor, code: Tensor) -> Tensor:
         """Return what codes should decode to."""
-        rows = [s * x for s in self.shares.values()]
-        return torch.cat([*rows, *self._pulled(code)], dim=1)
+        rows = [_times(s, x) for s in self.shares.values()]
+        return _side_by_side([*rows, *self._pulled(code)])
 
     def decode(self, code: Tensor, known: Tensor | float) -> Tensor:
         """Return the reconstructions of all prefixes."""
         width = self.network.widths[-1]
         answers = [
-            s * known * self.network.answer(code if n == width else code[:, :n])
+            _times(s * known, self.network.answer(code if n == width else code[:, :n]))
             for n, s in self.shares.items()
         ]
-        return torch.cat([*answers, *self._pulled(code)], dim=1)
+        return _side_by_side([*answers, *self._pulled(code)])
 
     def slope(
         self, code: Tensor, rows: Tensor, known: Tensor | float
@@ -95,42 +95,47 @@ def improve(
     """Refine codes; ``constant`` tells the features that do not vary, if any."""
     rows = answers.wanted(x, code)
     if constant is None:
-        return _descend(answers, code, rows, known, n_steps)
+        return _descend(answers, code, rows, known, n_steps)[0]
     # A constant feature must not change the code, but its error counts.
     first = answers.decode(code, known)
     constant = constant.repeat(len(answers.shares))
     constant = functional.pad(constant, (0, first.shape[1] - constant.shape[0]))
     varying = torch.where(constant, first, rows)
-    found = _descend(answers, code, varying, known, n_steps)
-    errors = _squares(answers.decode(found, known) - rows), _squares(first - rows)
-    return _better(found, errors[0], code, errors[1])[0]
+    found, answer = _descend(answers, code, varying, known, n_steps)
+    errors = _squares(answer - rows), _squares(first - rows)
+    return _better((found, answer), errors[0], (code, first), errors[1])[0][0]
 
 
 def _descend(
     answers: Answers, code: Tensor, rows: Tensor, known: Tensor | float, n_steps: int
-) -> Tensor:
-    """Return the best code of each row on the way."""
-    best, least = code, torch.full_like(code[:, :1], torch.inf)
-    rate = before = slope_before = code
+) -> tuple[Tensor, Tensor]:
+    """Return the best code of each row on the way, and its reconstruction."""
+    least = torch.full_like(code[:, :1], torch.inf)
+    best, rate, before, slope_before = (code, rows), code, code, code
     for step in range(n_steps):
         answer, slope = answers.slope(code, rows, known)
-        best, least = _better(code, _squares(answer - rows), best, least)
+        best, least = _better((code, answer), _squares(answer - rows), best, least)
         if step:
             rate = _spectral(code - before, slope - slope_before, rate)
         else:
             rate = _first_rate(answers, known, code, answer, slope)
         before, slope_before = code, slope
         code = code - rate * slope
-    error = _squares(answers.decode(code, known) - rows)
-    return _better(code, error, best, least)[0]
+    answer = answers.decode(code, known)
+    return _better((code, answer), _squares(answer - rows), best, least)[0]
 
 
 def _better(
-    code: Tensor, error: Tensor, best: Tensor, least: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return the better code of each row, and its error."""
+    found: tuple[Tensor, Tensor],
+    error: Tensor,
+    best: tuple[Tensor, Tensor],
+    least: Tensor,
+) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    """Return the better code of each row with its reconstruction, and its error."""
     is_better = error < (1 - MARGIN) * least
-    return torch.where(is_better, code, best), torch.where(is_better, error, least)
+    pairs = zip(found, best, strict=True)
+    code, answer = (torch.where(is_better, new, old) for new, old in pairs)
+    return (code, answer), torch.where(is_better, error, least)
 
 
 def _first_rate(
@@ -150,6 +155,15 @@ def _spectral(moved: Tensor, bent: Tensor, rate: Tensor) -> Tensor:
     """Return spectral step lengths from the change of the gradient, or those before."""
     along = (moved * bent).sum(1, keepdim=True)
     return torch.where(along > 0, along / _positive(_squares(bent)), rate)
+
+
+def _times(factor: Tensor | float, x: Tensor) -> Tensor:
+    """Multiply, without a copy of wide rows if the factor is 1."""
+    return x if isinstance(factor, float) and factor == 1 else factor * x
+
+
+def _side_by_side(parts: list[Tensor]) -> Tensor:
+    return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 
 def _squares(x: Tensor) -> Tensor:

@@ -93,11 +93,12 @@ class NeighborMap:
     def _medians(self, distances: np.ndarray, index: np.ndarray) -> np.ndarray:
         codes, farthest = self.codes[index].astype(np.float64), distances[:, -1:]
         shares = 1 - distances / np.where(farthest > 0, farthest, np.inf)
-        weights = np.maximum(shares, LEAST_WEIGHT)[:, :, None]
+        weights = np.maximum(shares, LEAST_WEIGHT)
         found = _mean(codes, weights)
         for _ in range(N_ITERATIONS):
-            away = np.linalg.norm(codes - found[:, None], axis=2, keepdims=True)
-            found = _mean(codes, weights / (away + NEAR))
+            away = codes - found[:, None]
+            lengths = np.sqrt(np.einsum("ijk,ijk->ij", away, away))
+            found = _mean(codes, weights / (lengths + NEAR))
         return (self.spread * found).astype(np.float32)
 
     @cached_property
@@ -197,4 +198,5 @@ def _read(rows: Any, index: Tensor) -> Any:
 
 
 def _mean(codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return np.asarray((weights * codes).sum(axis=1) / weights.sum(axis=1))
+    total = np.einsum("ij,ijk->ik", weights, codes)
+    return np.asarray(total / weights.sum(axis=1, keepdims=True))
