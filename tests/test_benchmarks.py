@@ -23,6 +23,7 @@ from rich.console import Console
 from sklearn.decomposition import PCA
 
 from benchmarks.__main__ import SUITES, parse
+from benchmarks.embedding import methods as maps_methods
 from benchmarks.rivals import methods as rivals_methods
 from benchmarks.rivals import suite as rivals
 from benchmarks.shared import data_sets, environments, image_features, pca_baseline
@@ -483,6 +484,33 @@ def test_worker_has_a_process_of_its_own(digits):
     expected = rivals.share_left(answer, digits[::2], digits[1::2])
     assert found["error"] == pytest.approx(expected, abs=0.001)
     assert {"fit_seconds", "transform_seconds", "version"} < set(found)
+
+
+@pytest.mark.parametrize(
+    ("is_slow", "prefixes"), [(False, ["first_", ""]), (True, ["first_"])]
+)
+def test_maps_are_timed_the_first_and_the_second_time(
+    digits, tmp_path, monkeypatch, is_slow, prefixes
+):
+    fits = []
+
+    def fit(X, seed):
+        fits.append(seed)
+        return maps_methods.pca(X, seed)
+
+    method = maps_methods.Method(fit, "scikit-learn", is_slow=is_slow)
+    monkeypatch.setitem(maps_methods.METHODS, "PCA", method)
+    np.save(tmp_path / "train.npy", digits[::2])
+    np.save(tmp_path / "test.npy", digits[1::2])
+    maps_methods.main(tmp_path, "PCA", 3)
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    parts = [
+        p + part for p in prefixes for part in ("fit_seconds", "transform_seconds")
+    ]
+    assert fits == [3] * len(prefixes)
+    assert figures.keys() == {*parts, "version"}
+    codes = PCA(2, random_state=3).fit(digits[::2]).transform(digits[1::2])
+    np.testing.assert_array_equal(np.load(tmp_path / "test_codes.npy"), codes)
 
 
 def test_mean_of_training_rows_leaves_all_of_the_variance(digits):

@@ -94,6 +94,7 @@ def test_contamination_leaves_so_many_rows_out(normal):
         same = [(np.arange(300), np.arange(300))]
         detector = AutoencoderOutlier(LINEAR, contamination=share, cv=same).fit(X)
         assert detector.estimators_[0].n_samples_ == rows.sum()
+    assert usual(X[:19], 0.3, standardize=True).all()
 
 
 def test_a_training_row_is_rarer_than_to_models_that_have_seen_it(normal):

@@ -68,7 +68,8 @@ class AutoencoderOutlier(OutlierMixin, Saved, BaseEstimator):
     So the training rows may contain outliers, and ``fit_predict`` finds them. But
     outliers that are near each other are learnt like other rows. If ``contamination``
     tells their share, so many rows train no model: the rarest ones by the same score,
-    with PCA in place of the autoencoder.
+    with PCA in place of the autoencoder. Where a model has fewer than 20 rows to train
+    on, it trains on all of them.
 
     Parameters
     ----------
