@@ -1,5 +1,7 @@
 """Rows: statistics, standardising, batches."""
 
+import mmap
+
 import numpy as np
 import pytest
 import torch
@@ -175,6 +177,45 @@ def test_integers_are_not_copied(rng):
 def test_rows_taken_from_a_file_are_those_of_the_array(mapped, rng):
     index = rng.permutation(500)[: 2 * N_SCATTERED + 1]
     np.testing.assert_array_equal(take(mapped, index), np.array(mapped)[index])
+
+
+class Announced(mmap.mmap):
+    """A mapped file that notes which bytes the system was told to read."""
+
+    def madvise(self, option, start=0, length=None):
+        if option == mmap.MADV_WILLNEED:
+            vars(self).setdefault("bytes", set()).update(range(start, start + length))
+        return super().madvise(option, start, *([] if length is None else [length]))
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_WILLNEED"), reason="POSIX only")
+@pytest.mark.parametrize("cut", [slice(None), slice(7, None), slice(None, None, 3)])
+@pytest.mark.parametrize("n_columns", [3, 1500])
+def test_the_system_is_told_of_the_rows_of_a_file_and_of_few_others(
+    cut, n_columns, tmp_path, monkeypatch, rng
+):
+    rows = rng.normal(size=(6_000_000 // n_columns, n_columns)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    monkeypatch.setattr("mmap.mmap", Announced)
+    X, rows = np.load(tmp_path / "rows.npy", mmap_mode="r")[cut], rows[cut]
+    announced = vars(vars(X)["_mmap"])
+    index = np.concatenate([np.arange(40, 60), rng.permutation(len(X))[:9], [0, -1]])
+    index %= len(X)
+    np.testing.assert_array_equal(take(X, index), rows[index])
+    offset = X.ctypes.data - np.frombuffer(X._mmap, np.uint8).ctypes.data
+    for start in offset + X.strides[0] * index:
+        assert announced["bytes"] >= set(range(start, start + X[0].nbytes))
+    around = 2 * mmap.PAGESIZE + abs(X.strides[0])
+    assert len(announced["bytes"]) <= 12 * around + 20 * X.strides[0]
+
+
+@pytest.mark.parametrize(
+    "turned", [lambda X: X[::-1], lambda X: X.T, lambda X: X[:, ::2]]
+)
+def test_rows_that_lie_in_no_order_are_taken_too(mapped, turned, rng):
+    X, rows = turned(mapped), turned(np.array(mapped))
+    index = rng.permutation(len(X))[:50]
+    np.testing.assert_array_equal(take(X, index), rows[index])
 
 
 @pytest.mark.parametrize("n_rows", [1, 9, 995])

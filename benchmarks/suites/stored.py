@@ -1,14 +1,13 @@
 """Rows in a file that is larger than memory: rows a second, memory, and passes.
 
-Epochs of a memory-mapped file and of a Zarr array, against epochs of fewer rows in
-memory, before and after it in the same process. The files are made on the fly, in the
+Epochs of a memory-mapped file and of a Zarr array, which stop now and then for epochs
+of fewer rows in memory, in the same process. The files are made on the fly, in the
 folder for temporary files, or in ``SKAE_STORED``, and are deleted afterwards. The
 environment variable ``SKAE_STORED_GB`` sets the size of the memory-mapped file, 20 by
 default; the Zarr array, and fits that start from PCA, take longer and get a twentieth.
 """
 
 import contextlib
-import functools
 import json
 import os
 import pathlib
@@ -17,6 +16,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ WIDTH, CHUNK_ROWS, N_IN_MEMORY = 784, 1000, 150_000
 STORES = ("memmap", "zarr")
 HIDDEN, BATCH_SIZE = 128, 1000
 QUICK_GB, N_EPOCHS, QUICK_EPOCHS = 0.01, 3, 1
+N_TURNS = 8
 N_DIFFERENT, N_WARM = 20_000, 2_000
 
 
@@ -102,17 +103,52 @@ def _open_to_write(path: pathlib.Path, store: str, n_rows: int) -> Any:
 
 
 class Clock(Callback):
-    """Sums up seconds of the processor in epochs."""
+    """Sums up seconds of epochs, also of the processor; stops while others have a turn.
 
-    seconds = 0.0
+    ``turn`` is called after the first batch, and then after every ``n_between``.
+    """
+
+    def __init__(self, turn: Callable[[], None] | None, n_between: int) -> None:
+        self.turn, self.n_between = turn, n_between
+        self.n_batches, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Note the time."""
-        self.start = time.process_time()
+        """Start."""
+        self.start = time.perf_counter(), time.process_time()
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Add what the epoch took."""
-        self.seconds += time.process_time() - self.start
+        """Stop."""
+        self.seconds += time.perf_counter() - self.start[0]
+        self.cpu_seconds += time.process_time() - self.start[1]
+
+    def on_batch_end(self, net: Any, **kwargs: Any) -> None:
+        """Let others have a turn now and then."""
+        if self.turn is not None and self.n_batches % self.n_between == 0:
+            self.on_epoch_end(net)
+            self.turn()
+            self.on_epoch_begin(net)
+        self.n_batches += 1
+
+
+class InMemory:
+    """Fits rows in memory whenever it is called; notes rates, and memory before."""
+
+    def __init__(self, rows: np.ndarray, **how: Any) -> None:
+        self.rows, self.how, self.before = rows, how, _megabytes("VmRSS")
+        self.rates: list[dict[str, Any]] = []
+        self.seconds, self.megabytes = 0.0, 0.0
+
+    def __call__(self) -> None:
+        """Fit; none of it counts for the peak of memory."""
+        start = time.perf_counter()
+        self.note_peak()
+        self.rates.append(fitted(self.rows, **self.how))
+        self.seconds += time.perf_counter() - start
+        _forget_peak()
+
+    def note_peak(self) -> None:
+        """Note the peak of memory since the last fit."""
+        self.megabytes = max(self.megabytes, _megabytes("VmHWM") - self.before)
 
 
 def measure(
@@ -120,39 +156,36 @@ def measure(
 ) -> dict[str, Any]:
     """Fit for some epochs; return their mean rates, other seconds, and memory."""
     warnings.simplefilter("ignore", ConvergenceWarning)
-    X = _open_to_read(store, path)
-    fit = functools.partial(fitted, init=init)
-    fit(np.array(X[:N_WARM]), max_iter=1)
-    before = _megabytes("VmRSS")
-    others = [fit(np.array(X[:N_IN_MEMORY]), max_iter=n_epochs)]
-    # The peak so far is forgotten, where the system does so.
-    with contextlib.suppress(OSError):
-        (PROCESS / "clear_refs").write_text("5")
+    rows = np.array(_open_to_read(store, path)[:N_IN_MEMORY])
+    fitted(rows[:N_WARM], init, max_iter=1)
+    turns = InMemory(rows, init=init, max_iter=n_epochs)
+    _forget_peak()
     start = time.perf_counter()
-    ours = fit(X, max_iter=n_stored)
-    seconds = time.perf_counter() - start
-    megabytes = _megabytes("VmHWM") - before
-    others.append(fit(np.array(X[:N_IN_MEMORY]), max_iter=n_epochs))
+    ours = fitted(_open_to_read(store, path), init, n_stored, turns)
+    turns.note_peak()
+    seconds = time.perf_counter() - start - turns.seconds
     return {
         **ours,
-        "in_memory": others,
+        "in_memory": turns.rates,
         "other_seconds": round(seconds - n_stored * ours["epoch_seconds"], 2),
-        "megabytes": round(megabytes),
+        "megabytes": round(turns.megabytes),
     }
 
 
-def fitted(X: Any, init: str, max_iter: int) -> dict[str, Any]:
+def fitted(
+    X: Any, init: str, max_iter: int, turn: Callable[[], None] | None = None
+) -> dict[str, Any]:
     """Fit; return training rows for a second of an epoch, and of the processor."""
-    clock = Clock()
     network = {"hidden_layer_sizes": HIDDEN, "batch_size": BATCH_SIZE, "init": init}
     ae = skae.UndercompleteAE(32, max_iter=max_iter, random_state=0, **network)
+    n_batches = max_iter * -(-X.shape[0] // BATCH_SIZE)
+    clock = Clock(turn, max(1, n_batches // N_TURNS))
     ae.set_params(callbacks=[clock]).fit(X)
     n_rows = X.shape[0] - int(ae.validation_fraction * X.shape[0])
-    seconds = float(np.mean(ae.history_["seconds"]))
     return {
-        "rows_a_second": round(n_rows / seconds),
-        "rows_a_cpu_second": round(n_rows * max_iter / clock.seconds),
-        "epoch_seconds": round(seconds, 2),
+        "rows_a_second": round(n_rows * max_iter / clock.seconds),
+        "rows_a_cpu_second": round(n_rows * max_iter / clock.cpu_seconds),
+        "epoch_seconds": round(clock.seconds / max_iter, 2),
     }
 
 
@@ -162,6 +195,12 @@ def _open_to_read(store: str, path: str) -> Any:
     import zarr
 
     return zarr.open_array(path, mode="r")
+
+
+def _forget_peak() -> None:
+    """Begin the peak of memory anew, where the system does so."""
+    with contextlib.suppress(OSError):
+        (PROCESS / "clear_refs").write_text("5")
 
 
 def _megabytes(name: str) -> float:
@@ -205,7 +244,7 @@ def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:
 
 def _share(row: Row, rate: str) -> str:
     """Return a rate as a share of that of rows in memory."""
-    return f"{row[rate] / np.mean([other[rate] for other in row['in_memory']]):.2f}"
+    return f"{row[rate] / np.median([other[rate] for other in row['in_memory']]):.2f}"
 
 
 def alone(case: Case) -> bool:

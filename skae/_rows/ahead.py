@@ -10,8 +10,10 @@ from torch import Tensor
 
 from .._machine.threads import available_threads, limited_threads
 
+#: The pieces of a window: where the rows are, or the rows.
+Pieces = Sequence[Tensor]
 #: Returns the rows of a window.
-Read = Callable[[Tensor], Tensor]
+Read = Callable[[Pieces], Pieces]
 
 
 class Reader:
@@ -24,7 +26,7 @@ class Reader:
         self._in_thread = in_thread
         self._thread: threading.Thread | None = None
 
-    def each(self, read: Read, windows: Sequence[Tensor]) -> Iterator[Tensor]:
+    def each(self, read: Read, windows: Sequence[Pieces]) -> Iterator[Pieces]:
         """Yield the rows of each window; meanwhile a thread reads those of the next."""
         # Forks and workers have one core each.
         if not self._in_thread or available_threads() is not None:
@@ -37,11 +39,11 @@ class Reader:
             self._thread.join()
             self._thread = None
 
-    def _now(self, read: Read, window: Tensor) -> Tensor:
+    def _now(self, read: Read, window: Pieces) -> Pieces:
         self.wait()
         return read(window)
 
-    def _each_ahead(self, read: Read, windows: Sequence[Tensor]) -> Iterator[Tensor]:
+    def _each_ahead(self, read: Read, windows: Sequence[Pieces]) -> Iterator[Pieces]:
         begun = map(partial(self._begin, read), windows)
         try:
             rows = next(begun)
@@ -52,17 +54,17 @@ class Reader:
         finally:
             self.wait()
 
-    def _begin(self, read: Read, window: Tensor) -> Callable[[], Tensor]:
+    def _begin(self, read: Read, window: Pieces) -> Callable[[], Pieces]:
         """Read a window in a thread; return what returns its rows, or raises."""
         self.wait()
-        future: Future[Tensor] = Future()
+        future: Future[Pieces] = Future()
         # Settings such as numpy's errstate belong to the context.
         arguments = future, copy_context().run, read, window
         thread = threading.Thread(target=_fulfil, args=arguments)
         thread.start()
         self._thread = thread
 
-        def rows() -> Tensor:
+        def rows() -> Pieces:
             if self._thread is thread:
                 self.wait()
             # A fork does not have the threads of its parent.
@@ -72,7 +74,7 @@ class Reader:
 
 
 def _fulfil(
-    future: "Future[Tensor]", run: Callable[..., Tensor], *args: object
+    future: "Future[Pieces]", run: Callable[..., Pieces], *args: object
 ) -> None:
     """Set the result of a future, or its error."""
     try:

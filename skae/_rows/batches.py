@@ -1,6 +1,7 @@
 """Minibatches of standardised rows, in memory or read from a file."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from .._machine.processes import Part
 from .ahead import Reader
-from .chunks import chunks, take
+from .chunks import announce, chunks, release, take
 from .standardise import standardise
 
 # Maximum number of values that are standardised once and kept: half a gigabyte. Of
@@ -32,7 +33,7 @@ class RawRows:
         self.X, self.mean, self.scale = X, mean, scale
         self.is_long = not issparse(X) and X.size > KEPT_ELEMENTS
         self._reader = Reader(getattr(X, "is_read_ahead", True))
-        self._kept: tuple[Tensor, list[Tensor]] | None = None
+        self._kept: tuple[Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
         return self.X.shape[0]
@@ -53,53 +54,64 @@ class RawRows:
         return self._select(index)
 
     def read_ahead(
-        self, windows: Sequence[Tensor], sizes: Iterable[int], keep: bool = False
+        self, windows: Sequence[Tensor], sizes: Sequence[int], keep: bool = False
     ) -> Iterator[Tensor]:
         """Yield batches of such sizes, from windows that are read one after another.
 
-        If ``keep`` is set, windows of few values are read in the first pass only.
+        If ``keep`` is set, few values are read in the first pass only.
         """
-        ahead = self._reader.each(self._read, windows)
-        if keep and sum(map(len, windows)) * self.X.shape[1] <= KEPT_ELEMENTS:
-            ahead = self._read_once(windows, ahead)
-        rows = none = torch.empty(0, device="cpu")
+        index = torch.cat([*windows])
+        if not keep or len(index) * self.X.shape[1] > KEPT_ELEMENTS:
+            return self._batches(windows, sizes)
+        if self._kept is None or not torch.equal(self._kept[0], index):
+            return self._keep(index, self._batches(windows, sizes))
+        # Copies: users may change a batch.
+        return (rows.clone() for rows in torch.split(self._kept[1], [*sizes]))
+
+    def _batches(
+        self, windows: Sequence[Tensor], sizes: Sequence[int]
+    ) -> Iterator[Tensor]:
+        ahead = self._reader.each(self._read, _cut_at_ends(windows, sizes))
+        pieces = itertools.chain.from_iterable(ahead)
         for size in sizes:
-            parts, missing = [], size
-            while missing:
-                if not len(rows):
-                    # An empty part would keep its window in memory.
-                    rows = none
-                    rows = next(ahead)
-                # Copies: users may change a batch, and it must not keep the window.
-                parts.append(rows[:missing].clone())
-                missing, rows = missing - len(parts[-1]), rows[missing:]
+            parts = [next(pieces)]
+            while sum(map(len, parts)) < size:
+                parts.append(next(pieces))
             yield parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _read_once(
-        self, windows: Sequence[Tensor], ahead: Iterator[Tensor]
-    ) -> Iterator[Tensor]:
-        """Yield windows; those that are read first are kept."""
-        index, read = torch.cat([*windows]), list[Tensor]()
-        if self._kept is not None:
-            is_kept = torch.equal(self._kept[0], index)
-            yield from self._kept[1] if is_kept else ahead
-            return
-        for rows in ahead:
-            read.append(rows)
+    def _keep(self, index: Tensor, batches: Iterator[Tensor]) -> Iterator[Tensor]:
+        """Yield batches, and keep their rows once all are read."""
+        rows, n_read = self._empty(len(index)), 0
+        for batch in batches:
+            rows[n_read : n_read + len(batch)] = batch
+            n_read += len(batch)
             # No batch after the last one asks whether more is left.
-            if len(read) == len(windows):
-                self._kept = index, read
-            yield rows
+            if n_read == len(index):
+                self._kept = index, rows
+            yield batch
 
-    def _read(self, window: Tensor) -> Tensor:
-        """Select the rows of a window in one pass through the file."""
-        index, places = window.sort()
-        shape = len(index), self.X.shape[1]
-        rows = torch.empty(shape, dtype=torch.float32, device="cpu")
+    def _read(self, pieces: Sequence[Tensor]) -> list[Tensor]:
+        """Select the rows of each piece, in one pass through the file."""
+        if isinstance(self.X, np.ndarray):
+            return self._read_near(pieces)
+        index, order = torch.cat([*pieces]).sort()
+        rows = self._empty(len(index))
         for s in chunks(rows):
-            # torch takes twice as long to write scattered rows.
-            rows.numpy()[places[s].numpy()] = self._select(index[s]).numpy()
+            rows[s] = self._select(index[s])
+        places = torch.split(order.argsort(), [*map(len, pieces)])
+        return [rows[i] for i in places]
+
+    def _read_near(self, pieces: Sequence[Tensor]) -> list[Tensor]:
+        """Select rows of an array, of which all that are near fit in memory."""
+        announce(self.X, torch.cat([*pieces]).numpy())
+        near = (np.take(self.X, i.numpy(), axis=0, mode="wrap") for i in pieces)
+        rows = [standardise(part, self.mean, self.scale) for part in near]
+        release(self.X)
         return rows
+
+    def _empty(self, n_rows: int) -> Tensor:
+        shape = n_rows, self.X.shape[1]
+        return torch.empty(shape, dtype=torch.float32, device="cpu")
 
     def _select(self, index: Tensor) -> Tensor:
         return standardise(take(self.X, index.numpy()), self.mean, self.scale)
@@ -127,6 +139,18 @@ def read_rows(X: Any, mean: np.ndarray, scale: float) -> Tensor | RawRows:
     for s in chunks(X):
         rows[s] = standardise(X[s], mean, scale)
     return rows
+
+
+def _cut_at_ends(
+    windows: Sequence[Tensor], sizes: Sequence[int]
+) -> list[Sequence[Tensor]]:
+    """Cut each window where a batch ends."""
+    ends, cut, first = np.cumsum(sizes), list[Sequence[Tensor]](), 0
+    for window in windows:
+        inside = (first < ends) & (ends < first + len(window))
+        cut.append(torch.tensor_split(window, (ends[inside] - first).tolist()))
+        first += len(window)
+    return cut
 
 
 def shuffle_blocks(
@@ -178,7 +202,7 @@ class Batches:
         if self.is_long:
             windows = windows if own is indices else self._split(torch.cat([*own]))
             keep = self.generator is None
-            batches = self.rows.read_ahead(windows, map(len, own), keep)
+            batches = self.rows.read_ahead(windows, [*map(len, own)], keep)
         else:
             batches = (self.rows.index_select(0, i) for i in own)
         for batch, index in zip(batches, indices, strict=True):

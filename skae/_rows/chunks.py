@@ -49,10 +49,35 @@ def take(X: Any, index: np.ndarray) -> Any:
     if _file_of(X) is None:
         return X[index]
     rows = np.empty((len(index), *X.shape[1:]), X.dtype)
+    announce(X, index)
     for s in gen_batches(len(index), N_SCATTERED):
-        rows[s] = X[index[s]]
+        # "raise" would keep a copy until all are valid.
+        np.take(X, index[s], axis=0, out=rows[s], mode="wrap")
         release(X)
     return rows
+
+
+def announce(X: np.ndarray, index: np.ndarray) -> None:
+    """Let the system read rows of a file: all at once, and none around them.
+
+    It would read megabytes around each page that it was not told of.
+    """
+    file = _file_of(X)
+    if file is None or not _has_whole_rows(X):
+        return
+    mapped, size, page = vars(file)["_mmap"], X.strides[0], mmap.PAGESIZE
+    first = X.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data
+    starts = (first + size * np.sort(index)) // page * page
+    is_far = np.diff(starts) > size + page
+    ends = starts[np.append(is_far, True)] + size + page
+    starts = starts[np.append(True, is_far)]
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        mapped.madvise(mmap.MADV_WILLNEED, start, end - start)
+
+
+def _has_whole_rows(X: np.ndarray) -> bool:
+    """Whether each row is in one place, and the next one after it."""
+    return X.strides[0] > 0 and X[:1].flags.c_contiguous
 
 
 def release(X: Any) -> None:
