@@ -99,7 +99,7 @@ class RawRows:
         for s in chunks(rows):
             rows[s] = self._select(index[s])
         places = torch.split(order.argsort(), [*map(len, pieces)])
-        return [rows[i] for i in places]
+        return [rows.index_select(0, i) for i in places]
 
     def _read_near(self, pieces: Sequence[Tensor]) -> list[Tensor]:
         """Select rows of an array, of which all that are near fit in memory."""

@@ -96,14 +96,19 @@ class Stored:
             rows = self.source.take(index.tolist())
             return rows.reshape(len(rows), *self.shape[1:])
         order = np.argsort(index, kind="stable")
-        index = index[order]
+        rows = self._near(index[order])
+        is_sorted = (np.diff(index) >= 0).all()
+        return rows if is_sorted else rows[np.argsort(order)]
+
+    def _near(self, index: np.ndarray) -> np.ndarray:
+        """Return rows in ascending order."""
         units, windows = index // self._unit, index // max(self._most, self._unit)
         is_new = (np.diff(units) > 1) | (np.diff(windows) > 0)
-        rows = np.empty((len(index), *self.shape[1:]), self.dtype)
-        for part in np.split(np.arange(len(index)), np.flatnonzero(is_new) + 1):
-            if len(part):
-                near = index[part]
-                rows[order[part]] = self[near[0] : near[-1] + 1][near - near[0]]
+        rows, first = np.empty((len(index), *self.shape[1:]), self.dtype), 0
+        for near in filter(len, np.split(index, np.flatnonzero(is_new) + 1)):
+            end = first + len(near)
+            rows[first:end] = self[near[0] : near[-1] + 1][near - near[0]]
+            first = end
         return rows
 
     def _read(self, start: int, end: int) -> np.ndarray:
