@@ -120,12 +120,14 @@ def test_searches_gain_by_a_second_worker_in_the_record():
 
 
 def test_stored_rows_are_read_fast_and_in_bounded_memory_in_the_record():
-    runs, rate = record("stored"), "rows_a_cpu_second"
+    def share(run, rate):
+        return run[rate] / np.median([other[rate] for other in run["in_memory"]])
+
+    runs = record("stored")
     assert {r["store"] for r in runs} == {"memmap", "zarr"}
-    for run in runs:
-        in_memory = np.mean([other[rate] for other in run["in_memory"]])
-        assert run[rate] >= 0.7 * in_memory
+    assert all(share(run, "rows_a_cpu_second") >= 0.7 for run in runs)
     largest = max(runs, key=lambda r: r["n_rows"])
+    assert share(largest, "rows_a_second") >= 0.7
     assert largest["megabytes"] < 0.1 * largest["gb"] * 1e3
 
 
