@@ -185,11 +185,13 @@ class Announced(mmap.mmap):
     def madvise(self, option, start=0, length=None):
         if option == mmap.MADV_WILLNEED:
             vars(self).setdefault("bytes", set()).update(range(start, start + length))
+        if option == mmap.MADV_DONTNEED:
+            vars(self)["n_released"] = vars(self).get("n_released", 0) + 1
         return super().madvise(option, start, *([] if length is None else [length]))
 
 
 @pytest.mark.skipif(not hasattr(mmap, "MADV_WILLNEED"), reason="POSIX only")
-@pytest.mark.parametrize("cut", [slice(None), slice(7, None), slice(None, None, 3)])
+@pytest.mark.parametrize("cut", [np.s_[:], np.s_[7:], np.s_[::3], np.s_[:, 1:3]])
 @pytest.mark.parametrize("n_columns", [3, 1500])
 def test_the_system_is_told_of_the_rows_of_a_file_and_of_few_others(
     cut, n_columns, tmp_path, monkeypatch, rng
@@ -205,8 +207,28 @@ def test_the_system_is_told_of_the_rows_of_a_file_and_of_few_others(
     offset = X.ctypes.data - np.frombuffer(X._mmap, np.uint8).ctypes.data
     for start in offset + X.strides[0] * index:
         assert announced["bytes"] >= set(range(start, start + X[0].nbytes))
-    around = 2 * mmap.PAGESIZE + abs(X.strides[0])
+    around = 2 * mmap.PAGESIZE + X[0].nbytes
     assert len(announced["bytes"]) <= 12 * around + 20 * X.strides[0]
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_WILLNEED"), reason="POSIX only")
+@pytest.mark.parametrize(
+    ("cut", "order"), [(np.s_[:, :5], "C"), (np.s_[::40], "C"), (np.s_[:], "F")]
+)
+def test_rows_far_from_each_other_in_a_file_map_few_pages_at_once(
+    cut, order, tmp_path, monkeypatch, rng, long_from_one_number
+):
+    rows = np.asarray(rng.normal(size=(8000, 40)), order=order)
+    np.save(tmp_path / "rows.npy", rows)
+    monkeypatch.setattr("mmap.mmap", Announced)
+    X, rows = np.load(tmp_path / "rows.npy", mmap_mode="r")[cut], rows[cut]
+    monkeypatch.setattr("skae._rows.batches.N_SHUFFLED", 100)
+    read = read_rows(X, np.zeros(X.shape[1]), 1.0)
+    index = torch.arange(N_SCATTERED + 72)
+    batches = list(Batches(read, index, len(index), CPU, torch.Generator()))
+    expected = np.sort(rows[: len(index)].astype(np.float32), axis=0)
+    np.testing.assert_array_equal(np.sort(torch.cat(batches), axis=0), expected)
+    assert vars(vars(X)["_mmap"])["n_released"] >= 2
 
 
 @pytest.mark.parametrize(

@@ -587,9 +587,11 @@ def test_stores_that_are_not_what_they_say_are_refused(X):
     ae = skae.UndercompleteAE(2, **FEW)
     with pytest.raises(ValueError, match=r"shape \(500, 12\), but gave 400 rows"):
         ae.fit(delayed(X, (500, WIDTH), "f4"))
-    # Fractions would be cut off.
-    with pytest.raises(ValueError, match="dtype int8, but gave rows of float32"):
-        ae.fit(delayed(X, X.shape, "i1"))
+    # Fractions would be cut off, integers wrap, and large numbers overflow.
+    for given, said in (("float32", "int8"), ("int64", "int8"), ("float64", "float16")):
+        told = f"dtype {said}, but gave rows of {given}"
+        with pytest.raises(ValueError, match=told):
+            ae.fit(delayed(X.astype(given), X.shape, said))
     wider = delayed(X.astype(float), X.shape, "f4")
     assert ae.fit(wider).loss_curve_ == ae.fit(da.from_array(X, X.shape)).loss_curve_
 

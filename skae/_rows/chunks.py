@@ -62,22 +62,26 @@ def announce(X: np.ndarray, index: np.ndarray) -> None:
 
     It would read megabytes around each page that it was not told of.
     """
-    file = _file_of(X)
-    if file is None or not _has_whole_rows(X):
+    file, row = _file_of(X), X[:1]
+    if file is None or X.strides[0] <= 0 or not row.flags.c_contiguous:
         return
-    mapped, size, page = vars(file)["_mmap"], X.strides[0], mmap.PAGESIZE
+    mapped, page = vars(file)["_mmap"], mmap.PAGESIZE
     first = X.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data
-    starts = (first + size * np.sort(index)) // page * page
-    is_far = np.diff(starts) > size + page
-    ends = starts[np.append(is_far, True)] + size + page
+    starts = (first + X.strides[0] * np.sort(index)) // page * page
+    is_far = np.diff(starts) > row.nbytes + page
+    ends = starts[np.append(is_far, True)] + row.nbytes + page
     starts = starts[np.append(True, is_far)]
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         mapped.madvise(mmap.MADV_WILLNEED, start, end - start)
 
 
-def _has_whole_rows(X: np.ndarray) -> bool:
-    """Whether each row is in one place, and the next one after it."""
-    return X.strides[0] > 0 and X[:1].flags.c_contiguous
+def is_compact(X: Any) -> bool:
+    """Whether X is an array in memory, or a file that hardly holds anything else."""
+    if not isinstance(X, np.ndarray):
+        return False
+    row = X[:1]
+    follow = row.flags.c_contiguous and 0 < X.strides[0] <= 2 * row.nbytes
+    return follow or _file_of(X) is None
 
 
 def release(X: Any) -> None:

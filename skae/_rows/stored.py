@@ -291,7 +291,9 @@ def _check_kept(X: Stored, rows: np.ndarray, n_rows: int) -> None:
             f"X, of type {kind}, has the shape {X.shape}, but gave {len(rows)} rows "
             f"instead of {n_rows}: state the true shape where X is made."
         )
-    if not np.can_cast(rows.dtype, X.dtype, "same_kind"):
+    # Integers would wrap, and float16 overflows soon.
+    is_wide = X.dtype.kind == "f" and X.dtype.itemsize >= 4
+    if not np.can_cast(rows.dtype, X.dtype, "same_kind" if is_wide else "safe"):
         raise ValueError(
             f"X, of type {kind}, has the dtype {X.dtype}, but gave rows of "
             f"{rows.dtype}: state the true dtype where X is made."
