@@ -76,12 +76,11 @@ def announce(X: np.ndarray, index: np.ndarray) -> None:
 
 
 def is_compact(X: Any) -> bool:
-    """Whether X is an array in memory, or a file that hardly holds anything else."""
+    """Whether X is an array in which rows follow each other, with little between."""
     if not isinstance(X, np.ndarray):
         return False
     row = X[:1]
-    follow = row.flags.c_contiguous and 0 < X.strides[0] <= 2 * row.nbytes
-    return follow or _file_of(X) is None
+    return row.flags.c_contiguous and 0 < X.strides[0] <= 2 * row.nbytes
 
 
 def release(X: Any) -> None:
