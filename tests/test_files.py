@@ -603,7 +603,8 @@ def test_values_come_back(value):
     again = written_and_read(value)
     same(again, value)
     if not isinstance(value, np.ndarray):
-        assert repr(again) == repr(value)
+        # A set has its values in the order of its making.
+        assert isinstance(value, set) or repr(again) == repr(value)
     else:
         assert again.flags.writeable
         assert again.flags.f_contiguous == value.flags.f_contiguous or value.size == 0

@@ -212,13 +212,11 @@ def test_the_system_is_told_of_the_rows_of_a_file_and_of_few_others(
 
 
 @pytest.mark.skipif(not hasattr(mmap, "MADV_WILLNEED"), reason="POSIX only")
-@pytest.mark.parametrize(
-    ("cut", "order"), [(np.s_[:, :5], "C"), (np.s_[::40], "C"), (np.s_[:], "F")]
-)
+@pytest.mark.parametrize("cut", [np.s_[:, :5], np.s_[::2], np.s_[::-1]])
 def test_rows_far_from_each_other_in_a_file_map_few_pages_at_once(
-    cut, order, tmp_path, monkeypatch, rng, long_from_one_number
+    cut, tmp_path, monkeypatch, rng, long_from_one_number
 ):
-    rows = np.asarray(rng.normal(size=(8000, 40)), order=order)
+    rows = rng.normal(size=(400, 1000))
     np.save(tmp_path / "rows.npy", rows)
     monkeypatch.setattr("mmap.mmap", Announced)
     X, rows = np.load(tmp_path / "rows.npy", mmap_mode="r")[cut], rows[cut]

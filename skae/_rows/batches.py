@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .._machine.processes import Part
 from .ahead import Reader
-from .chunks import announce, chunks, is_compact, release, take
+from .chunks import chunks, take
 from .standardise import standardise
 
 # Maximum number of values that are standardised once and kept: half a gigabyte. Of
@@ -93,8 +93,6 @@ class RawRows:
 
     def _read(self, pieces: Sequence[Tensor]) -> Sequence[Tensor]:
         """Select the rows of each piece, in one pass through the file."""
-        if is_compact(self.X):
-            return self._read_near(pieces)
         index, places = torch.cat([*pieces]).sort()
         shape = len(index), self.X.shape[1]
         rows = torch.empty(shape, dtype=torch.float32, device="cpu")
@@ -102,14 +100,6 @@ class RawRows:
             # torch takes twice as long to write scattered rows.
             rows.numpy()[places[s].numpy()] = self._select(index[s]).numpy()
         return torch.split(rows, [*map(len, pieces)])
-
-    def _read_near(self, pieces: Sequence[Tensor]) -> list[Tensor]:
-        """Select rows of an array; the pages that they are in fit in memory."""
-        announce(self.X, torch.cat([*pieces]).numpy())
-        near = (np.take(self.X, i.numpy(), axis=0, mode="wrap") for i in pieces)
-        rows = [standardise(part, self.mean, self.scale) for part in near]
-        release(self.X)
-        return rows
 
     def _select(self, index: Tensor) -> Tensor:
         return standardise(take(self.X, index.numpy()), self.mean, self.scale)

@@ -1,5 +1,6 @@
 """Rows of a matrix in bounded memory: arrays, sparse matrices and files."""
 
+import itertools
 import mmap
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor
 
 # Large enough to hide the cost of a call, small enough to stay in the cache.
 CHUNK_ELEMENTS = 2**20
-# Scattered rows of a file that are read at once: each may map megabytes.
+# Runs of rows of a file that are read at once: each may map megabytes.
 N_SCATTERED = 128
 # BLAS sums products of few rows in another order than of many.
 BLOCK = 16
@@ -45,14 +46,18 @@ def parts(X: Any, chosen: Rows) -> Iterator[np.ndarray]:
 
 
 def take(X: Any, index: np.ndarray) -> Any:
-    """Return copies of rows; those of a file are read a few at a time."""
+    """Return copies of rows; those of a file are read a few runs at a time."""
     if _file_of(X) is None:
         return X[index]
     rows = np.empty((len(index), *X.shape[1:]), X.dtype)
     announce(X, index)
-    for s in gen_batches(len(index), N_SCATTERED):
+    is_far = abs(np.diff(index) * X.strides[0]) > mmap.PAGESIZE
+    n_before = np.append(0, np.cumsum(is_far))
+    cuts = np.flatnonzero(np.diff(n_before // N_SCATTERED)) + 1
+    for start, end in itertools.pairwise([0, *cuts.tolist(), len(index)]):
+        part = index[start:end]
         # "raise" would keep a copy until all are valid.
-        np.take(X, index[s], axis=0, out=rows[s], mode="wrap")
+        np.take(X, part, axis=0, out=rows[start:end], mode="wrap")
         release(X)
     return rows
 
@@ -73,14 +78,6 @@ def announce(X: np.ndarray, index: np.ndarray) -> None:
     starts = starts[np.append(True, is_far)]
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         mapped.madvise(mmap.MADV_WILLNEED, start, end - start)
-
-
-def is_compact(X: Any) -> bool:
-    """Whether X is an array in which rows follow each other, with little between."""
-    if not isinstance(X, np.ndarray):
-        return False
-    row = X[:1]
-    return row.flags.c_contiguous and 0 < X.strides[0] <= 2 * row.nbytes
 
 
 def release(X: Any) -> None:
