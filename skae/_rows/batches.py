@@ -72,7 +72,8 @@ class RawRows:
         self, windows: Sequence[Tensor], sizes: Sequence[int]
     ) -> Iterator[Tensor]:
         ahead = self._reader.each(self._read, _cut_at_ends(windows, sizes))
-        pieces = itertools.chain.from_iterable(ahead)
+        # Copies: users may change a batch, and it must not keep its window.
+        pieces = map(torch.clone, itertools.chain.from_iterable(ahead))
         for size in sizes:
             parts = [next(pieces)]
             while sum(map(len, parts)) < size:
