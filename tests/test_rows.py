@@ -212,11 +212,12 @@ def test_the_system_is_told_of_the_rows_of_a_file_and_of_few_others(
 
 
 @pytest.mark.skipif(not hasattr(mmap, "MADV_WILLNEED"), reason="POSIX only")
+@pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("cut", [np.s_[:, :5], np.s_[::2], np.s_[::-1]])
 def test_rows_far_from_each_other_in_a_file_map_few_pages_at_once(
-    cut, tmp_path, monkeypatch, rng, long_from_one_number
+    cut, order, tmp_path, monkeypatch, rng, long_from_one_number
 ):
-    rows = rng.normal(size=(400, 1000))
+    rows = np.asarray(rng.normal(size=(400, 1000)), order=order)
     np.save(tmp_path / "rows.npy", rows)
     monkeypatch.setattr("mmap.mmap", Announced)
     X, rows = np.load(tmp_path / "rows.npy", mmap_mode="r")[cut], rows[cut]

@@ -50,8 +50,10 @@ def take(X: Any, index: np.ndarray) -> Any:
     if _file_of(X) is None:
         return X[index]
     rows = np.empty((len(index), *X.shape[1:]), X.dtype)
-    announce(X, index)
-    is_far = abs(np.diff(index) * X.strides[0]) > mmap.PAGESIZE
+    _announce(X, index)
+    # The values of a row may lie apart from each other.
+    is_apart = not X[:1].flags.c_contiguous
+    is_far = (abs(np.diff(index) * X.strides[0]) > mmap.PAGESIZE) | is_apart
     n_before = np.append(0, np.cumsum(is_far))
     cuts = np.flatnonzero(np.diff(n_before // N_SCATTERED)) + 1
     for start, end in itertools.pairwise([0, *cuts.tolist(), len(index)]):
@@ -62,7 +64,7 @@ def take(X: Any, index: np.ndarray) -> Any:
     return rows
 
 
-def announce(X: np.ndarray, index: np.ndarray) -> None:
+def _announce(X: np.ndarray, index: np.ndarray) -> None:
     """Let the system read rows of a file: all at once, and none around them.
 
     It would read megabytes around each page that it was not told of.
