@@ -1,19 +1,18 @@
-"""Reading ahead: a thread reads the rows that come next while others are used."""
+"""Reading ahead: the rows that come next are read while others are used."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextvars import copy_context
-from functools import partial
 
 from torch import Tensor
 
 from .._machine.threads import available_threads, limited_threads
 
-#: The pieces of a window: where the rows are, or the rows.
-Pieces = Sequence[Tensor]
-#: Returns the rows of a window.
-Read = Callable[[Pieces], Pieces]
+#: Where the rows of a window are, in pieces.
+Window = Sequence[Tensor]
+#: The rows of a window, piece by piece.
+Pieces = Iterator[Tensor]
 
 
 class Reader:
@@ -22,29 +21,30 @@ class Reader:
     Each thread reads one window and ends: none is left, whatever ends the training.
     """
 
-    def __init__(self, in_thread: bool) -> None:
-        self._in_thread = in_thread
+    def __init__(self) -> None:
         self._thread: threading.Thread | None = None
 
-    def each(self, read: Read, windows: Sequence[Pieces]) -> Iterator[Pieces]:
-        """Yield the rows of each window; meanwhile a thread reads those of the next."""
+    def each(
+        self,
+        read: Callable[[Window], Pieces],
+        announce: Callable[[Window], None],
+        windows: Sequence[Window],
+        in_thread: bool,
+    ) -> Iterator[Pieces]:
+        """Yield the rows of each window; meanwhile the next one is read.
+
+        It is read by a thread, or by the system only, which was told of it.
+        """
         # Forks and workers have one core each.
-        if not self._in_thread or available_threads() is not None:
-            return map(partial(self._now, read), windows)
-        return self._each_ahead(read, windows)
+        in_thread = in_thread and available_threads() is None
 
-    def wait(self) -> None:
-        """Wait for the thread, if there is one."""
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        def begin(window: Window) -> Callable[[], Pieces]:
+            announce(window)
+            if in_thread:
+                return self._begin(read, window)
+            return lambda: self._now(read, window)
 
-    def _now(self, read: Read, window: Pieces) -> Pieces:
-        self.wait()
-        return read(window)
-
-    def _each_ahead(self, read: Read, windows: Sequence[Pieces]) -> Iterator[Pieces]:
-        begun = map(partial(self._begin, read), windows)
+        begun = map(begin, windows)
         try:
             rows = next(begun)
             for following in begun:
@@ -54,7 +54,19 @@ class Reader:
         finally:
             self.wait()
 
-    def _begin(self, read: Read, window: Pieces) -> Callable[[], Pieces]:
+    def wait(self) -> None:
+        """Wait for the thread, if there is one."""
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _now(self, read: Callable[[Window], Pieces], window: Window) -> Pieces:
+        self.wait()
+        return read(window)
+
+    def _begin(
+        self, read: Callable[[Window], Pieces], window: Window
+    ) -> Callable[[], Pieces]:
         """Read a window in a thread; return what returns its rows, or raises."""
         self.wait()
         future: Future[Pieces] = Future()

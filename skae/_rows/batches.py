@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .._machine.processes import Part
 from .ahead import Reader
-from .chunks import chunks, take
+from .chunks import announce, chunks, n_at_once, scattered_chunks, take
 from .standardise import standardise
 
 # Maximum number of values that are standardised once and kept: half a gigabyte. Of
@@ -32,7 +32,7 @@ class RawRows:
     def __init__(self, X: Any, mean: np.ndarray, scale: float) -> None:
         self.X, self.mean, self.scale = X, mean, scale
         self.is_long = not issparse(X) and X.size > KEPT_ELEMENTS
-        self._reader = Reader(getattr(X, "is_read_ahead", True))
+        self._reader = Reader()
         self._kept: tuple[Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
@@ -51,29 +51,40 @@ class RawRows:
 
     def index_select(self, dim: int, index: Tensor) -> Tensor:
         self._reader.wait()
-        return self._select(index)
+        return standardise(take(self.X, index.numpy()), self.mean, self.scale)
 
     def read_ahead(
-        self, windows: Sequence[Tensor], sizes: Sequence[int], keep: bool = False
+        self,
+        windows: Sequence[Tensor],
+        sizes: Sequence[int],
+        device: torch.device,
+        keep: bool = False,
     ) -> Iterator[Tensor]:
         """Yield batches of such sizes, from windows that are read one after another.
 
         If ``keep`` is set, few values are read in the first pass only.
         """
         index = torch.cat([*windows])
+        batches = self._batches(_cut_at_ends(windows, sizes), sizes, device)
         if not keep or len(index) * self.X.shape[1] > KEPT_ELEMENTS:
-            return self._batches(windows, sizes)
+            return batches
         if self._kept is None or not torch.equal(self._kept[0], index):
-            return self._keep(index, self._batches(windows, sizes))
+            return self._keep(index, batches)
         # Copies: users may change a batch.
         return (rows.clone() for rows in torch.split(self._kept[1], [*sizes]))
 
     def _batches(
-        self, windows: Sequence[Tensor], sizes: Sequence[int]
+        self,
+        windows: Sequence[Sequence[Tensor]],
+        sizes: Sequence[int],
+        device: torch.device,
     ) -> Iterator[Tensor]:
-        ahead = self._reader.each(self._read, _cut_at_ends(windows, sizes))
-        # Copies: users may change a batch, and it must not keep its window.
-        pieces = map(torch.clone, itertools.chain.from_iterable(ahead))
+        """Put the pieces of windows together."""
+        is_array = isinstance(self.X, np.ndarray)
+        # Beside cores that train, a thread takes longer than they would for an array.
+        in_thread = device.type != "cpu" if is_array else self.X.is_read_ahead
+        ahead = self._reader.each(self._read, self._announce, windows, in_thread)
+        pieces = itertools.chain.from_iterable(ahead)
         for size in sizes:
             parts = [next(pieces)]
             while sum(map(len, parts)) < size:
@@ -92,18 +103,18 @@ class RawRows:
                 self._kept = index, rows
             yield batch
 
-    def _read(self, pieces: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Select the rows of each piece, in one pass through the file."""
-        index, places = torch.cat([*pieces]).sort()
+    def _announce(self, pieces: Sequence[Tensor]) -> None:
+        announce(self.X, torch.cat([*pieces]).numpy())
+
+    def _read(self, pieces: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Read rows in one pass through the file; return copies of each piece."""
+        index, order = torch.cat([*pieces]).sort()
         shape = len(index), self.X.shape[1]
         rows = torch.empty(shape, dtype=torch.float32, device="cpu")
-        for s in chunks(rows):
-            # torch takes twice as long to write scattered rows.
-            rows.numpy()[places[s].numpy()] = self._select(index[s]).numpy()
-        return torch.split(rows, [*map(len, pieces)])
-
-    def _select(self, index: Tensor) -> Tensor:
-        return standardise(take(self.X, index.numpy()), self.mean, self.scale)
+        for s in scattered_chunks(self.X, index.numpy(), n_at_once(shape[1])):
+            rows[s] = standardise(self.X[index[s].numpy()], self.mean, self.scale)
+        places = torch.split(order.argsort(), [*map(len, pieces)])
+        return (rows.index_select(0, place) for place in places)
 
     def blocks(self, index: Tensor) -> tuple[Sequence[Tensor], int]:
         """Cut a sorted index into blocks of adjacent rows, of which so many fit.
@@ -191,7 +202,7 @@ class Batches:
         if self.is_long:
             windows = windows if own is indices else self._split(torch.cat([*own]))
             keep = self.generator is None
-            batches = self.rows.read_ahead(windows, [*map(len, own)], keep)
+            batches = self.rows.read_ahead(windows, [*map(len, own)], self.device, keep)
         else:
             batches = (self.rows.index_select(0, i) for i in own)
         for batch, index in zip(batches, indices, strict=True):

@@ -15,6 +15,8 @@ from torch import Tensor
 CHUNK_ELEMENTS = 2**20
 # Runs of rows of a file that are read at once: each may map megabytes.
 N_SCATTERED = 128
+# Number of bytes around a page that the system may map with it.
+N_AROUND = 2**21
 # BLAS sums products of few rows in another order than of many.
 BLOCK = 16
 #: Dtypes used unchanged; others are converted to the first.
@@ -32,7 +34,7 @@ def chunks(X: Any, n_rows: int | None = None) -> Iterator[slice]:
     """Cut rows into slices of a given length, or of bounded memory."""
     for s in gen_batches(X.shape[0], n_rows or n_at_once(int(np.prod(X.shape[1:])))):
         yield s
-        release(X)
+        release(X, s)
 
 
 def parts(X: Any, chosen: Rows) -> Iterator[np.ndarray]:
@@ -50,42 +52,64 @@ def take(X: Any, index: np.ndarray) -> Any:
     if _file_of(X) is None:
         return X[index]
     rows = np.empty((len(index), *X.shape[1:]), X.dtype)
-    _announce(X, index)
-    # The values of a row may lie apart from each other.
-    is_apart = not X[:1].flags.c_contiguous
-    is_far = (abs(np.diff(index) * X.strides[0]) > mmap.PAGESIZE) | is_apart
-    n_before = np.append(0, np.cumsum(is_far))
-    cuts = np.flatnonzero(np.diff(n_before // N_SCATTERED)) + 1
-    for start, end in itertools.pairwise([0, *cuts.tolist(), len(index)]):
-        part = index[start:end]
+    announce(X, index)
+    for s in scattered_chunks(X, index, len(index)):
         # "raise" would keep a copy until all are valid.
-        np.take(X, part, axis=0, out=rows[start:end], mode="wrap")
-        release(X)
+        np.take(X, index[s], axis=0, out=rows[s], mode="wrap")
     return rows
 
 
-def _announce(X: np.ndarray, index: np.ndarray) -> None:
+def announce(X: Any, index: np.ndarray) -> None:
     """Let the system read rows of a file: all at once, and none around them.
 
     It would read megabytes around each page that it was not told of.
     """
-    file, row = _file_of(X), X[:1]
-    if file is None or X.strides[0] <= 0 or not row.flags.c_contiguous:
+    if (file := _file_of(X)) is None or X.strides[0] <= 0:
         return
-    mapped, page = vars(file)["_mmap"], mmap.PAGESIZE
-    first = X.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data
+    if not (row := X[:1]).flags.c_contiguous:
+        return
+    page, first = mmap.PAGESIZE, _bytes_of(X, file)[0]
     starts = (first + X.strides[0] * np.sort(index)) // page * page
     is_far = np.diff(starts) > row.nbytes + page
     ends = starts[np.append(is_far, True)] + row.nbytes + page
     starts = starts[np.append(True, is_far)]
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        mapped.madvise(mmap.MADV_WILLNEED, start, end - start)
+        vars(file)["_mmap"].madvise(mmap.MADV_WILLNEED, start, end - start)
 
 
-def release(X: Any) -> None:
+def scattered_chunks(X: Any, index: np.ndarray, n_rows: int) -> Iterator[slice]:
+    """Cut an index of rows as :func:`chunks`; release those of a file now and then."""
+    if _file_of(X) is None:
+        yield from gen_batches(len(index), n_rows)
+        return
+    # The values of a row may lie apart from each other.
+    is_apart = not X[:1].flags.c_contiguous
+    is_far = (abs(np.diff(index) * X.strides[0]) > mmap.PAGESIZE) | is_apart
+    n_before = np.append(0, np.cumsum(is_far))
+    cuts = np.flatnonzero(np.diff(n_before // N_SCATTERED)) + 1
+    # To release pages takes as long as to read some rows, however few they are.
+    for start, end in itertools.pairwise([0, *cuts.tolist(), len(index)]):
+        for s in gen_batches(end - start, n_rows):
+            yield slice(start + s.start, start + s.stop)
+        near = index[start:end]
+        release(X, slice(near.min(), near.max() + 1))
+
+
+def release(X: Any, rows: slice = slice(None)) -> None:
     """Release pages of a file that were read: mapped pages count as memory."""
     if (file := _file_of(X)) is not None:
-        vars(file)["_mmap"].madvise(mmap.MADV_DONTNEED)
+        start, end = _bytes_of(X[rows], file)
+        # To look at all pages of a large file takes longer than to read some.
+        start = max(0, start - N_AROUND) // mmap.PAGESIZE * mmap.PAGESIZE
+        length = end + N_AROUND - start
+        vars(file)["_mmap"].madvise(mmap.MADV_DONTNEED, start, length)
+
+
+def _bytes_of(X: np.ndarray, file: np.memmap) -> tuple[int, int]:
+    """Return where the bytes of rows begin and end in a memory map."""
+    low, high = np.lib.array_utils.byte_bounds(X)
+    first, _ = np.lib.array_utils.byte_bounds(np.frombuffer(vars(file)["_mmap"], "B"))
+    return low - first, high - first
 
 
 def _file_of(X: Any) -> np.memmap | None:
