@@ -1,6 +1,7 @@
 """Rows: statistics, standardising, batches."""
 
 import mmap
+import threading
 
 import numpy as np
 import pytest
@@ -23,6 +24,8 @@ from skae._rows.standardise import scale_and_shift, standardise
 from skae._rows.statistics import column_means, extremes, root_mean_square
 
 CPU = torch.device("cpu")
+#: Those that read a watched array.
+threads: set[threading.Thread] = set()
 
 
 @pytest.fixture
@@ -180,14 +183,15 @@ def test_rows_taken_from_a_file_are_those_of_the_array(mapped, rng):
 
 
 class Announced(mmap.mmap):
-    """A mapped file that notes which bytes the system was told to read."""
+    """A mapped file that notes which bytes the system was told to read or release."""
 
-    def madvise(self, option, start=0, length=None):
+    def madvise(self, option, start, length):
         if option == mmap.MADV_WILLNEED:
             vars(self).setdefault("bytes", set()).update(range(start, start + length))
         if option == mmap.MADV_DONTNEED:
-            vars(self)["n_released"] = vars(self).get("n_released", 0) + 1
-        return super().madvise(option, start, *([] if length is None else [length]))
+            released = start, min(start + length, len(self))
+            vars(self).setdefault("released", []).append(released)
+        return super().madvise(option, start, length)
 
 
 @pytest.mark.skipif(not hasattr(mmap, "MADV_WILLNEED"), reason="POSIX only")
@@ -227,7 +231,63 @@ def test_rows_far_from_each_other_in_a_file_map_few_pages_at_once(
     batches = list(Batches(read, index, len(index), CPU, torch.Generator()))
     expected = np.sort(rows[: len(index)].astype(np.float32), axis=0)
     np.testing.assert_array_equal(np.sort(torch.cat(batches), axis=0), expected)
-    assert vars(vars(X)["_mmap"])["n_released"] >= 2
+    assert len(vars(vars(X)["_mmap"])["released"]) >= 2
+
+
+@pytest.fixture
+def noted(rng, tmp_path, monkeypatch, long_from_one_number):
+    """Rows of two pages in a file that notes what the system was told."""
+    np.save(tmp_path / "rows.npy", rng.normal(size=(400, 1024)))
+    monkeypatch.setattr("mmap.mmap", Announced)
+    monkeypatch.setattr("skae._rows.batches.SHUFFLED_ELEMENTS", 10 * 1024)
+    return np.load(tmp_path / "rows.npy", mmap_mode="r")
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_WILLNEED"), reason="POSIX only")
+def test_the_system_is_told_of_a_window_before_the_last_one_is_used(noted):
+    read, index = read_rows(noted, np.zeros(1024), 1.0), torch.arange(len(noted))
+    first, second, third, *_ = shuffle_blocks(
+        *read.blocks(index), torch.Generator().manual_seed(0)
+    )
+    batches = Batches(read, index, 40, CPU, torch.Generator().manual_seed(0))
+    np.testing.assert_array_equal(next(iter(batches)), noted[first].astype(np.float32))
+    told = vars(vars(noted)["_mmap"])["bytes"]
+    offset = noted.ctypes.data - np.frombuffer(noted._mmap, np.uint8).ctypes.data
+    bytes_of = offset + noted.strides[0] * np.arange(len(noted)) + noted.strides[0] // 2
+    assert {*bytes_of[torch.cat([first, second])].tolist()} <= told
+    assert not {*bytes_of[third].tolist()} <= told
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="POSIX only")
+def test_pages_far_from_the_rows_that_were_read_are_not_looked_at(noted, monkeypatch):
+    monkeypatch.setattr("skae._rows.chunks.N_AROUND", mmap.PAGESIZE)
+    n_bytes = 20 * noted.strides[0]
+    assert len([*chunks(noted, 20)]) == 20
+    released = np.array(vars(vars(noted)["_mmap"])["released"])
+    assert (released[1:, 0] <= released[:-1, 1]).all()
+    assert [*released[[0, -1], [0, 1]]] == [0, len(noted._mmap)]
+    assert (np.diff(released) <= n_bytes + 4 * mmap.PAGESIZE).all()
+
+
+class Watched(np.ndarray):
+    """An array that notes which threads read it."""
+
+    def __getitem__(self, chosen):
+        threads.add(threading.current_thread())
+        return super().__getitem__(chosen)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_thread_reads_an_array_only_while_a_device_trains(
+    device, rng, long_from_one_number
+):
+    threads.clear()
+    X = rng.normal(size=(200, 64))
+    read = read_rows(X.view(Watched), np.zeros(64), 1.0)
+    windows = torch.arange(200).split(50)
+    batches = [*read.read_ahead(windows, [40] * 5, torch.device(device))]
+    np.testing.assert_array_equal(torch.cat(batches), X.astype(np.float32))
+    assert (threads == {threading.current_thread()}) == (device == "cpu")
 
 
 @pytest.mark.parametrize(
