@@ -346,6 +346,21 @@ def test_released_pages_keep_what_was_written(tmp_path, mode):
     assert X.sum() == (0.0 if mode == "r" else 20.0)
 
 
+class Locked(mmap.mmap):
+    """A mapped file that takes no advice, as one whose pages are locked."""
+
+    def madvise(self, option, start, length):
+        raise OSError(22, "Invalid argument")
+
+
+def test_files_that_take_no_advice_are_read_too(mapped, tmp_path, monkeypatch):
+    monkeypatch.setattr("mmap.mmap", Locked)
+    np.save(tmp_path / "locked.npy", mapped)
+    X, index = np.load(tmp_path / "locked.npy", mmap_mode="r"), np.array([7, 2, 499])
+    np.testing.assert_array_equal(take(X, index), mapped[index])
+    assert len([*chunks(X, 100)]) == 5
+
+
 def test_a_copy_of_a_file_has_no_pages_to_release(mapped):
     copied = mapped.copy()
     release(copied)

@@ -1,5 +1,6 @@
 """Rows of a matrix in bounded memory: arrays, sparse matrices and files."""
 
+import contextlib
 import itertools
 import mmap
 from collections.abc import Callable, Iterator
@@ -74,7 +75,7 @@ def announce(X: Any, index: np.ndarray) -> None:
     ends = starts[np.append(is_far, True)] + row.nbytes + page
     starts = starts[np.append(True, is_far)]
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        vars(file)["_mmap"].madvise(mmap.MADV_WILLNEED, start, end - start)
+        _advise(file, mmap.MADV_WILLNEED, start, end)
 
 
 def scattered_chunks(X: Any, index: np.ndarray, n_rows: int) -> Iterator[slice]:
@@ -101,8 +102,13 @@ def release(X: Any, rows: slice = slice(None)) -> None:
         start, end = _bytes_of(X[rows], file)
         # To look at all pages of a large file takes longer than to read some.
         start = max(0, start - N_AROUND) // mmap.PAGESIZE * mmap.PAGESIZE
-        length = end + N_AROUND - start
-        vars(file)["_mmap"].madvise(mmap.MADV_DONTNEED, start, length)
+        _advise(file, mmap.MADV_DONTNEED, start, end + N_AROUND)
+
+
+def _advise(file: np.memmap, advice: int, start: int, end: int) -> None:
+    # Advice saves time and memory only: the system refuses it for locked pages.
+    with contextlib.suppress(OSError):
+        vars(file)["_mmap"].madvise(advice, start, end - start)
 
 
 def _bytes_of(X: np.ndarray, file: np.memmap) -> tuple[int, int]:
