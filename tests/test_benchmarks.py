@@ -48,6 +48,7 @@ from benchmarks.suites import (
     k_sparse,
     outliers,
     overcomplete,
+    parallel,
     reconstruction,
     recurrent,
 )
@@ -772,3 +773,19 @@ def test_rooms_of_benchmarks_have_no_circles():
     while leaves := {n for n, targets in graph.items() if not targets & set(graph)}:
         graph = {n: targets for n, targets in graph.items() if n not in leaves}
     assert not graph
+
+
+@pytest.mark.parametrize("n_gpus", [1, 8, 64])
+def test_planned_epochs_take_as_long_as_reading_or_all_else(n_gpus, monkeypatch):
+    row = {"message_bytes": 1e7, "products_per_row": 3e6, "start_rows_per_second": 1e4}
+
+    def seconds_of_epochs(speed):
+        monkeypatch.setitem(parallel.ASSUMED, "reading", speed)
+        made = parallel.plan(row, n_gpus)
+        return made, 3600 * made["hours"] - made["start"]
+
+    made, slow = seconds_of_epochs(1e6)
+    assert slow == pytest.approx(10 * made["reading"])
+    made, fast = seconds_of_epochs(1e15)
+    parts = "compute", "steps", "messages", "validation"
+    assert fast == pytest.approx(10 * sum(made[part] for part in parts))

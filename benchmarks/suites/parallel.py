@@ -182,8 +182,9 @@ def plan(row: Row, n_gpus: int) -> dict[str, float]:
         # Each machine reads all pages of the file.
         "reading": 4 * N_FEATURES * n_rows / a["reading"],
     }
-    # A batch is read while nothing computes.
-    epoch, n_epochs = sum(parts.values()), PLANNED["n_epochs"]
+    # A thread reads the next rows while the GPU computes.
+    epoch = max(parts["reading"], sum(parts.values()) - parts["reading"])
+    n_epochs = PLANNED["n_epochs"]
     start = n_rows / (row["start_rows_per_second"] * a["cores"])
     hours = (start + n_epochs * epoch) / 3600
     price = hours * n_gpus * a["price"]
