@@ -342,7 +342,7 @@ def test_released_pages_keep_what_was_written(tmp_path, mode):
     X = np.load(tmp_path / "rows.npy", mmap_mode=mode)
     if mode != "r":
         X[7] = 5.0
-    release(np.asarray(X)[3:])
+    release(np.asarray(X)[3:], slice(None))
     assert X.sum() == (0.0 if mode == "r" else 20.0)
 
 
@@ -363,7 +363,7 @@ def test_files_that_take_no_advice_are_read_too(mapped, tmp_path, monkeypatch):
 
 def test_a_copy_of_a_file_has_no_pages_to_release(mapped):
     copied = mapped.copy()
-    release(copied)
+    release(copied, slice(None))
     np.testing.assert_array_equal(copied, mapped)
 
 

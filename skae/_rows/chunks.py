@@ -96,7 +96,7 @@ def scattered_chunks(X: Any, index: np.ndarray, n_rows: int) -> Iterator[slice]:
         release(X, slice(near.min(), near.max() + 1))
 
 
-def release(X: Any, rows: slice = slice(None)) -> None:
+def release(X: Any, rows: slice) -> None:
     """Release pages of a file that were read: mapped pages count as memory."""
     if (file := _file_of(X)) is not None:
         start, end = _bytes_of(X[rows], file)
