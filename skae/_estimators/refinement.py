@@ -49,14 +49,21 @@ class Answers:
         return _side_by_side([*answers, *self._pulled(code)])
 
     def slope(
-        self, code: Tensor, rows: Tensor, known: Tensor | float
+        self,
+        code: Tensor,
+        rows: Tensor,
+        known: Tensor | float,
+        held: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Return reconstructions, and the gradient of their squared errors."""
+        """Return reconstructions, and the gradient of their squared errors.
+
+        Entries in ``held`` do not count in the gradient.
+        """
         # Rows that are not finite have NaN gradients, and keep their codes.
         with torch.enable_grad(), torch.autograd.set_detect_anomaly(False):
             code = code.detach().requires_grad_()
             answer = self.decode(code, known)
-            missed = 2 * (answer.detach() - rows)
+            missed = 2 * (answer.detach() - as_answered(rows, answer.detach(), held))
             (slope,) = torch.autograd.grad(answer, code, missed)
         return answer.detach(), slope
 
@@ -94,33 +101,45 @@ def improve(
 ) -> Tensor:
     """Refine codes; ``constant`` tells the features that do not vary, if any."""
     rows = answers.wanted(x, code)
-    if constant is None:
-        return _descend(answers, code, rows, known, n_steps)[0]
+    held = None
+    if constant is not None:
+        held = constant.repeat(len(answers.shares))
+        held = functional.pad(held, (0, rows.shape[1] - held.shape[0]))
+    answer, slope = answers.slope(code, rows, known, held)
+    first = code, answer
     # A constant feature must not change the code, but its error counts.
-    first = answers.decode(code, known)
-    constant = constant.repeat(len(answers.shares))
-    constant = functional.pad(constant, (0, first.shape[1] - constant.shape[0]))
-    varying = torch.where(constant, first, rows)
-    found, answer = _descend(answers, code, varying, known, n_steps)
-    errors = _squares(answer - rows), _squares(first - rows)
-    return _better((found, answer), errors[0], (code, first), errors[1])[0][0]
+    aim = as_answered(rows, answer, held)
+    found = _descend(answers, first, slope, aim, known, n_steps)
+    if held is None:
+        return found[0]
+    errors = _squares(found[1] - rows), _squares(answer - rows)
+    return _better(found, errors[0], first, errors[1])[0][0]
+
+
+def as_answered(rows: Tensor, answer: Tensor, held: Tensor | None) -> Tensor:
+    """Return rows with the entries in ``held`` as they are answered."""
+    return rows if held is None else torch.where(held, answer, rows)
 
 
 def _descend(
-    answers: Answers, code: Tensor, rows: Tensor, known: Tensor | float, n_steps: int
+    answers: Answers,
+    first: tuple[Tensor, Tensor],
+    slope: Tensor,
+    rows: Tensor,
+    known: Tensor | float,
+    n_steps: int,
 ) -> tuple[Tensor, Tensor]:
     """Return the best code of each row on the way, and its reconstruction."""
-    least = torch.full_like(code[:, :1], torch.inf)
-    best, rate, before, slope_before = (code, rows), code, code, code
-    for step in range(n_steps):
-        answer, slope = answers.slope(code, rows, known)
-        best, least = _better((code, answer), _squares(answer - rows), best, least)
-        if step:
-            rate = _spectral(code - before, slope - slope_before, rate)
-        else:
-            rate = _first_rate(answers, known, code, answer, slope)
+    code, answer = best = first
+    least = _squares(answer - rows)
+    rate = _first_rate(answers, known, code, answer, slope)
+    for _ in range(n_steps - 1):
         before, slope_before = code, slope
         code = code - rate * slope
+        answer, slope = answers.slope(code, rows, known)
+        best, least = _better((code, answer), _squares(answer - rows), best, least)
+        rate = _spectral(code - before, slope - slope_before, rate)
+    code = code - rate * slope
     answer = answers.decode(code, known)
     return _better((code, answer), _squares(answer - rows), best, least)[0]
 

@@ -13,7 +13,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from .._machine.devices import own_settings
 from .._networks.network import Network
 from .._networks.recording import recording
-from .refinement import Answers
+from .refinement import Answers, as_answered
 
 aten: Any = torch.ops.aten
 #: Operations with sizes, in a form that torch.jit.trace records for any batch.
@@ -34,8 +34,14 @@ class RecordedAnswers(Answers):
     recorded: Any = None
 
     def slope(
-        self, code: Tensor, rows: Tensor, known: Tensor | float
+        self,
+        code: Tensor,
+        rows: Tensor,
+        known: Tensor | float,
+        held: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
+        if held is not None:
+            rows = as_answered(rows, self.decode(code, known), held)
         answer, slope = self.recorded(code, rows, known)
         return answer, slope
 
