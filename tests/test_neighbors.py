@@ -51,13 +51,19 @@ def test_wide_rows_are_told_apart_along_their_principal_axes():
     X = rng.normal(size=(60, 20)) @ rng.normal(size=(20, 300))
     X -= X.mean(axis=0)
     found, places = drawn(X)
-    assert found.places.shape == (60, 50)
+    assert found.places.shape == (60, 32)
     at_places = np.sort(distances_of(found.places), axis=None)
     np.testing.assert_allclose(at_places, np.sort(distances_of(X), None), atol=1e-3)
     sparse = read_rows(csr_array(X), np.zeros(300), 1.0)
     again, _ = neighbors.draw_map(sparse, torch.arange(60), 2, 1.0, 5, seed=0)
     assert np.array_equal(again.codes, found.codes)
     np.testing.assert_array_equal(found.find(X.astype(np.float32), 5)[0], places)
+
+
+def test_rows_in_the_middle_come_first():
+    found, _ = drawn(np.random.default_rng(0).normal(size=(80, 5)))
+    away = np.linalg.norm(found.places - found.places.mean(axis=0), axis=1)
+    assert (np.diff(away) > -1e-5).all()
 
 
 def test_copies_are_one_row():

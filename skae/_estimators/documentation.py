@@ -17,7 +17,7 @@ DOCUMENTATION = {
         size of the weight: all weights above 0 give the same ``fit``, and it may be
         changed afterwards. PCA never replaces the result. Held-out rows are not on the
         map. It has at most 65,536 of the others, chosen at random; the networks are
-        trained on those. The model stores them, reduced by PCA to at most 50 axes.
+        trained on those. The model stores them, reduced by PCA to at most 32 axes.
         Further training keeps the map.
 
     n_neighbors : int, default=15

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from .activations import make_activation
 from .custom import Custom, Factory
+from .links import Link
 from .network import Network
 from .prefix import prefix_widths
 from .recording import width_of
@@ -116,6 +117,17 @@ class Dense(Network):
     def decode(self, code: Tensor) -> Tensor:
         return self.decoders[self.widths.index(width_of(code))](code)
 
+    def answer_columns(self) -> Tensor | None:
+        last = cast(nn.Sequential, self.decoders[-1])[-1]
+        if len(self.widths) > 1 or type(self.link) is not Link:
+            return None
+        if not isinstance(last, nn.Linear):
+            return None
+        return torch.cat([last.weight, last.bias[:, None]], dim=1).detach()
+
+    def along(self, basis: Tensor, is_constant: Tensor) -> Network:
+        return DecoderAlong(self, basis)
+
     def decoder_weights(self) -> list[Tensor]:
         """Return the matrices of the whole code's decoder, the code's own first."""
         maps = cast(nn.Sequential, self.decoders[-1])
@@ -151,6 +163,25 @@ class Dense(Network):
             last = cast(Tensor, cast(nn.Sequential, decoder)[-1].bias)
             # In training mode activations may be random, or need several rows.
             last.sub_(self.eval().decode(last.new_zeros(1, width))[0])
+
+
+class DecoderAlong(Network):
+    """A dense decoder whose last map gives coordinates along a basis."""
+
+    def __init__(self, network: Dense, basis: Tensor) -> None:
+        super().__init__()
+        self.widths, self.link = network.widths, network.link
+        self.n_values = network.n_values
+        self.layers = cast(nn.Sequential, network.decoders[-1])[:-1]
+        columns = cast(Tensor, network.answer_columns()).to(basis)
+        found = (basis.T @ columns).to(torch.float32)
+        self.last = linear(found.shape[1] - 1, len(found)).to(found.device)
+        with torch.no_grad():
+            self.last.weight.copy_(found[:, :-1])
+            self.last.bias.copy_(found[:, -1])
+
+    def decode(self, code: Tensor) -> Tensor:
+        return cast(Tensor, self.last(self.layers(code)))
 
 
 def _encoder(

@@ -79,6 +79,23 @@ class LinearSkip(Network):
         constant = self.deviation == 0
         return constant if constant.any() else None
 
+    def answer_columns(self) -> Tensor | None:
+        columns = self.network.answer_columns()
+        if columns is None:
+            return None
+        return torch.cat([self.axes.T, self.centre[:, None], columns], dim=1)
+
+    @torch.no_grad()
+    def along(self, basis: Tensor, is_constant: Tensor) -> Network:
+        inner = self.network.along(basis, is_constant)
+        found = LinearSkip(inner, len(self.axes), len(is_constant)).to(basis.device)
+        for name in ("code_deviation", "output_scale", "reach"):
+            setattr(found, name, getattr(self, name))
+        found.axes.copy_(self.axes.to(basis) @ basis)
+        found.centre.copy_(self.centre.to(basis) @ basis)
+        found.deviation.copy_(~is_constant)
+        return found
+
     def offset(self, means: Tensor) -> Tensor | None:
         # Division rounds a feature relative to its mean, not to its deviation. A
         # constant feature is rounded like its mean.

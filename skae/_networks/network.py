@@ -70,6 +70,21 @@ class Network(nn.Module):
         """Return which features are constant; None if there are none, or unknown."""
         return None
 
+    def answer_columns(self) -> Tensor | None:
+        """Return columns that span all answers, shape (n_features, n).
+
+        None if the decoder does not end with a linear map.
+        """
+        return None
+
+    def along(self, basis: Tensor, is_constant: Tensor) -> "Network":
+        """Return a network that decodes to coordinates of the answers.
+
+        The columns of ``basis`` are orthonormal, or zero, and span those of
+        :meth:`answer_columns`. ``is_constant`` tells coordinates of constant features.
+        """
+        raise NotImplementedError
+
     def offset(self, means: Tensor) -> Tensor | None:
         """Return the offset of rows, in units of the scale, for :meth:`encode_scaled`.
 

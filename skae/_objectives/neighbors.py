@@ -17,7 +17,7 @@ from .layout import fuzzy_edges, lay_out
 
 # Maximum number of rows of a map, and of PCA's axes for their distances: the search for
 # neighbours is quadratic in the number of rows.
-N_ROWS, N_AXES = 2**16, 50
+N_ROWS, N_AXES = 2**16, 32
 # Number of rows for the principal axes.
 N_SAMPLE = 4096
 # Iterations of Weiszfeld's algorithm, and the distance below which codes are equal.
@@ -118,7 +118,7 @@ def draw_map(
     """Return a map of the rows in ``index``, and their places on it."""
     axes = _axes(rows, index, seed)
     all_places = np.concatenate([_project(part, axes) for part in _read(rows, index)])
-    places, copies = np.unique(all_places, axis=0, return_inverse=True)
+    places, copies = _distinct(all_places)
     first = _first_codes(places, n_components, seed)
     drawn = NeighborMap(axes, places, first, spread, n_neighbors)
     distances, nearest = drawn.nearest(places, n_neighbors, device)
@@ -129,7 +129,7 @@ def draw_map(
     codes = (codes / (codes.std() or 1.0)).astype(np.float32)
     gap = float(others[0][:, :1].max(initial=0))
     drawn = replace(drawn, codes=codes, gap=gap)
-    return drawn, drawn.between(distances, nearest)[copies.ravel()]
+    return drawn, drawn.between(distances, nearest)[copies]
 
 
 def find_rows(
@@ -154,6 +154,18 @@ def nearest_on(
         found.append([part.cpu().numpy() for part in nearest])
     distances, index = map(np.concatenate, zip(*found, strict=True))
     return distances.astype(np.float64), index
+
+
+def _distinct(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return distinct places, those in the middle first, and where each one is.
+
+    Rows in the middle are near to most others: a search that meets them first has
+    fewer neighbours to replace.
+    """
+    distinct, where = np.unique(places, axis=0, return_inverse=True)
+    middle = distinct.mean(axis=0, dtype=np.float64)
+    order = np.argsort(np.linalg.norm(distinct - middle, axis=1), kind="stable")
+    return distinct[order], np.argsort(order)[where.ravel()]
 
 
 def _first_codes(places: np.ndarray, n_components: int, seed: int) -> np.ndarray:
