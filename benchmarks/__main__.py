@@ -1,8 +1,10 @@
 """Run suites, which print their tables and write records and figures.
 
-Suites are named; without a name it is "digits", or with --quick all. A run that was
-stopped goes on where it stopped: finished cases are in the record, NAME.jsonl.
-"report" writes the tables and figures of the records anew.
+Suites are named; without a name it is "digits", or with --quick all; "all" is all too.
+A run that was stopped goes on where it stopped: finished cases are in the record,
+NAME.jsonl. Cases that it has of other code run again. "report" writes the tables and
+figures of the records anew. "check" is for records of other code: it runs a short case
+of each kind again, and notes in the record where the figures are the same.
 """
 
 import argparse
@@ -13,6 +15,7 @@ from rich.console import Console
 
 from .embedding import suite as embedding
 from .rivals import suite as rivals
+from .shared.checking import check, report_states
 from .shared.data_sets import MissingData
 from .shared.report import report
 from .shared.running import run_suite
@@ -105,15 +108,18 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="\n".join(summaries),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="report, or suites")
+    what = "report or check, and suites"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=what)
     parser.add_argument("--data", nargs="+", default=[], help="only these data sets")
     many = "so many seeds, of suites that repeat their cases"
     parser.add_argument("--seeds", type=positive, metavar="N", help=many)
     small = "small cases, that need no SKAE_DATA"
     parser.add_argument("--quick", action="store_true", help=small)
+    long = "seconds that a case took which is checked, at most (default: 60)"
+    parser.add_argument("--longest", type=positive, default=60, help=long)
     folder = (
-        "folder of records, tables and figures (default: results, of a report "
-        "docs/records); quick ones go to a folder in it"
+        "folder of records, tables and figures (default: results, of a report or a "
+        "check docs/records); quick ones go to a folder in it"
     )
     parser.add_argument("--output", type=pathlib.Path, help=folder)
     return parser
@@ -123,33 +129,47 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser()
     found = parser.parse_args(arguments)
-    found.is_report = found.names[:1] == ["report"]
-    names = found.names[1:] if found.is_report else found.names
+    is_command = bool(found.names) and found.names[0] in ("report", "check")
+    found.command = found.names[0] if is_command else ""
+    names = found.names[is_command:]
+    everything = names == ["all"] or (not names and (found.command or found.quick))
+    names = list(SUITES) if everything else names or ["digits"]
     if unknown := [name for name in names if name not in SUITES]:
         parser.error(f"no suite is named {unknown[0]!r}: {', '.join(SUITES)}")
-    everything = found.is_report or found.quick
-    found.names = names or (list(SUITES) if everything else ["digits"])
+    found.names = names
     return found
 
 
 def main() -> None:
-    """Run, or report on, the suites that the command line names."""
+    """Run, check or report on the suites that the command line names."""
     found, console = parse(), Console()
-    folder = found.output or (RECORDS if found.is_report else pathlib.Path("results"))
+    folder = found.output or (RECORDS if found.command else pathlib.Path("results"))
     if found.quick:
         folder /= "quick"
-    options = Options(found.quick, found.seeds)
     lacking = []
     for name in found.names:
-        if found.is_report:
-            report(name, SUITES[name], folder, console)
-            continue
         try:
-            run_suite(name, SUITES[name], options, found.data, folder, console)
+            act(found, name, folder, console)
         except MissingData as missing:
             lacking.append(missing.args[0])
+    if found.command:
+        console.print(report_states(SUITES, folder))
     if lacking:
         raise MissingData("\n".join(lacking))
+
+
+def act(
+    found: argparse.Namespace, name: str, folder: pathlib.Path, console: Console
+) -> None:
+    """Do what the command line asks for with one suite."""
+    suite = SUITES[name]
+    if found.command == "report":
+        report(name, suite, folder, console)
+    elif found.command == "check":
+        check(name, suite, folder, found.longest, console)
+    else:
+        options = Options(found.quick, found.seeds)
+        run_suite(name, suite, options, found.data, folder, console)
 
 
 if __name__ == "__main__":

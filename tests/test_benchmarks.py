@@ -26,7 +26,14 @@ from benchmarks.__main__ import SUITES, parse
 from benchmarks.embedding import methods as maps_methods
 from benchmarks.rivals import methods as rivals_methods
 from benchmarks.rivals import suite as rivals
-from benchmarks.shared import data_sets, environments, image_features, pca_baseline
+from benchmarks.shared import (
+    code,
+    data_sets,
+    environments,
+    image_features,
+    pca_baseline,
+)
+from benchmarks.shared.checking import check, repeats, states
 from benchmarks.shared.record import Record, key
 from benchmarks.shared.report import mean_and_deviation, report, write_table
 from benchmarks.shared.running import run_case, run_suite
@@ -100,7 +107,7 @@ def test_killed_run_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     n_finished = n_lines(record)
     assert 3 <= n_finished < 8
     monkeypatch.chdir(tmp_path)
-    exec(SLOW_SUITE, {})
+    exec(SLOW_SUITE, {"__name__": "__main__"})
     printed = capsys.readouterr().out
     assert f"{n_finished} of 8 cases are in" in printed
     lines = [json.loads(line) for line in record.read_text().splitlines()]
@@ -169,6 +176,128 @@ def test_finished_cases_are_skipped(suite, tmp_path, capsys):
     assert (tmp_path / "totals.csv").read_text().splitlines()[1] == "a,3,0"
 
 
+def of_other_code(path, *places):
+    """Mark lines of a record as those of other code, which took two seconds."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for place in places:
+        lines[place] |= {"code": "other", "seconds": 2.0}
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+def test_cases_of_other_code_run_again(suite, tmp_path, capsys):
+    run_all(suite, tmp_path)
+    path = tmp_path / "totals.jsonl"
+    before = path.read_text()
+    of_other_code(path, 1, 2)
+    later = replace(suite, run=lambda data, seed, ks: {"total": 9.0, "picture": ks})
+    run_all(later, tmp_path)
+    assert "2 cases there are of other code, and run again" in capsys.readouterr().out
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["figures"]["total"] for line in lines] == [3.0, 9.0, 9.0, 4.0]
+    cases = [json.loads(line)["case"] for line in before.splitlines()]
+    assert [line["case"] for line in lines] == cases
+    assert not any(line["code"] == "other" for line in lines)
+
+
+def kinds_suite(total):
+    """A suite with two kinds of cases; seconds are measured anew in each run."""
+
+    def run(method, data, n):
+        if (method, n) == ("slow", 2):
+            raise AssertionError("a longer case of this kind is not asked for")
+        return {"total": total(method, n), "fit_seconds": time.perf_counter()}
+
+    def cases(options):
+        numbers = {"fast": (1, 2), "slow": (1,)}
+        return [
+            {"method": m, "data": d, "n": n}
+            for m in numbers
+            for d in ("digits", "iris")
+            for n in numbers[m]
+        ]
+
+    return Suite("", cases, run, lambda rows, folder: [], alone=lambda case: True)
+
+
+def test_check_stamps_kinds_whose_figures_are_the_same(tmp_path, capsys):
+    first = kinds_suite(lambda method, n: n / 3)
+    run_suite("kinds", first, Options(), [], tmp_path, Console())
+    of_other_code(tmp_path / "kinds.jsonl", *range(6))
+    (row,) = states({"kinds": first}, tmp_path)
+    assert row[:3] == ["kinds", "6", "0"]
+    changed = kinds_suite(lambda method, n: n / 3 + (method == "slow"))
+    check("kinds", changed, tmp_path, 60.0, Console())
+    printed = capsys.readouterr().out
+    assert "kinds, fast: today's code gives the same figures" in printed
+    assert "kinds, slow: today's code gives others" in printed
+    (row,) = states({"kinds": first}, tmp_path)
+    assert row[:3] == ["kinds", "6", "4"]
+    check("kinds", first, tmp_path, 1.0, Console())
+    assert "kinds, slow: not checked" in capsys.readouterr().out
+    check("kinds", first, tmp_path, 60.0, Console())
+    assert states({"kinds": first}, tmp_path)[0][2] == "6"
+    assert len(Record(tmp_path, "kinds").lines) == 6
+
+
+@pytest.mark.parametrize(
+    ("found", "same"),
+    [
+        ({"error": 1.0, "parts": {"a": [1, 2.0], "new": 3}, "fit_seconds": 9.0}, True),
+        ({"error": 1.0 + 1e-4, "parts": {"a": [1, 2.0]}}, False),
+        ({"error": 1.0, "parts": {"a": [1, 2.0, 3.0]}}, False),
+        ({"error": 1.0, "parts": {}}, False),
+        ({"error": 1.0}, False),
+    ],
+)
+def test_figures_repeat_but_for_times(found, same):
+    recorded = {"error": 1.0, "parts": {"a": [1, 2.0]}, "fit_seconds": 2.0}
+    assert repeats(recorded, found) == same
+    assert not repeats({"fit_seconds": 2.0}, {"fit_seconds": 2.0})
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Write modules to a folder; return what writes more, and hashes the first."""
+    monkeypatch.setattr(code, "ROOT", tmp_path)
+
+    def write(**files):
+        for name, text in files.items():
+            path = tmp_path / "pack" / f"{name}.py"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        for cached in (code.code_hash, code._tree, code._text, code._imported):
+            cached.cache_clear()
+        return code.code_hash("pack.first")
+
+    return write
+
+
+def test_hash_of_code_is_that_of_all_that_is_imported(package):
+    before = package(
+        __init__="from .second import f\nfrom .other import g\n",
+        first="from pack import f\nimport numpy\n",
+        second="def f(x):\n    from . import third\n    return third.h(x)\n",
+        third="def h(x):\n    return x\n",
+        other="def g(x):\n    return x\n",
+    )
+    assert code.modules_behind("pack.first") == {
+        "pack.first",
+        "pack.second",
+        "pack.third",
+    }
+    assert package(other="def g(x):\n    return x + 1\n") == before
+    commented = 'def h(x):\n    """Return it."""\n    # As it is.\n    return (x)\n'
+    assert package(third=commented) == before
+    assert package(third="def h(x):\n    return -x\n") != before
+
+
+def test_suites_stand_for_what_they_import():
+    behind = code.modules_behind("benchmarks.suites.floor")
+    assert {"skae._training.engine", "skae._rows.pca"} <= behind
+    assert not any(name.startswith("skae.inspection") for name in behind)
+    assert "skae._estimators.conv" not in behind
+
+
 def test_half_a_line_is_dropped(suite, tmp_path):
     run_all(suite, tmp_path)
     path = tmp_path / "totals.jsonl"
@@ -186,9 +315,9 @@ def test_half_a_line_is_dropped(suite, tmp_path):
 def test_two_runs_on_one_record_are_told(suite, tmp_path):
     first, second = Record(tmp_path, "some"), Record(tmp_path, "some")
     line = run_case(suite.run, suite.cases(Options())[0])
-    first.append(line)
+    first.put(line)
     with pytest.raises(SystemExit, match="has changed since it was read"):
-        second.append(line)
+        second.put(line)
     assert len(Record(tmp_path, "some").lines) == 1
 
 
@@ -258,6 +387,8 @@ def test_command_line(capsys):
         5,
     )
     assert parse(["report", "conv"]).names == ["conv"]
+    assert parse(["check"]).names == parse(["all"]).names == list(SUITES)
+    assert parse(["check", "conv"]).command == "check"
     with pytest.raises(SystemExit):
         parse(["flor"])
     assert "no suite is named 'flor'" in capsys.readouterr().err

@@ -27,7 +27,7 @@ class Record:
         self._size = len(text)
         lines = enumerate(text[: self._end].splitlines(), 1)
         self.lines = [self._parsed(line, number) for number, line in lines]
-        self._done = {key(line["case"]) for line in self.lines}
+        self._places = {key(line["case"]): i for i, line in enumerate(self.lines)}
 
     def _parsed(self, line: bytes, number: int) -> dict[str, Any]:
         """Return a line of the record."""
@@ -41,10 +41,18 @@ class Record:
             ) from None
 
     def __contains__(self, case: Case) -> bool:
-        return key(case) in self._done
+        return key(case) in self._places
 
-    def append(self, line: dict[str, Any]) -> None:
-        """Write the line of a finished case, and its arrays before it."""
+    def is_of(self, code: str, case: Case) -> bool:
+        """Whether a case is there, with figures by code of this hash."""
+        place = self._places.get(key(case))
+        return place is not None and self.lines[place].get("code") == code
+
+    def put(self, line: dict[str, Any]) -> None:
+        """Write the line of a finished case, and its arrays before it.
+
+        It replaces a line of the same case.
+        """
         case, figures = line["case"], line["figures"]
         arrays = {n: v for n, v in figures.items() if isinstance(v, np.ndarray)}
         if arrays:
@@ -54,18 +62,34 @@ class Record:
         rest = {n: v for n, v in figures.items() if n not in arrays}
         whole = {"suite": self.suite, **line, "figures": rest}
         text = json.dumps(whole, default=_plain)
-        self._write(text)
-        self.lines.append(json.loads(text))
-        self._done.add(key(case))
+        if (place := self._places.get(key(case))) is None:
+            self._write(text)
+            self._places[key(case)] = len(self.lines)
+            self.lines.append(json.loads(text))
+        else:
+            self.lines[place] = json.loads(text)
+            self.rewrite()
 
-    def _write(self, text: str) -> None:
-        """Write a line after the last whole one."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+    def rewrite(self) -> None:
+        """Write all lines anew."""
+        self._check_unchanged()
+        text = "".join(f"{json.dumps(line)}\n" for line in self.lines)
+        half = self.path.with_suffix(".part")
+        half.write_text(text)
+        half.replace(self.path)
+        self._end = self._size = len(text.encode())
+
+    def _check_unchanged(self) -> None:
         if self._size != (self.path.stat().st_size if self.path.exists() else 0):
             raise SystemExit(
                 f"{self.path} has changed since it was read. Two runs at once need an "
                 "--output each."
             )
+
+    def _write(self, text: str) -> None:
+        """Write a line after the last whole one."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._check_unchanged()
         with self.path.open("ab") as file:
             file.truncate(self._end)
             file.write(text.encode() + b"\n")

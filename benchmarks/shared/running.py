@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import track
 from sklearn.exceptions import ConvergenceWarning
 
+from .code import code_hash
 from .data_sets import HINT, MissingData, hash_of, is_missing
 from .record import Record
 from .report import report
@@ -41,12 +42,13 @@ def run_suite(
         known = sorted({str(c.get("data")) for c in chosen_cases(suite, options, [])})
         console.print(f"{name} has no case of {', '.join(data)}: {', '.join(known)}")
         return
-    missing = _not_in(record, _at_hand(name, wanted, console), console)
-    mark = {"quick": True} if options.quick else {}
+    code = code_hash(suite.run.__module__)
+    missing = _not_in(record, _at_hand(name, wanted, console), code, console)
+    mark = {"code": code, "quick": True} if options.quick else {"code": code}
     lines, total, is_live = run_cases(suite, missing), len(missing), console.is_terminal
     shown = track(lines, name, total=total, console=console, disable=not is_live)
     for number, line in enumerate(shown, 1):
-        record.append(line | mark)
+        record.put(line | mark)
         # A file or a pipe cannot show a bar that grows.
         if not is_live and number * N_LINES // total > (number - 1) * N_LINES // total:
             console.print(f"{name}: {number} of {total} cases")
@@ -63,12 +65,16 @@ def _at_hand(name: str, wanted: list[Case], console: Console) -> list[Case]:
     return cases
 
 
-def _not_in(record: Record, cases: list[Case], console: Console) -> list[Case]:
-    """Return the cases that a record lacks, and tell if it has others."""
-    missing = [case for case in cases if case not in record]
+def _not_in(
+    record: Record, cases: list[Case], code: str, console: Console
+) -> list[Case]:
+    """Return the cases that a record lacks, or has of other code, and tell so."""
+    missing = [case for case in cases if not record.is_of(code, case)]
     if len(missing) < len(cases):
         done = len(cases) - len(missing)
         console.print(f"{done} of {len(cases)} cases are in {record.path} already")
+    if earlier := sum(case in record for case in missing):
+        console.print(f"{earlier} cases there are of other code, and run again")
     return missing
 
 

@@ -1,0 +1,99 @@
+"""Which records are of today's code, and whether it still gives the others."""
+
+import datetime
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from .code import code_hash
+from .data_sets import is_missing
+from .record import Record
+from .report import write_table
+from .suite import Case, Suite
+
+Line = dict[str, Any]
+#: Parts of the names of figures that no second run repeats.
+MEASURED = ("second", "memory", "rate", "bytes", "peak", "version")
+
+
+def check(
+    name: str, suite: Suite, folder: pathlib.Path, longest: float, console: Console
+) -> None:
+    """Run some cases of a record again, and stamp it where the figures are the same.
+
+    Of each kind of case it is the one that took the shortest time, if that is not
+    longer than ``longest`` seconds.
+    """
+    record, code = Record(folder, name), code_hash(suite.run.__module__)
+    kinds: dict[str, list[Line]] = {}
+    for line in record.lines:
+        if line.get("code") != code:
+            kinds.setdefault(kind_of(line["case"]), []).append(line)
+    for kind, lines in kinds.items():
+        known = [line for line in lines if not is_missing(line["case"].get("data"))]
+        shortest = min(known, key=_seconds, default=None)
+        if shortest is None or _seconds(shortest) > longest:
+            console.print(f"{name}, {kind}: not checked, it takes too long")
+        elif repeats(shortest["figures"], suite.run(**shortest["case"])):
+            for line in lines:
+                line["code"] = code
+            record.rewrite()
+            console.print(f"{name}, {kind}: today's code gives the same figures")
+        else:
+            console.print(f"{name}, {kind}: today's code gives others; run it again")
+
+
+def kind_of(case: Case) -> str:
+    """Name what is run, whatever the data, the seed and the sizes."""
+    named = {k: v for k, v in case.items() if isinstance(v, str) and k != "data"}
+    return " ".join(named.values()) or "all cases"
+
+
+def _seconds(line: Line) -> float:
+    # Early lines tell no time.
+    return math.inf if line["seconds"] is None else float(line["seconds"])
+
+
+def repeats(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Whether all figures that can be repeated are the same, and there are some.
+
+    A parameter that came later is not in an earlier line.
+    """
+    kept = [k for k in recorded if not any(part in k for part in MEASURED)]
+    return bool(kept) and all(k in found and _same(recorded[k], found[k]) for k in kept)
+
+
+def _same(recorded: Any, found: Any) -> bool:
+    if isinstance(recorded, dict):
+        return all(k in found and _same(recorded[k], found[k]) for k in recorded)
+    if isinstance(recorded, list):
+        pairs = zip(recorded, found, strict=False)
+        return len(recorded) == len(found) and all(_same(*pair) for pair in pairs)
+    if isinstance(recorded, float):
+        return math.isclose(recorded, found, rel_tol=1e-6)
+    return bool(recorded == found)
+
+
+def states(suites: Mapping[str, Suite], folder: pathlib.Path) -> list[list[str]]:
+    """Return a row for each record: its cases, those of today's code, and its age."""
+    found = []
+    for name, suite in suites.items():
+        lines = Record(folder, name).lines
+        code = code_hash(suite.run.__module__)
+        n_today = sum(line.get("code") == code for line in lines)
+        hours = sum(line["seconds"] or 0 for line in lines) / 3600
+        dates = sorted(line["date"] for line in lines) or ["never"]
+        row = [name, len(lines), n_today, dates[0], f"{hours:.2f}" if hours else ""]
+        found.append([str(value) for value in row])
+    return found
+
+
+def report_states(suites: Mapping[str, Suite], folder: pathlib.Path) -> Table:
+    """Write the table of all records."""
+    headings = ["record", "cases", "of today's code", "first run", "hours"]
+    title = f"Records and the code of {datetime.date.today():%Y-%m-%d}"
+    return write_table(folder / "code.csv", title, headings, states(suites, folder))
