@@ -3,7 +3,7 @@
 Suites are named; without a name it is "digits", or with --quick all; "all" is all too.
 A run that was stopped goes on where it stopped: finished cases are in the record,
 NAME.jsonl. Cases that it has of other code run again. "report" writes the tables and
-figures of the records anew. "check" is for records of other code: it runs a short case
+figures of the records anew. "check" is for records of other code: it runs short cases
 of each kind again, and notes in the record where the figures are the same.
 """
 
@@ -115,8 +115,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=positive, metavar="N", help=many)
     small = "small cases, that need no SKAE_DATA"
     parser.add_argument("--quick", action="store_true", help=small)
-    long = "seconds that a case took which is checked, at most (default: 60)"
-    parser.add_argument("--longest", type=positive, default=60, help=long)
+    long = "seconds that cases of a kind took which are checked (default: 60)"
+    parser.add_argument("--seconds", type=positive, default=60, help=long)
     folder = (
         "folder of records, tables and figures (default: results, of a report or a "
         "check docs/records); quick ones go to a folder in it"
@@ -166,7 +166,7 @@ def act(
     if found.command == "report":
         report(name, suite, folder, console)
     elif found.command == "check":
-        check(name, suite, folder, found.longest, console)
+        check(name, suite, folder, found.seconds, console)
     else:
         options = Options(found.quick, found.seeds)
         run_suite(name, suite, options, found.data, folder, console)
