@@ -21,6 +21,7 @@ import pytest
 import torch
 from rich.console import Console
 from sklearn.decomposition import PCA
+from sklearn.neighbors import KNeighborsClassifier
 
 from benchmarks.__main__ import SUITES, parse
 from benchmarks.embedding import methods as maps_methods
@@ -51,6 +52,7 @@ from benchmarks.suites import (
     conv_signals,
     denoising,
     digits,
+    dimension,
     few_labels,
     k_sparse,
     outliers,
@@ -840,6 +842,19 @@ def test_shifted_images_are_those_of_other_pixels(monkeypatch):
     shifted = image_features.Deformation(torch.zeros(1, 8, 8), shift=0.25)
     seen = shifted(images, torch.Generator())
     torch.testing.assert_close(seen[:, :, :-1, :-1], images[:, :, 1:, 1:])
+
+
+def test_classes_are_told_by_nearest_codes():
+    found = dimension.run("digits", "PCA", 8, 0)
+    X, X_test, y, y_test = dimension.read("digits", 0)
+    codes = PCA(8, random_state=0).fit(X)
+    nearest = KNeighborsClassifier(found["n_neighbors"]).fit(codes.transform(X), y)
+    accuracy = nearest.score(codes.transform(X_test), y_test)
+    assert found["accuracy"] == pytest.approx(accuracy, abs=1e-4)
+    (line,) = dimension.table_rows(
+        [{"data": "digits", "method": "PCA", "n_components": 8, **found}]
+    )
+    assert line[2:5] == ["", f"{100 * found['accuracy']:.1f}", ""]
 
 
 def test_graph_joins_neighbours_both_ways(digits):
