@@ -178,7 +178,7 @@ def report(rows: list[Row], folder: pathlib.Path) -> list[Table]:
         table_rows(rows),
     )
     draw_curves(rows, folder / "reconstruction.png")
-    if any("pictures" in row for row in rows):
+    if {row["method"] for row in rows if "pictures" in row} >= set(PICTURED):
         draw_pictures(rows, folder / "widths.png")
     return [table]
 
