@@ -14,6 +14,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_limits
 
 from skae import ConvAE, UndercompleteAE
+from skae._estimators.model import PULL
+from skae._estimators.refinement import refine
+from skae._estimators.subspace import Subspace
 from skae._objectives import layout, neighbors
 from skae._rows.batches import read_rows
 from skae._rows.split import hold_out
@@ -433,3 +436,64 @@ def test_a_map_may_be_learnt_by_all_rows_at_once(digits):
     np.testing.assert_array_equal(
         *(a._model.neighbor_map.codes for a in (ae, by_batches))
     )
+
+
+@pytest.fixture(params=["pca", "random"])
+def wide(request):
+    """A map of wide rows whose answers fill few dimensions, and rows that are new."""
+    rng = np.random.default_rng(0)
+    waves = np.sin(rng.uniform(-2, 2, (300, 2)) @ rng.normal(size=(2, 50)))
+    X = waves + 0.05 * rng.normal(size=waves.shape)
+    X = np.pad(X, ((0, 0), (0, 4)), constant_values=3.0)
+    ae = picture(X[:200], hidden_layer_sizes=(12,), init=request.param)
+    X[200:, -4:] += rng.normal(size=(100, 4))
+    return ae, X[200:]
+
+
+def refined_in_all_coordinates(ae, X):
+    """Take the step of ``transform`` from the places, by all features."""
+    places = copy.deepcopy(ae).set_params(transform_max_iter=0).transform(X)
+    rows = torch.tensor((X - ae.mean_) / ae.scale_, dtype=torch.float32)
+    spread = ae._model.neighbor_map.spread
+    pull = PULL * ae.neighbor_weight * X.shape[1] / spread**2
+    code = refine(ae.network_, torch.from_numpy(places), rows, 1, pull)
+    return code.detach().numpy(), places
+
+
+def test_few_coordinates_tell_distances_from_all_answers(wide):
+    ae, X = wide
+    space = Subspace.of(ae.network_)
+    rows = torch.tensor((X - ae.mean_) / ae.scale_, dtype=torch.float32)
+    codes = torch.from_numpy(np.random.default_rng(1).normal(size=(100, 2))).float()
+    whole = (rows - ae.network_.answer(codes)).square().sum(1)
+    few = (space(rows) - space.along(ae.network_).answer(codes)).square().sum(1)
+    assert space(rows).shape[1] <= 21 < rows.shape[1]
+    np.testing.assert_allclose(few.detach(), whole.detach(), rtol=1e-4)
+
+
+def test_codes_are_refined_in_few_coordinates_as_in_all(wide):
+    ae, X = wide
+    expected, places = refined_in_all_coordinates(ae, X)
+    np.testing.assert_allclose(ae.transform(X), expected, atol=1e-3)
+    assert np.abs(expected - places).max() > 0.01
+
+
+@pytest.mark.parametrize("changed", ["last", "first", "activation", "deviation"])
+def test_refined_codes_follow_networks_that_were_changed_by_hand(wide, changed):
+    ae, X = wide
+    before = ae.transform(X)
+    network = ae.network_
+    decoder = getattr(network, "network", network).decoders[-1]
+    if changed == "last":
+        decoder[-1].weight.data.mul_(0.5)
+    elif changed == "first":
+        decoder[0] = torch.nn.Linear(2, 12)
+    elif changed == "activation":
+        decoder[1] = torch.nn.Tanh()
+    elif hasattr(network, "deviation"):
+        network.deviation[:40].zero_()
+    expected, _ = refined_in_all_coordinates(ae, X)
+    # A step that hardly helps may be taken in one and left in the other.
+    atol = 1e-3 if changed != "deviation" else 1e-2
+    np.testing.assert_allclose(ae.transform(X), expected, atol=atol)
+    assert changed == "deviation" or np.abs(expected - before).max() > 0.01

@@ -50,7 +50,6 @@ QUICK = {
 PLAIN = UndercompleteAE(2, transform_max_iter=0, **QUICK)
 PIPELINES = {
     "undercomplete": UndercompleteAE(2, **QUICK),
-    "few coordinates": UndercompleteAE(2, **QUICK | {"hidden_layer_sizes": ()}),
     "sparse": SparseAE(10, sparsity="top_k", **QUICK),
     "denoising": DenoisingAE(2, **QUICK),
     "contractive": ContractiveAE(2, **QUICK),

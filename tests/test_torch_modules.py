@@ -46,7 +46,6 @@ TABLE[:, 7] = 1.0
 CASES = {
     "improved": (UndercompleteAE(3, **QUICK), X),
     "ordered": (UndercompleteAE(3, ordered=True, **QUICK), X),
-    "few coordinates": (UndercompleteAE(2, hidden_layer_sizes=(2,), **QUICK), X),
     "bernoulli": (UndercompleteAE(3, loss="bernoulli", clip=True, **QUICK), SHARES),
     "poisson": (UndercompleteAE(3, loss="poisson", **QUICK), COUNTS),
     "tied": (

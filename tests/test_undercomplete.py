@@ -1,6 +1,5 @@
 """UndercompleteAE beside PCA: the same subspace when linear, better when not."""
 
-import pickle
 import warnings
 
 import numpy as np
@@ -14,8 +13,6 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
 from skae import UndercompleteAE
-from skae._estimators.refinement import refine
-from skae._estimators.subspace import Subspace, few_columns
 from skae.metrics import explained_variance
 
 PLAIN = {"init": "random", "early_stopping": False, "random_state": 0}
@@ -172,53 +169,6 @@ def test_a_feature_that_never_varied_makes_no_row_worse(rng, n_components, init)
         -ae.set_params(transform_max_iter=n).score_samples(X) for n in (3, 0)
     )
     assert (refined <= encoder * (1 + 1e-5) + 1e-9).all()
-
-
-def wide_rows(rng, n_constant):
-    waves = np.sin(rng.uniform(-2, 2, (300, 2)) @ rng.normal(size=(2, 50)))
-    X = waves + 0.05 * rng.normal(size=waves.shape)
-    return np.pad(X, ((0, 0), (0, n_constant)), constant_values=3.0)
-
-
-@pytest.fixture(params=["pca", "random"])
-def wide(rng, request):
-    """A model whose answers fill few dimensions, and rows that it did not see."""
-    X = wide_rows(rng, n_constant=4)
-    settings = {"hidden_layer_sizes": (12,), "max_iter": 30, "random_state": 0}
-    ae = UndercompleteAE(2, init=request.param, **settings).fit(X[:200])
-    X[200:, -4:] += rng.normal(size=(100, 4))
-    return ae, X[200:]
-
-
-def test_few_coordinates_tell_distances_from_all_answers(wide, rng):
-    ae, X = wide
-    network = ae.network_
-    space = Subspace(network, few_columns(network))
-    rows = torch.tensor((X - ae.mean_) / ae.scale_, dtype=torch.float32)
-    codes = torch.tensor(rng.normal(size=(100, 2)) * 3, dtype=torch.float32)
-    whole = (rows - network.answer(codes)).square().sum(1)
-    few = (space(rows) - space.network.answer(codes)).square().sum(1)
-    assert space(rows).shape[1] <= 21 < rows.shape[1]
-    np.testing.assert_allclose(few.detach(), whole.detach(), rtol=1e-4)
-
-
-def test_codes_are_refined_in_few_coordinates_as_in_all(wide):
-    ae, X = wide
-    network = ae.network_
-    rows = torch.tensor((X - ae.mean_) / ae.scale_, dtype=torch.float32)
-    codes = refine(network, network.encode(rows), rows, n_steps=3)
-    np.testing.assert_allclose(ae.transform(X), codes.detach(), atol=1e-3)
-    assert np.abs(ae.transform(X) - network.encode(rows).detach().numpy()).max() > 0.05
-
-
-def test_refined_codes_follow_weights_that_were_changed_by_hand(wide):
-    ae, X = wide
-    before = ae.transform(X)
-    decoder = getattr(ae.network_, "network", ae.network_).decoders[-1]
-    decoder[-1].weight.data.mul_(0.5)
-    after = ae.transform(X)
-    np.testing.assert_array_equal(after, pickle.loads(pickle.dumps(ae)).transform(X))
-    assert np.abs(after - before).max() > 0.01
 
 
 def test_refined_codes_do_not_depend_on_the_rows_beside(digits):

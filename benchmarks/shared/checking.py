@@ -26,10 +26,12 @@ def check(
 ) -> None:
     """Run some cases of a record again, and stamp it where the figures are the same.
 
-    Of each kind of case they are the shortest ones of data sets, of as many as took
-    ``seconds`` together.
+    Of each kind of case they are the shortest one of each data set, then others, of as
+    many as took ``seconds`` together.
     """
     record, code = Record(folder, name), code_hash(suite.run.__module__)
+    if record.lines and all(line.get("code") == code for line in record.lines):
+        console.print(f"{name}: all cases are of today's code")
     kinds: dict[str, list[Line]] = {}
     for line in record.lines:
         if line.get("code") != code:
@@ -43,23 +45,25 @@ def check(
             for line in lines:
                 line["code"] = code
             record.rewrite()
-            console.print(f"{name}, {kind}: same figures in {len(same)} cases")
+            console.print(
+                f"{name}, {kind}: the same figures, in {len(same)} of {len(lines)} cases"
+            )
         else:
             console.print(f"{name}, {kind}: today's code gives others; run it again")
 
 
 def _chosen(lines: Iterable[Line], seconds: float) -> list[Line]:
-    """Return the shortest line of each data set, the shortest ones first."""
-    found: dict[Any, Line] = {}
+    """Return short lines, first one of each data set."""
+    firsts: dict[Any, Line] = {}
+    others = []
     for line in sorted(lines, key=_seconds):
-        if not is_missing(data := line["case"].get("data")):
-            found.setdefault(data, line)
-    sums = itertools.accumulate(map(_seconds, found.values()))
-    return [
-        line
-        for line, total in zip(found.values(), sums, strict=True)
-        if total <= seconds
-    ]
+        if is_missing(data := line["case"].get("data")):
+            continue
+        if firsts.setdefault(data, line) is not line:
+            others.append(line)
+    ordered = [*firsts.values(), *others]
+    sums = itertools.accumulate(map(_seconds, ordered))
+    return [line for line, total in zip(ordered, sums, strict=True) if total <= seconds]
 
 
 def kind_of(case: Case) -> str:

@@ -1,6 +1,6 @@
 """Which code a suite measures: a hash of the modules that it imports, and theirs.
 
-Comments, docstrings and layout do not count. A name that a package only passes on leads
+Comments, docstrings and layout do not count, and how records are written and shown. A name that a package only passes on leads
 to the module that defines it, so that an estimator does not stand for all of ``skae``.
 """
 
@@ -12,6 +12,8 @@ from functools import cache
 from typing import Any
 
 ROOT = pathlib.Path(__file__).parents[2]
+#: Modules that only write or show figures.
+SHOWING = [f"benchmarks.shared.{name}" for name in ("figures", "record", "report")]
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -28,7 +30,7 @@ def modules_behind(module: str) -> set[str]:
     found, open_ = set[str](), [module]
     while open_:
         name = open_.pop()
-        if name not in found and _path(name):
+        if name not in (*found, *SHOWING) and _path(name):
             found.add(name)
             open_ += _imported(name)
     return found

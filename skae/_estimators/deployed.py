@@ -10,7 +10,6 @@ from .entries import TableEntries
 from .model import Coding, FittedModel
 from .refinement import Answers, improve
 from .slopes import RecordedAnswers, record_slopes
-from .subspace import Subspace, few_columns
 
 
 class AutoencoderModule(nn.Module):
@@ -44,19 +43,10 @@ class AutoencoderModule(nn.Module):
         self.register_buffer("mean", torch.tensor(model.mean))
         ends = [torch.tensor(end, dtype=self.mean.dtype) for end in model.seen]
         self.register_buffer("seen", torch.stack(ends) if clip else None)
+        self.register_buffer("constant", self.network.constant)
         if coding.n_steps:
-            self._prepare_steps()
-
-    def _prepare_steps(self) -> None:
-        """Record how codes are improved: in few coordinates, as the estimator does."""
-        columns = None if self.coding.by_known else few_columns(self.network)
-        decoder, width, self.space = self.network, len(self.mean), None
-        if columns is not None:
-            self.space = Subspace(self.network, columns).requires_grad_(False)
-            decoder, width = self.space.network, self.space.basis.shape[1] + 1
-        self.register_buffer("constant", decoder.constant)
-        self.decoder, self.shares = decoder, Answers.of(decoder).shares
-        self.slopes = record_slopes(decoder, width, self.owner)
+            self.shares = Answers.of(self.network).shares
+            self.slopes = record_slopes(self.network, len(self.mean), self.owner)
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstruct rows."""
@@ -73,12 +63,10 @@ class AutoencoderModule(nn.Module):
         code, n_steps = self.network.encode(seen), self.coding.n_steps
         if not n_steps:
             return code
-        if self.space is not None:
-            rows = self.space(rows)
         known = torch.ones_like(rows)
         if self.coding.by_known:
             known, rows = (~rows.isnan()).to(rows), seen
-        answers = RecordedAnswers(self.decoder, self.shares, recorded=self.slopes)
+        answers = RecordedAnswers(self.network, self.shares, recorded=self.slopes)
         return improve(answers, self.constant, code, rows, n_steps, known)
 
     def decode(self, z: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from .._rows.checks import check_finite
 from .._rows.chunks import BLOCK, in_blocks, map_rows, n_at_once
 from .._rows.standardise import scale_and_shift, standardise
 from .refinement import refine
-from .subspace import Subspace, few_columns
+from .subspace import Subspace
 
 # Networks of narrow layers are slower with more rows at once.
 MANY_ROWS = 2048
@@ -66,8 +66,8 @@ class FittedModel:
     _copies: dict[torch.device, tuple[list[Any], Self]] = field(
         default_factory=dict, init=False, repr=False
     )
-    #: The space of answers that was used last, and its columns; empty at first.
-    _space: list[Any] = field(default_factory=list, init=False, repr=False)
+    #: The space of the answers, if it was needed and is small.
+    _space: list[Subspace] = field(default_factory=list, init=False, repr=False)
 
     @property
     def whole(self) -> Network:
@@ -148,29 +148,29 @@ class FittedModel:
     def _encode(self, rows: Tensor, coding: Coding) -> Tensor:
         # As in training: rows may have missing values.
         seen = self.network.seen(rows) if self.allows_nan else rows
-        pull = 0.0
         if self.neighbor_map is not None and coding.n_neighbors:
-            code = self._place(seen, self.neighbor_map, coding.n_neighbors)
-            # The weight is for the mean over features, but the error is a sum.
-            weight = PULL * coding.weight * rows.shape[1]
-            pull = weight / self.neighbor_map.spread**2
-        else:
-            code = self.network.encode(seen)
-        if not coding.n_steps:
-            return code
-        if coding.by_known:
-            known = (~rows.isnan()).to(rows)
-            return refine(self.network, code, seen, coding.n_steps, pull, known)
-        if (columns := few_columns(self.network)) is None:
-            return refine(self.network, code, rows, coding.n_steps, pull)
-        space = self._space_of(columns)
-        return refine(space.network, code, space(rows), coding.n_steps, pull)
+            place = self._place(seen, self.neighbor_map, coding.n_neighbors)
+            return self._refine_place(place, rows, self.neighbor_map.spread, coding)
+        code = self.network.encode(seen)
+        if coding.n_steps:
+            known: Tensor | float = 1.0
+            if coding.by_known:
+                known, rows = (~rows.isnan()).to(rows), seen
+            code = refine(self.network, code, rows, coding.n_steps, known=known)
+        return code
 
-    def _space_of(self, columns: Tensor) -> Subspace:
-        """Return the space of answers; it is reused until the weights change."""
-        if not self._space or not torch.equal(columns, self._space[0]):
-            self._space[:] = columns, Subspace(self.network, columns)
-        return cast(Subspace, self._space[1])
+    def _refine_place(
+        self, place: Tensor, rows: Tensor, spread: float, coding: Coding
+    ) -> Tensor:
+        if not coding.n_steps:
+            return place
+        # The weight is for the mean over features, but the error is a sum.
+        pull = PULL * coding.weight * rows.shape[1] / spread**2
+        network = self.network
+        if (space := Subspace.of(network, *self._space)) is not None:
+            self._space[:] = [space]
+            network, rows = space.along(network), space(rows)
+        return refine(network, place, rows, coding.n_steps, pull)
 
     def _place(
         self, rows: Tensor, neighbor_map: NeighborMap, n_neighbors: int

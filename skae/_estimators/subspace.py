@@ -1,7 +1,10 @@
 """The space of all reconstructions: few coordinates tell how near a wide row is."""
 
+from dataclasses import dataclass
+from typing import Self
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from .._networks.network import Network
@@ -10,53 +13,72 @@ from .._networks.network import Network
 MOST_COLUMNS = 0.5
 
 
-def few_columns(network: Network) -> Tensor | None:
-    """Return columns that span all answers; None if they are not few or unknown."""
-    columns = network.answer_columns()
-    if columns is None or columns.shape[1] > MOST_COLUMNS * len(columns):
-        return None
-    return columns
-
-
-class Subspace(nn.Module):
+@dataclass(frozen=True, eq=False)
+class Subspace:
     """Coordinates that tell distances of rows from a network's answers.
 
     Answers of a decoder that ends with a linear map differ only along the columns of
     its matrix. Along an orthonormal basis of them, and with one more coordinate for
-    what no code reaches, all distances are those between whole rows. ``network`` maps
-    codes to the coordinates of their answers, of which the last one is 0.
+    what no code reaches, all distances are those between whole rows.
     """
 
+    #: Columns that span all answers, shape (n_features, n_columns).
+    columns: Tensor
+    #: Which features are constant.
+    constant: Tensor
+    #: Orthonormal columns, shape (n_features, n_coordinates - 1).
     basis: Tensor
+    #: Coordinates of ``columns``, of which the last one is 0.
+    coordinates: Tensor
+    #: Which coordinates are those of constant features.
+    is_constant: Tensor
 
-    def __init__(self, network: Network, columns: Tensor) -> None:
-        super().__init__()
-        basis, is_constant = _basis(columns, network.constant)
-        self.network = network.along(functional.pad(basis, (0, 1)), is_constant)
-        self.register_buffer("basis", basis.to(torch.float32))
+    @classmethod
+    def of(cls, network: Network, kept: Self | None = None) -> Self | None:
+        """Return the space of a network's answers; None if it is not small, or unknown.
 
-    def forward(self, x: Tensor) -> Tensor:
+        An earlier one is kept as long as it is the same.
+        """
+        columns = network.answer_columns()
+        if columns is None or columns.shape[1] > MOST_COLUMNS * len(columns):
+            return None
+        constant = network.constant
+        if constant is None:
+            constant = torch.zeros_like(columns[:, 0], dtype=torch.bool)
+        is_kept = kept is not None and torch.equal(columns, kept.columns)
+        if is_kept and torch.equal(constant, kept.constant):  # type: ignore[union-attr]
+            return kept
+        return cls(columns, constant, *_coordinates(columns, constant))
+
+    def along(self, network: Network) -> Network:
+        """Return a network that decodes to the coordinates of answers."""
+        return network.along(self.coordinates, self.is_constant)
+
+    def __call__(self, x: Tensor) -> Tensor:
         """Return the coordinates of standardised rows."""
         along = x @ self.basis
         beyond = x.square().sum(1, keepdim=True) - along.square().sum(1, keepdim=True)
         return torch.cat([along, beyond.clamp(min=0).sqrt()], dim=1)
 
 
-def _basis(columns: Tensor, constant: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return an orthonormal basis of columns, and which coordinates are constant.
+def _coordinates(columns: Tensor, constant: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a basis of columns, their coordinates, and which of these are constant.
 
     Constant features have coordinates of their own, since codes ignore them.
     """
-    if constant is None:
-        constant = torch.zeros_like(columns[:, 0], dtype=torch.bool)
-    varying, held = (
-        torch.linalg.qr(columns[rows].to(torch.float64)).Q
-        for rows in (~constant, constant)
-    )
+    # Not every device has float64.
+    exact, is_held = columns.cpu().to(torch.float64), constant.cpu()
+    varying, held = (torch.linalg.qr(exact[rows]).Q for rows in (~is_held, is_held))
     n_varying, n_held = varying.shape[1], held.shape[1]
-    basis = varying.new_zeros(len(columns), n_varying + n_held)
-    basis[~constant, :n_varying] = varying
-    basis[constant, n_varying:] = held
+    basis = exact.new_zeros(len(exact), n_varying + n_held)
+    basis[~is_held, :n_varying] = varying
+    basis[is_held, n_varying:] = held
     is_constant = torch.zeros_like(basis[0], dtype=torch.bool)
     is_constant[n_varying:] = True
-    return basis, functional.pad(is_constant, (0, 1))
+    coordinates = functional.pad(basis.T @ exact, (0, 0, 0, 1))
+    found = basis.to(torch.float32), coordinates.to(torch.float32)
+    basis, coordinates, is_constant = (
+        part.to(columns.device)
+        for part in (*found, functional.pad(is_constant, (0, 1)))
+    )
+    return basis, coordinates, is_constant

@@ -125,8 +125,8 @@ class Dense(Network):
             return None
         return torch.cat([last.weight, last.bias[:, None]], dim=1).detach()
 
-    def along(self, basis: Tensor, is_constant: Tensor) -> Network:
-        return DecoderAlong(self, basis)
+    def along(self, columns: Tensor, is_constant: Tensor) -> Network:
+        return DecoderAlong(self, columns)
 
     def decoder_weights(self) -> list[Tensor]:
         """Return the matrices of the whole code's decoder, the code's own first."""
@@ -166,22 +166,17 @@ class Dense(Network):
 
 
 class DecoderAlong(Network):
-    """A dense decoder whose last map gives coordinates along a basis."""
+    """A dense decoder whose last map has other columns; the last one is its bias."""
 
-    def __init__(self, network: Dense, basis: Tensor) -> None:
+    def __init__(self, network: Dense, columns: Tensor) -> None:
         super().__init__()
         self.widths, self.link = network.widths, network.link
         self.n_values = network.n_values
         self.layers = cast(nn.Sequential, network.decoders[-1])[:-1]
-        columns = cast(Tensor, network.answer_columns()).to(basis)
-        found = (basis.T @ columns).to(torch.float32)
-        self.last = linear(found.shape[1] - 1, len(found)).to(found.device)
-        with torch.no_grad():
-            self.last.weight.copy_(found[:, :-1])
-            self.last.bias.copy_(found[:, -1])
+        self.columns = columns
 
     def decode(self, code: Tensor) -> Tensor:
-        return cast(Tensor, self.last(self.layers(code)))
+        return F.linear(self.layers(code), self.columns[:, :-1], self.columns[:, -1])
 
 
 def _encoder(

@@ -85,15 +85,14 @@ class LinearSkip(Network):
             return None
         return torch.cat([self.axes.T, self.centre[:, None], columns], dim=1)
 
-    @torch.no_grad()
-    def along(self, basis: Tensor, is_constant: Tensor) -> Network:
-        inner = self.network.along(basis, is_constant)
-        found = LinearSkip(inner, len(self.axes), len(is_constant)).to(basis.device)
+    def along(self, columns: Tensor, is_constant: Tensor) -> Network:
+        axes, centre = columns[:, : len(self.axes)].T, columns[:, len(self.axes)]
+        inner = self.network.along(columns[:, len(self.axes) + 1 :], is_constant)
+        found = LinearSkip(inner, len(axes), len(columns))
         for name in ("code_deviation", "output_scale", "reach"):
             setattr(found, name, getattr(self, name))
-        found.axes.copy_(self.axes.to(basis) @ basis)
-        found.centre.copy_(self.centre.to(basis) @ basis)
-        found.deviation.copy_(~is_constant)
+        found.axes, found.centre = axes, centre
+        found.deviation = (~is_constant).to(axes)
         return found
 
     def offset(self, means: Tensor) -> Tensor | None:

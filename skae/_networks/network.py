@@ -77,11 +77,11 @@ class Network(nn.Module):
         """
         return None
 
-    def along(self, basis: Tensor, is_constant: Tensor) -> "Network":
-        """Return a network that decodes to coordinates of the answers.
+    def along(self, columns: Tensor, is_constant: Tensor) -> "Network":
+        """Return a network whose answers are spanned by other columns.
 
-        The columns of ``basis`` are orthonormal, or zero, and span those of
-        :meth:`answer_columns`. ``is_constant`` tells coordinates of constant features.
+        They are coordinates of :meth:`answer_columns`, of which ``is_constant`` tells
+        those of constant features.
         """
         raise NotImplementedError
 
