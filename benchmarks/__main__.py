@@ -16,6 +16,7 @@ from rich.console import Console
 from .embedding import suite as embedding
 from .rivals import suite as rivals
 from .shared.checking import check, report_states
+from .shared.code import code_hash
 from .shared.data_sets import MissingData
 from .shared.report import report
 from .shared.running import run_suite
@@ -148,6 +149,9 @@ def main() -> None:
     folder = found.output or (RECORDS if found.command else pathlib.Path("results"))
     if found.quick:
         folder /= "quick"
+    for name in found.names:
+        # Files may change while suites run: their hash is that of the code in memory.
+        code_hash(SUITES[name].run.__module__)
     lacking = []
     for name in found.names:
         try:

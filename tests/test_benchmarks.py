@@ -245,16 +245,61 @@ def test_check_stamps_kinds_whose_figures_are_the_same(tmp_path, capsys):
     ("found", "same"),
     [
         ({"error": 1.0, "parts": {"a": [1, 2.0], "new": 3}, "fit_seconds": 9.0}, True),
+        ({"error": 1.0, "parts": {"a": [1, 2.0]}, "picture": np.ones(3)}, True),
         ({"error": 1.0 + 1e-4, "parts": {"a": [1, 2.0]}}, False),
+        ({"error": None, "parts": {"a": [1, 2.0]}}, False),
         ({"error": 1.0, "parts": {"a": [1, 2.0, 3.0]}}, False),
+        ({"error": 1.0, "parts": {"a": None}}, False),
         ({"error": 1.0, "parts": {}}, False),
+        ({"error": 1.0, "parts": {"a": [1, 2.0]}, "saturated": 0.5}, False),
         ({"error": 1.0}, False),
     ],
 )
 def test_figures_repeat_but_for_times(found, same):
     recorded = {"error": 1.0, "parts": {"a": [1, 2.0]}, "fit_seconds": 2.0}
     assert repeats(recorded, found) == same
-    assert not repeats({"fit_seconds": 2.0}, {"fit_seconds": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("recorded", "found", "same"),
+    [
+        ({"fit_seconds": 2.0}, {"fit_seconds": 2.0}, False),
+        (
+            {"n_rows": 5, "rows_a_second": 6.0},
+            {"n_rows": 5, "rows_a_second": 7.0},
+            False,
+        ),
+        ({"saturated": 5.0}, {"saturated": 95.0}, False),
+        ({"error": float("nan")}, {"error": float("nan")}, True),
+        (
+            {"e": [{"fit_seconds": 1.0, "e": 2.0}]},
+            {"e": [{"fit_seconds": 3.0, "e": 2.0}]},
+            True,
+        ),
+    ],
+)
+def test_what_is_measured_anew_is_not_compared(recorded, found, same):
+    assert repeats(recorded, found) == same
+
+
+def test_check_tells_of_cases_that_cannot_run_any_more(tmp_path, capsys):
+    suite = kinds_suite(lambda method, n: n / 3)
+    run_suite("kinds", suite, Options(), [], tmp_path, Console())
+    of_other_code(tmp_path / "kinds.jsonl", *range(6))
+    later = replace(suite, run=lambda method, data: {"total": 1.0})
+    check("kinds", later, tmp_path, 60.0, Console())
+    assert "kinds, fast: today's code gives others" in capsys.readouterr().out
+    assert states({"kinds": suite}, tmp_path)[0][2] == "0"
+
+
+def test_a_line_of_equal_length_by_another_run_is_told(suite, tmp_path):
+    run_all(suite, tmp_path)
+    first, second = Record(tmp_path, "totals"), Record(tmp_path, "totals")
+    for record, place in ((first, 0), (second, 1)):
+        record.lines[place]["code"] = "x" * 12
+    first.rewrite()
+    with pytest.raises(SystemExit, match="has changed since it was read"):
+        second.rewrite()
 
 
 @pytest.fixture

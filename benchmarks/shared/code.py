@@ -1,7 +1,8 @@
 """Which code a suite measures: a hash of the modules that it imports, and theirs.
 
-Comments, docstrings and layout do not count, and how records are written and shown. A name that a package only passes on leads
-to the module that defines it, so that an estimator does not stand for all of ``skae``.
+Comments, docstrings and layout do not count, nor how records are written and shown. A
+name that a package only passes on leads to the module that defines it, so that an
+estimator does not stand for all of ``skae``.
 """
 
 import ast

@@ -24,7 +24,7 @@ class Record:
         text = self.path.read_bytes() if self.path.exists() else b""
         # A run that was killed may have left half a line.
         self._end = text.rfind(b"\n") + 1
-        self._size = len(text)
+        self._seen = self._state()
         lines = enumerate(text[: self._end].splitlines(), 1)
         self.lines = [self._parsed(line, number) for number, line in lines]
         self._places = {key(line["case"]): i for i, line in enumerate(self.lines)}
@@ -77,10 +77,17 @@ class Record:
         half = self.path.with_suffix(".part")
         half.write_text(text)
         half.replace(self.path)
-        self._end = self._size = len(text.encode())
+        self._end, self._seen = len(text.encode()), self._state()
+
+    def _state(self) -> tuple[int, ...]:
+        """Return what differs once another run has written the file."""
+        if not self.path.exists():
+            return ()
+        found = self.path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
 
     def _check_unchanged(self) -> None:
-        if self._size != (self.path.stat().st_size if self.path.exists() else 0):
+        if self._seen != self._state():
             raise SystemExit(
                 f"{self.path} has changed since it was read. Two runs at once need an "
                 "--output each."
@@ -93,8 +100,8 @@ class Record:
         with self.path.open("ab") as file:
             file.truncate(self._end)
             file.write(text.encode() + b"\n")
-            file.flush()
-            self._end = self._size = file.tell()
+            self._end = file.tell()
+        self._seen = self._state()
 
     def rows(self, cases: Sequence[Case] = ()) -> list[Row]:
         """Return what is recorded, in the order of the cases, others last."""

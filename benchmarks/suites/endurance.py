@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import psutil
 from rich.table import Table
 
 import skae
@@ -106,6 +105,9 @@ def _calls(call: str, make: Any, X: np.ndarray) -> Iterator[Callable[[], Any]]:
 def _held() -> dict[str, float]:
     """Return what the process holds now."""
     gc.collect()
+    # An extra: the other suites do without it.
+    import psutil
+
     process = psutil.Process()
     return {
         "megabytes": process.memory_info().rss / 1e6,
