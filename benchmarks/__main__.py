@@ -1,10 +1,11 @@
 """Run suites, which print their tables and write records and figures.
 
-Suites are named; without a name it is "digits", or with --quick all; "all" is all too.
-A run that was stopped goes on where it stopped: finished cases are in the record,
-NAME.jsonl. Cases that it has of other code run again. "report" writes the tables and
-figures of the records anew. "check" is for records of other code: it runs short cases
-of each kind again, and notes in the record where the figures are the same.
+Name one suite or more, or "all". Without a name, "digits" runs, or with --quick all of
+them. A run that was stopped goes on where it stopped: finished cases are in the record,
+NAME.jsonl. If the code has changed since a case was finished, it runs again.
+
+"report" writes the tables and figures of the records anew. "check" finds out whether
+today's code gives the figures of a record. It runs some cases of each kind again.
 """
 
 import argparse
@@ -118,11 +119,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=positive, metavar="N", help=many)
     small = "small cases, that need no SKAE_DATA"
     parser.add_argument("--quick", action="store_true", help=small)
-    long = "seconds that cases of a kind took which are checked (default: 60)"
+    long = "check: run cases of each kind again that take so long (default: 60)"
     parser.add_argument("--seconds", type=positive, default=60, help=long)
     folder = (
-        "folder of records, tables and figures (default: results, of a report or a "
-        "check docs/records); quick ones go to a folder in it"
+        "folder of records, tables and figures (default: results; of report and check: "
+        "docs/records). With --quick it is the folder quick in it"
     )
     parser.add_argument("--output", type=pathlib.Path, help=folder)
     return parser
