@@ -45,10 +45,13 @@ class Subspace:
         constant = network.constant
         if constant is None:
             constant = torch.zeros_like(columns[:, 0], dtype=torch.bool)
-        is_kept = kept is not None and torch.equal(columns, kept.columns)
-        if is_kept and torch.equal(constant, kept.constant):  # type: ignore[union-attr]
+        if kept is not None and kept._is_of(columns, constant):
             return kept
         return cls(columns, constant, *_coordinates(columns, constant))
+
+    def _is_of(self, columns: Tensor, constant: Tensor) -> bool:
+        is_same = torch.equal(columns, self.columns)
+        return is_same and torch.equal(constant, self.constant)
 
     def along(self, network: Network) -> Network:
         """Return a network that decodes to the coordinates of answers."""
@@ -76,9 +79,8 @@ def _coordinates(columns: Tensor, constant: Tensor) -> tuple[Tensor, Tensor, Ten
     is_constant = torch.zeros_like(basis[0], dtype=torch.bool)
     is_constant[n_varying:] = True
     coordinates = functional.pad(basis.T @ exact, (0, 0, 0, 1))
-    found = basis.to(torch.float32), coordinates.to(torch.float32)
-    basis, coordinates, is_constant = (
-        part.to(columns.device)
-        for part in (*found, functional.pad(is_constant, (0, 1)))
+    return (
+        basis.to(columns),
+        coordinates.to(columns),
+        functional.pad(is_constant, (0, 1)).to(columns.device),
     )
-    return basis, coordinates, is_constant
