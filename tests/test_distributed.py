@@ -394,6 +394,8 @@ def test_in_a_single_process_the_block_changes_nothing(X):
 
 
 def test_an_accelerator_of_one_process_is_refused_among_several(monkeypatch):
+    with skae.distributed.data_parallel():
+        pass
     monkeypatch.setenv("WORLD_SIZE", "2")
     with (
         pytest.raises(ValueError, match=r"2 processes were started.*cpu=True"),

@@ -406,18 +406,18 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, Saved, BaseEsti
     def _takes_nan(self) -> bool:
         return isinstance(self.missing_values, Real) and math.isnan(self.missing_values)
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
+    def _to_state(self) -> dict[str, Any]:
+        state = super()._to_state()
         if "gaussian_" in state:
             # The path of its class is private.
             state["gaussian_"] = dict(self.gaussian_)
         return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def _from_state(self, state: dict[str, Any]) -> None:
         state = dict(state)
         if "gaussian_" in state:
             state["gaussian_"] = Bunch(**state["gaussian_"])
-        super().__setstate__(state)
+        super()._from_state(state)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -452,22 +452,22 @@ class AutoencoderOutlier(OutlierMixin, Saved, BaseEstimator):
         chosen = COMBINED if self.measure == "combined" else (self.measure,)
         return combined(measures, self._known, chosen)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def _to_state(self) -> dict[str, Any]:
         # Plain values: estimators once, and a tree of neighbours is built again.
-        state = super().__getstate__()
+        state = super()._to_state()
         if "_members" in state:
             del state["estimators_"]
             state["_members"] = [to_plain(member) for member in self._members]
             state["_own"] = _table(self._own, len(self._members))
         return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def _from_state(self, state: dict[str, Any]) -> None:
         state = dict(state)
         if "_members" in state:
             state["_members"] = [from_plain(values) for values in state["_members"]]
             state["estimators_"] = [member.estimator for member in state["_members"]]
             state["_own"] = _own(state["_own"])
-        super().__setstate__(state)
+        super()._from_state(state)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -37,7 +37,7 @@ from .callback_support import with_callbacks
 from .deployed import AutoencoderModule, why_not_deployed
 from .fitting import Trainable
 from .model import ENCODER, Coding, FittedModel
-from .records import packed, unpacked
+from .records import unpacked
 from .state import TrainingState
 
 
@@ -476,10 +476,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
-    def __getstate__(self) -> dict[str, Any]:
+    def _to_state(self) -> dict[str, Any]:
         # Plain values: a file must not depend on torch's storages, a device, or the
         # paths of private classes.
-        state = packed(super().__getstate__())
+        state = super()._to_state()
         if self.checkpoint is not None:
             state["checkpoint"] = fspath(self.checkpoint)
         if (model := state.pop("_model", None)) is not None:
@@ -492,10 +492,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
             }
         return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def _from_state(self, state: dict[str, Any]) -> None:
         state = unpacked(dict(state))
         values = state.pop("_model", None)
-        super().__setstate__(state)
+        super()._from_state(state)
         if values is None:
             return
         last = TrainingState.from_dict(state["_state"])

@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from .._files.saving import read, write
 from .._files.sealed import remove_parts
 from .._files.values import to_tree
+from .._files.versions import versions
 from .._machine.callers import Held
 from .._machine.devices import to_arrays
 from .._training.checkpoint import Checkpoint
@@ -127,7 +128,7 @@ class Resumable(Starting):
 
     def _fitted_values(self) -> dict[str, Any]:
         """Return the fitted attributes as plain values and arrays."""
-        state = self.__getstate__()
+        state = {**self._to_state(), **versions()}
         return {name: state[name] for name in state if not self._is_given(name)}
 
     def _is_given(self, name: str) -> bool:

@@ -385,16 +385,16 @@ default="from_dtype"
         tags.input_tags.categorical = True
         return tags
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
+    def _to_state(self) -> dict[str, Any]:
+        state = super()._to_state()
         if "columns_" in state:
             state["columns_"] = [vars(code) for code in self.columns_]
             state["container_"] = described(self.container_)
         return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def _from_state(self, state: dict[str, Any]) -> None:
         state = dict(state)
         if "columns_" in state:
             state["columns_"] = [ColumnCode(**code) for code in state["columns_"]]
             state["container_"] = template(state["container_"])
-        super().__setstate__(state)
+        super()._from_state(state)

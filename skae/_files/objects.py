@@ -5,6 +5,7 @@ from types import NoneType
 from typing import Any
 
 from .names import is_of_torch, known, loaded, name_of
+from .packing import opened
 from .trees import Reader, Writer, tagged, unfit
 
 
@@ -62,7 +63,7 @@ def _state(value: Any) -> Any:
     is_new = getattr(make, "__name__", "") == "__newobj__" and given == (type(value),)
     state, *items = [*rest, None, None, None][:3]
     is_plain = is_new and items == [None, None] and isinstance(state, dict | NoneType)
-    return state if is_plain else NotImplemented
+    return opened(state) if is_plain else NotImplemented
 
 
 def read_object(reader: Reader, content: list[Any], place: str) -> Any:

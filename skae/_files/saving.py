@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from .packing import pack, unpack
 from .sealed import replace, seal, unseal
 from .values import from_tree, to_tree
 from .versions import check_versions, versions
 
 #: Files with a higher number are from a later version, which has another format.
-FORMAT = 1
+FORMAT = 2
 
 
 class Saved:
@@ -48,14 +49,22 @@ class Saved:
         write(path, "estimator", self, f"{type(self).__name__}.save")
 
     def __getstate__(self) -> dict[str, Any]:
-        parent: Any = super()
-        return {**parent.__getstate__(), **versions()}
+        return {**pack(self._to_state()), **versions()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        state = dict(state)
+        state = unpack(state)
         check_versions(state, type(self).__name__)
+        self._from_state(self._defaults() | state)
+
+    def _to_state(self) -> dict[str, Any]:
+        """Return the attributes, as plain values where they have private classes."""
         parent: Any = super()
-        parent.__setstate__(self._defaults() | state)
+        return dict(parent.__getstate__())
+
+    def _from_state(self, state: dict[str, Any]) -> None:
+        """Set the attributes that ``_to_state`` returned."""
+        parent: Any = super()
+        parent.__setstate__(state)
 
     def _defaults(self) -> dict[str, Any]:
         """Return defaults of parameters: an earlier version may not have had all."""
