@@ -338,6 +338,21 @@ def test_hash_of_code_is_that_of_all_that_is_imported(package):
     assert package(third="def h(x):\n    return -x\n") != before
 
 
+def test_how_estimators_are_stored_does_not_change_the_hash(package, monkeypatch):
+    monkeypatch.setattr(code, "FILES", "pack.files")
+    methods = (
+        "    def f(self):\n        return {}\n    def _to_state(self):\n        {}\n"
+    )
+    before = package(
+        first="class A:\n" + methods.format(1, "return 1"),
+        files="x = 1\n",
+    )
+    stored = "from .files import x\nclass A:\n" + methods.format(1, "return x")
+    assert package(first=stored) == before
+    assert package(files="x = 2\n") == before
+    assert package(first="class A:\n" + methods.format(2, "return 1")) != before
+
+
 def test_suites_stand_for_what_they_import():
     behind = code.modules_behind("benchmarks.suites.floor")
     assert {"skae._training.engine", "skae._rows.pca"} <= behind

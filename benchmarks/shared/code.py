@@ -1,11 +1,12 @@
 """Which code a suite measures: a hash of the modules that it imports, and theirs.
 
-Comments, docstrings and layout do not count, nor how records are written and shown. A
-name that a package only passes on leads to the module that defines it, so that an
-estimator does not stand for all of ``skae``.
+Comments, docstrings and layout do not count, nor how records are written and shown, nor
+how estimators are stored. A name that a package only passes on leads to the module that
+defines it, so that an estimator does not stand for all of ``skae``.
 """
 
 import ast
+import copy
 import hashlib
 import pathlib
 from collections.abc import Iterator
@@ -13,8 +14,12 @@ from functools import cache
 from typing import Any
 
 ROOT = pathlib.Path(__file__).parents[2]
-#: Modules that only write or show figures.
-SHOWING = [f"benchmarks.shared.{name}" for name in ("figures", "record", "report")]
+#: Modules that only write or show figures, and that only store estimators.
+UNCOUNTED = {f"benchmarks.shared.{name}" for name in ("figures", "record", "report")}
+UNCOUNTED |= {"skae._estimators.records"}
+FILES = "skae._files"
+#: Methods by which estimators are stored.
+STORING = {"__getstate__", "__setstate__", "_to_state", "_from_state", "_fitted_values"}
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -31,10 +36,15 @@ def modules_behind(module: str) -> set[str]:
     found, open_ = set[str](), [module]
     while open_:
         name = open_.pop()
-        if name not in (*found, *SHOWING) and _path(name):
+        if name not in found and _counts(name) and _path(name):
             found.add(name)
             open_ += _imported(name)
     return found
+
+
+def _counts(name: str) -> bool:
+    """Whether a module may decide figures."""
+    return name not in UNCOUNTED and not name.startswith(FILES)
 
 
 def _path(name: str) -> pathlib.Path | None:
@@ -53,7 +63,21 @@ def _tree(name: str) -> ast.Module:
 
 @cache
 def _text(name: str) -> str:
-    return _plain(_tree(name))
+    kept = _Kept(name)
+    return _plain(kept.visit(copy.deepcopy(_tree(name))))
+
+
+class _Kept(ast.NodeTransformer):
+    """Leaves out how estimators are stored, and imports for it."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
+        return None if node.name in STORING else self.generic_visit(node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> Any:
+        return node if _counts(_home(self.module, node)) else None
 
 
 @cache
