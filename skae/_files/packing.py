@@ -15,7 +15,7 @@ from .trees import Reader, Writer, quoted
 #: Name of the packed part of a state.
 PACKED = "_packed"
 #: Larger states stay as they are: packing would cost time and gain little.
-MOST_BYTES = 2**20
+MOST_BYTES = 2**18
 #: Larger ones are unpacked in files of ``save``, where safetensors can read the arrays.
 MOST_SEALED = 2**15
 
