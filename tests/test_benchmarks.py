@@ -934,6 +934,23 @@ def test_as_many_images_of_each_class_are_known(digits):
         assert np.array_equal(np.bincount(y[known]), np.full(10, 5))
 
 
+def test_labels_that_chose_settings_are_neither_known_nor_judged(digits):
+    y = np.arange(200) % 10
+    problem = few_labels.Problem(digits[:200], y, start=80)
+    (known,) = problem.draws(50, 1)
+    assert known.min() >= 80
+    expected = problem.accuracy("nearest", known)
+    problem.y = np.concatenate([np.full(80, 11), y[80:]])
+    assert problem.accuracy("nearest", known) == expected
+
+
+def test_networks_of_few_labels_are_averaged():
+    accuracy = [{"nearest": {"10": {"mean": m, "draws": 3}}} for m in (80.0, 90.0)]
+    rows = [{"data": "a", "features": "b", "accuracy": part} for part in accuracy]
+    (row,) = few_labels.over_seeds(rows)
+    assert row["accuracy"] == {"nearest": {"10": {"mean": 85.0, "draws": 3}}}
+
+
 def test_outliers_are_tested_on_rows_that_do_not_train():
     train, test, is_anomaly = outliers.split("breast cancer")
     assert np.allclose(train.mean(axis=0), 0)
