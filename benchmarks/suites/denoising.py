@@ -1,9 +1,9 @@
 """Noise taken off, and missing values filled in, on test images.
 
 PSNR in dB over the whole test set: ``10 log10(range^2 / mean squared error)``. Noise is
-in units of ``scale_``, masked pixels take the mean of the feature; all methods see the
-same noisy images, are fitted on clean ones, and none is clipped. Kernel PCA has the
-best ``gamma`` and ``alpha`` of a grid for each noise, chosen on training images.
+in units of ``scale_``, masked pixels are zero; all methods see the same noisy images,
+are fitted on clean ones, and none is clipped. Kernel PCA has the best ``gamma`` and
+``alpha`` of a grid for each noise, chosen on training images.
 
 Codes from twice as wide as the image down to a hundredth of it meet a lot of noise: a
 deviation of 2 ``scale_``, the first 10000 images of MNIST, few epochs.
