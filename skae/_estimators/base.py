@@ -37,7 +37,7 @@ from .callback_support import with_callbacks
 from .deployed import AutoencoderModule, why_not_deployed
 from .fitting import Trainable
 from .model import ENCODER, Coding, FittedModel
-from .records import unpacked
+from .records import as_lists
 from .state import TrainingState
 
 
@@ -493,7 +493,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Trainab
         return state
 
     def _from_state(self, state: dict[str, Any]) -> None:
-        state = unpacked(dict(state))
+        state = as_lists(dict(state))
         values = state.pop("_model", None)
         super()._from_state(state)
         if values is None:

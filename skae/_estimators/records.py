@@ -1,9 +1,9 @@
-"""Records of epochs in files of version 0.1.0, where they are one array."""
+"""Records of epochs in files of format 1, where they are one array."""
 
 from typing import Any
 
 
-def unpacked(state: dict[str, Any]) -> dict[str, Any]:
+def as_lists(state: dict[str, Any]) -> dict[str, Any]:
     """Return a state whose records are lists."""
     table = state.get("history_") or {}
     if "values" not in table:
