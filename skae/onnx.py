@@ -58,11 +58,11 @@ def to_onnx(estimator: Any, X: Any, output: str = "transform") -> Any:
 
     Notes
     -----
-    The steps by which ``transform`` improves codes are part of the graph. Where such a
-    step is neither better nor worse, rounding decides if it is taken, and steps amplify
-    rounding. A few rows may so have a slightly different code; in the check up to 2 %
-    of the rows of ``X``, or one row, may differ, and 0.5 % by more than 1e-3. With
-    ``transform_max_iter=0`` none do.
+    The steps by which ``transform`` improves codes are part of the graph. They amplify
+    rounding where a direction of the code hardly changes the reconstruction. A few rows
+    may so have a slightly different code; in the check up to 5 % of the rows of ``X``
+    may differ by more than 1e-5, 2 % by more than 1e-4, and 0.2 % by more than 1e-3, or
+    one row. With ``transform_max_iter=0`` none do.
 
     Examples
     --------

@@ -1,18 +1,20 @@
 """UndercompleteAE beside PCA: the same subspace when linear, better when not."""
 
+import copy
 import warnings
 
 import numpy as np
 import pytest
 import torch
 from scipy.linalg import subspace_angles
-from sklearn.datasets import load_breast_cancer
+from sklearn.datasets import load_breast_cancer, load_iris, make_swiss_roll
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
 from skae import UndercompleteAE
+from skae._estimators.refinement import refine
 from skae.metrics import explained_variance
 
 PLAIN = {"init": "random", "early_stopping": False, "random_state": 0}
@@ -186,6 +188,30 @@ def test_refined_codes_of_rows_that_are_not_finite_pass_the_search_for_anomalies
     codes = ae.fit(X[1:]).transform(X)
     with pytest.warns(UserWarning, match="Anomaly"), torch.autograd.detect_anomaly():
         np.testing.assert_array_equal(ae.transform(X), codes)
+
+
+@pytest.mark.parametrize("name", ["swiss", "iris", "digits"])
+def test_rounding_moves_refined_codes_little(name, digits):
+    """A row has nearly the same code in float32 and in float64."""
+    rows = {
+        "swiss": make_swiss_roll(1000, random_state=0)[0],
+        "iris": load_iris().data,
+        "digits": digits,
+    }[name]
+    X = rows[np.arange(1000) % len(rows)]
+    X = X + 0.01 * X.std(axis=0) * np.random.default_rng(5).normal(size=X.shape)
+    ae = UndercompleteAE(2, max_iter=60, random_state=0).fit(X)
+    x = torch.tensor((X - ae.mean_) / ae.scale_)
+    codes = []
+    for dtype in (torch.float32, torch.float64):
+        network, rows = copy.deepcopy(ae.network_).to(dtype), x.to(dtype)
+        with torch.no_grad():
+            code = network.encode(rows)
+            codes.append(refine(network, code, rows, 3))
+    assert (codes[1] - code).abs().max() > 0.01
+    gaps = (codes[0] - codes[1]).abs().amax(1) / code.std()
+    assert (gaps <= 1e-5).double().mean() >= 0.99
+    assert gaps.max() < 1e-4
 
 
 def test_refined_codes_keep_their_order(digits):

@@ -13,8 +13,12 @@ from .._objectives.ordered import prefix_weights
 # Length of the first probe along the gradient, over the size of the code: a shorter one
 # is lost in rounding.
 PROBE = 0.1
-# Relative decrease of the error that counts as better, above rounding.
-MARGIN = 1e-4
+# Relative decrease of the error from which a code counts as better in full: a lower one
+# counts in part, so that rounding decides nothing.
+MARGIN = 1e-2
+# A step is at most this much longer than the one before: in flat directions, longer
+# ones amplify rounding.
+GROWTH = 1.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +87,9 @@ def refine(
     """Lower ``||x - decode(z)||^2 + pull ||z - code||^2`` by gradient steps.
 
     For an ordered code it is the weighted mean over prefixes that training minimises.
-    Step lengths are spectral (Barzilai and Borwein, 1988), one for each row, so that a
-    row does not depend on the others. The best code of each row on the way is returned.
+    Step lengths are spectral (Barzilai and Borwein, 1988; positive as of Dai, Al-Baali
+    and Yang, 2015), one for each row, so that a row does not depend on the others. The
+    best code of each row on the way is returned.
     A row with NaN keeps its code. Entries that are 0 in ``known`` do not count.
     """
     answers = Answers.of(network, pull)
@@ -112,8 +117,8 @@ def improve(
     found = _descend(answers, first, slope, aim, known, n_steps)
     if held is None:
         return found[0]
-    errors = _squares(found[1] - rows), _squares(answer - rows)
-    return _better(found, errors[0], first, errors[1])[0][0]
+    gain = (answer - found[1]) * (answer + found[1] - 2 * rows)
+    return torch.where(gain.sum(1, keepdim=True) > 0, found[0], code)
 
 
 def as_answered(rows: Tensor, answer: Tensor, held: Tensor | None) -> Tensor:
@@ -150,11 +155,17 @@ def _better(
     best: tuple[Tensor, Tensor],
     least: Tensor,
 ) -> tuple[tuple[Tensor, Tensor], Tensor]:
-    """Return the better code of each row with its reconstruction, and its error."""
-    is_better = error < (1 - MARGIN) * least
-    pairs = zip(found, best, strict=True)
-    code, answer = (torch.where(is_better, new, old) for new, old in pairs)
-    return (code, answer), torch.where(is_better, error, least)
+    """Return the better code of each row with its reconstruction, and its error.
+
+    If it is hardly better, all three are between both.
+    """
+    share = ((least - error) / _positive(MARGIN * least)).nan_to_num(0.0).clamp(0, 1)
+    # Codes that are worse may not be finite.
+    code, answer, error = (
+        torch.where(share > 0, torch.lerp(old, new, share), old)
+        for old, new in zip((*best, least), (*found, error), strict=True)
+    )
+    return (code, answer), error
 
 
 def _first_rate(
@@ -171,9 +182,10 @@ def _first_rate(
 
 
 def _spectral(moved: Tensor, bent: Tensor, rate: Tensor) -> Tensor:
-    """Return spectral step lengths from the change of the gradient, or those before."""
-    along = (moved * bent).sum(1, keepdim=True)
-    return torch.where(along > 0, along / _positive(_squares(bent)), rate)
+    """Return spectral step lengths from the change of the gradient."""
+    return torch.minimum(
+        (_squares(moved) / _positive(_squares(bent))).sqrt(), GROWTH * rate
+    )
 
 
 def _times(factor: Tensor | float, x: Tensor) -> Tensor:

@@ -60,7 +60,10 @@ class Subspace:
     def __call__(self, x: Tensor) -> Tensor:
         """Return the coordinates of standardised rows."""
         along = x @ self.basis
-        beyond = x.square().sum(1, keepdim=True) - along.square().sum(1, keepdim=True)
+        # What constant features are beyond these coordinates no code changes.
+        whole, reached = x[:, ~self.constant], along[:, ~self.is_constant[:-1]]
+        beyond = whole.square().sum(1, keepdim=True)
+        beyond = beyond - reached.square().sum(1, keepdim=True)
         return torch.cat([along, beyond.clamp(min=0).sqrt()], dim=1)
 
 
