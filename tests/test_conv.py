@@ -204,6 +204,26 @@ def test_one_step_already_helps_near_pca(bumps):
     assert one > none
 
 
+@pytest.mark.parametrize(
+    ("options", "n_steps"),
+    [
+        ({}, 700),
+        ({"transform_max_iter": 0}, 1400),
+        ({"noise_level": 0.5}, 4000),
+        ({"noise": "masking", "noise_level": 0.2}, 4000),
+        ({"noise_level": 0.5, "neighbor_weight": 1.0}, 700),
+    ],
+    ids=str,
+)
+def test_automatic_epochs_are_more_where_no_steps_improve_codes(
+    bumps, options, n_steps
+):
+    # No loss falls by all of itself: patience ends soon.
+    quick = {"tol": 1.0, "n_iter_no_change": 1, "channels": 2, "random_state": 0}
+    ae = ConvAE(2, early_stopping=False, **quick, **options).fit(bumps[:320])
+    assert ae.n_iter_ < ae.max_iter_ == n_steps // 10
+
+
 @pytest.mark.parametrize("wrong", [-1, 2.5, None])
 def test_number_of_steps_is_checked_where_it_is_used(bumps, wrong):
     ae = ConvAE(2, early_stopping=False, **SHORT).fit(bumps[:50])

@@ -128,6 +128,9 @@ class ConvAE(EmbeddingAutoencoder, ConvolvingAutoencoder, CorruptingAutoencoder)
     def _schedule(self, data: Data, width: int) -> Schedule:
         # Without weight decay, the many weights overfit few rows.
         n_steps = 700 if self.neighbor_weight or self._needs_fewer_steps() else 1400
+        if self._corrupts() and not self.neighbor_weight:
+            # Each epoch has new noise, and no steps of codes make up for what it lacks.
+            n_steps = 4000
         return Schedule(n_steps=n_steps, largest_batch=128, decay=80.0, most_decay=0.5)
 
     def _refines(self) -> bool:

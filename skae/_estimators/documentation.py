@@ -246,8 +246,8 @@ DOCUMENTATION = {
         ordered codes, in 1 to 800 epochs. With 512 features or more, it makes 0.3 times
         as many where "auto" would refine codes, unless ``transform_max_iter=0``. With
         ``neighbor_weight`` it makes a quarter, in at least 15 epochs. ``ConvAE`` makes
-        700 steps if codes are refined or with ``neighbor_weight``, else 1400.
-        ``RecurrentAE`` makes 1500.
+        700 steps if codes are refined or with ``neighbor_weight``, else 1400, or 4000
+        if it corrupts rows. ``RecurrentAE`` makes 1500.
 
     tol : float, default=0.003
         Relative tolerance. Training stops if the loss, or with ``early_stopping`` the
