@@ -385,7 +385,8 @@ def test_pictures_reach_their_aims_in_the_record():
 
 
 def test_codes_of_thirty_numbers_reach_their_aims_in_the_record():
-    found = {(r["method"], r["width"]): r for r in record("hinton")}
+    plain = [r for r in record("hinton") if "n_copies" not in r]
+    found = {(r["method"], r["width"]): r for r in plain}
     for method, aim in hinton.AIMS.items():
         assert found[method, 30]["refined_error"] <= aim
         assert found[method, 30]["fit_seconds"] <= 20 * 60
