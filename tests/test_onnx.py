@@ -171,6 +171,25 @@ def test_reconstructions_and_scores_are_those_of_the_pipeline():
     assert close(scores, pipeline.score_samples(X))
 
 
+@pytest.mark.parametrize("output", ["transform", "reconstruct", "score_samples"])
+@pytest.mark.parametrize(
+    "estimator",
+    [MaskedAE(2, **QUICK), DenoisingAE(2, noise="gaps", noise_level=0.1, **QUICK)],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_missing_values_stay_missing_for_the_autoencoder(estimator, output):
+    rows = np.where(np.random.default_rng(1).random(X.shape) < 0.1, np.nan, X)
+    scaler = StandardScaler().fit(rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        estimator.fit(scaler.transform(rows[:200]))
+    model = to_onnx(make_pipeline(scaler, estimator), rows[:200], output)
+    wanted = getattr(estimator, output)(scaler.transform(rows))
+    if output == "reconstruct":
+        wanted = scaler.inverse_transform(wanted)
+    assert close(answer(model, rows), wanted)
+
+
 def test_float32_stays_and_float64_keeps_the_digits_of_far_rows():
     narrow, far = X.astype(np.float32), X + 1e7
     ae = UndercompleteAE(2, transform_max_iter=0, **QUICK).fit(narrow)

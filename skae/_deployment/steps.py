@@ -120,7 +120,8 @@ def affine(
     n_features = example.shape[1]
     bias = function(np.zeros((1, n_features)))[0]
     weights = function(np.ones((1, n_features)))[0] - bias
-    rows = example.astype(np.float64)
+    # A missing value tells nothing of the map.
+    rows = np.where(np.isnan(example), 0.0, example).astype(np.float64)
     answers = function(rows)
     is_each = len(bias) == n_features and _agree(rows * weights + bias, answers)
     if is_each:
