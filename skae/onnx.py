@@ -61,8 +61,8 @@ def to_onnx(estimator: Any, X: Any, output: str = "transform") -> Any:
     The steps by which ``transform`` improves codes are part of the graph. They amplify
     rounding where a direction of the code hardly changes the reconstruction. A few rows
     may so have a slightly different code; in the check up to 5 % of the rows of ``X``
-    may differ by more than 1e-5, 2 % by more than 1e-4, and 0.2 % by more than 1e-3, or
-    one row. With ``transform_max_iter=0`` none do.
+    may differ by more than 1e-5, 0.5 % by more than 1e-4, and 0.1 % by more than 1e-3,
+    or one row. With ``transform_max_iter=0`` none do.
 
     Examples
     --------

@@ -13,7 +13,7 @@ TOLERANCE = 1e-5
 # Shares of rows that may differ by more than these deviations where codes are improved.
 # Steps amplify rounding where one direction of the code changes answers much more than
 # another.
-UNSURE = {TOLERANCE: 0.05, 1e-4: 0.02, 1e-3: 0.002}
+UNSURE = {TOLERANCE: 0.05, 1e-4: 0.005, 1e-3: 0.001}
 
 
 def run(model: Any, X: np.ndarray) -> np.ndarray:

@@ -89,8 +89,9 @@ def refine(
     For an ordered code it is the weighted mean over prefixes that training minimises.
     Step lengths are spectral (Barzilai and Borwein, 1988; positive as of Dai, Al-Baali
     and Yang, 2015), one for each row, so that a row does not depend on the others. The
-    best code of each row on the way is returned.
-    A row with NaN keeps its code. Entries that are 0 in ``known`` do not count.
+    best code of each row on the way is returned, or one between the best two where the
+    last is hardly better. A row with NaN keeps its code. Entries that are 0 in
+    ``known`` do not count.
     """
     answers = Answers.of(network, pull)
     return improve(answers, network.constant, code, x, n_steps, known)
@@ -117,6 +118,7 @@ def improve(
     found = _descend(answers, first, slope, aim, known, n_steps)
     if held is None:
         return found[0]
+    # Not as a difference of errors: those of constant features may be much larger.
     gain = (answer - found[1]) * (answer + found[1] - 2 * rows)
     return torch.where(gain.sum(1, keepdim=True) > 0, found[0], code)
 

@@ -19,7 +19,8 @@ class Subspace:
 
     Answers of a decoder that ends with a linear map differ only along the columns of
     its matrix. Along an orthonormal basis of them, and with one more coordinate for
-    what no code reaches, all distances are those between whole rows.
+    what no code reaches, all distances are those between whole rows. What constant
+    features are beyond the basis is left out, since no code changes it.
     """
 
     #: Columns that span all answers, shape (n_features, n_columns).
@@ -60,7 +61,6 @@ class Subspace:
     def __call__(self, x: Tensor) -> Tensor:
         """Return the coordinates of standardised rows."""
         along = x @ self.basis
-        # What constant features are beyond these coordinates no code changes.
         whole, reached = x[:, ~self.constant], along[:, ~self.is_constant[:-1]]
         beyond = whole.square().sum(1, keepdim=True)
         beyond = beyond - reached.square().sum(1, keepdim=True)
