@@ -15,6 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skae import ConvAE, UndercompleteAE
 
@@ -80,7 +81,8 @@ def make(method: str, data: str, X: np.ndarray, seed: int, short: bool) -> Any:
         max_iter=QUICK_ITER if short else MAX_ITER,
         random_state=seed,
     )
-    return make_pipeline(features, picture)
+    # Each feature counts the same for which rows are neighbours.
+    return make_pipeline(features, StandardScaler(), picture)
 
 
 def run(
