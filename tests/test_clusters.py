@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from itertools import chain
+from unittest import mock
 
 import dask
 import joblib
@@ -33,6 +34,8 @@ def X():
 def client():
     settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with (
+        # The cluster limits threads in the environment, and leaves that to later tests.
+        mock.patch.dict(os.environ),
         dask.config.set(KEEP_COPIES),
         LocalCluster(**settings) as cluster,
         Client(cluster) as client,
