@@ -29,7 +29,11 @@ RECIPE: dict[str, Any] = {
     "validation_fraction": 0.02,
 }
 #: What all fits with the recipe share.
-ENCODER = TRAINING | {"hidden_layer_sizes": (512,), "transform_max_iter": 0}
+ENCODER = TRAINING | {
+    "hidden_layer_sizes": (512,),
+    "learning_rate": "cosine",
+    "transform_max_iter": 0,
+}
 #: Of ``transform_max_iter``.
 N_STEPS = 20
 PUBLISHED = {"MNIST": (".0090", ".00162"), "Fashion-MNIST": (".0104", ".0054")}

@@ -51,6 +51,7 @@ LOGISTIC: dict[str, Any] = {
 CONVOLUTIONS: dict[str, Any] = TRAINING | {
     "hidden_layer_sizes": (512,),
     "init": "random",
+    "learning_rate": "cosine",
     "validation_fraction": 0.02,
     "max_iter": 16,
     "transform_max_iter": 0,
@@ -104,14 +105,14 @@ def squared_error(transformer: Any, X: np.ndarray) -> float:
     return round(float(np.square(answer - X).sum(axis=1).mean()), 4)
 
 
-def fitted(
+def fit(
     transformer: Any, X: np.ndarray, n_copies: int, max_iter: int, seed: int
-) -> Any:
+) -> None:
     """Fit a transformer to images, if asked with moved copies first."""
-    if not n_copies:
-        return transformer.fit(X)
-    transformer.set_params(max_iter=max_iter).fit(with_copies(X, n_copies, seed))
-    return transformer.set_params(**TUNING).fit(X)
+    if n_copies:
+        transformer.set_params(max_iter=max_iter).fit(with_copies(X, n_copies, seed))
+        transformer.set_params(**TUNING)
+    transformer.fit(X)
 
 
 def run(
@@ -133,7 +134,7 @@ def run(
         settings = settings | {"image_shape": (round(X.shape[1] ** 0.5),) * 2}
     transformer = make(width, random_state=seed, **settings)
     start = time.perf_counter()
-    fitted(transformer, X, n_copies, max_iter, seed)
+    fit(transformer, X, n_copies, max_iter, seed)
     figures = {
         "fit_seconds": round(time.perf_counter() - start),
         "train_error": squared_error(transformer, X[:10_000]),
