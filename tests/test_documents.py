@@ -380,8 +380,8 @@ def test_pictures_reach_their_aims_in_the_record():
     row = found["MNIST", "with neighbours"]
     assert row["accuracy"] >= embedding.AIMS["MNIST"]
     assert row["error"] <= embedding.ERROR_AIM
-    row = found["Fashion-MNIST", "ConvAE, with neighbours"]
-    assert row["accuracy"] >= embedding.AIMS["Fashion-MNIST"]
+    for data, aim in {"MNIST": 0.985, "Fashion-MNIST": 0.80}.items():
+        assert found[data, "ConvAE, with neighbours"]["accuracy"] >= aim
 
 
 def test_codes_of_thirty_numbers_reach_their_aims_in_the_record():
@@ -396,8 +396,9 @@ def test_documents_say_which_encoder_reaches_its_aim_by_moved_copies():
     copied = {r["method"]: r for r in record("hinton") if "n_copies" in r}
     assert copied.keys() == hinton.COPIES.keys()
     aims = hinton.COPIES_AIMS.items()
-    reached = [name for name, aim in aims if copied[name]["test_error"] <= aim]
-    assert reached == ["UndercompleteAE"]
+    missed = [name for name, aim in aims if copied[name]["test_error"] > aim]
+    assert missed == ["ConvAE"]
+    assert "The encoder of ``ConvAE`` just misses its aim then" in BENCHMARKS
 
 
 def test_changelog_knows_the_version():
