@@ -276,6 +276,8 @@ def test_figures_repeat_but_for_times(found, same):
             {"e": [{"fit_seconds": 3.0, "e": 2.0}]},
             True,
         ),
+        ({"widths": {"2": 0.5}}, {"widths": {2: 0.5}}, True),
+        ({"widths": {"2": 0.5}}, {"widths": {2: 0.6}}, False),
     ],
 )
 def test_what_is_measured_anew_is_not_compared(recorded, found, same):

@@ -96,11 +96,12 @@ def repeats(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
     return is_told and before.keys() == now.keys() and _same(before, now)
 
 
-def _repeatable(figures: Mapping[str, Any]) -> dict[str, Any]:
+def _repeatable(figures: Mapping[Any, Any]) -> dict[Any, Any]:
+    # In a record names are text, also those that are numbers, such as widths.
     return {
-        name: value
+        str(name): value
         for name, value in figures.items()
-        if not MEASURED.intersection(name.split("_"))
+        if not MEASURED.intersection(str(name).split("_"))
         and not isinstance(value, np.ndarray)
     }
 
