@@ -351,6 +351,8 @@ def test_how_estimators_are_stored_does_not_change_the_hash(package, monkeypatch
     )
     stored = "from .files import x\nclass A:\n" + methods.format(1, "return x")
     assert package(first=stored) == before
+    resumed = "class Resumable:\n" + methods.format(1, "return x")
+    assert package(first=stored + resumed) == before
     assert package(files="x = 2\n") == before
     assert package(first="class A:\n" + methods.format(2, "return 1")) != before
 

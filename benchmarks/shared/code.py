@@ -18,8 +18,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 UNCOUNTED = {f"benchmarks.shared.{name}" for name in ("figures", "record", "report")}
 UNCOUNTED |= {"skae._estimators.records"}
 FILES = "skae._files"
-#: Methods by which estimators are stored.
-STORING = {"__getstate__", "__setstate__", "_to_state", "_from_state", "_fitted_values"}
+#: Methods by which estimators are stored, and the class of those of fits.
+STORING = {"__getstate__", "__setstate__", "_to_state", "_from_state", "Resumable"}
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -73,8 +73,10 @@ class _Kept(ast.NodeTransformer):
     def __init__(self, module: str) -> None:
         self.module = module
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.ClassDef) -> Any:
         return None if node.name in STORING else self.generic_visit(node)
+
+    visit_ClassDef = visit_FunctionDef
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> Any:
         return node if _counts(_home(self.module, node)) else None
