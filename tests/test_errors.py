@@ -9,8 +9,15 @@ import polars as pl
 import pytest
 import torch
 from scipy.sparse import csr_matrix
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
 
 from skae import (
+    AutoencoderClassifier,
+    AutoencoderImputer,
+    AutoencoderOutlier,
+    AutoencoderRegressor,
     ContractiveAE,
     ConvAE,
     DenoisingAE,
@@ -456,3 +463,54 @@ def test_noise_of_another_kind_is_refused(noise):
 def test_complex_losses_are_refused():
     with pytest.raises(TypeError, match="it gave a complex tensor"):
         UndercompleteAE(**FEW, loss=lambda a, b: (a - b) ** 2 + 0j).fit(X)
+
+
+# Fits of meta-estimators that fail ------------------------------------------------
+
+META_ESTIMATORS = [
+    AutoencoderImputer(PCA(2), add_indicator=True, random_state=0),
+    AutoencoderOutlier(PCA(2), cv=2, random_state=0),
+    AutoencoderClassifier(PCA(2), fine_tune=False, random_state=0),
+    AutoencoderRegressor(PCA(2), fine_tune=False, random_state=0),
+]
+WIDE = pd.DataFrame(np.random.default_rng(1).normal(size=(60, 6)), columns=[*"abcdef"])
+
+
+class Interrupted(PCA):
+    """Is interrupted by Ctrl-C at the end of its fit."""
+
+    def fit(self, X, y=None):
+        super().fit(X)
+        raise KeyboardInterrupt
+
+
+def answer(meta, rows):
+    return meta.predict(rows) if hasattr(meta, "predict") else meta.transform(rows)
+
+
+@pytest.mark.parametrize("meta", META_ESTIMATORS, ids=lambda meta: type(meta).__name__)
+@pytest.mark.parametrize(
+    ("inner", "rows"),
+    [
+        (PCA(9), WIDE),
+        (Interrupted(2), WIDE),
+        (PCA(2), WIDE.where(WIDE < 2, np.inf)),
+    ],
+    ids=["error", "interrupt", "infinite"],
+)
+@pytest.mark.parametrize("is_fitted", [False, True])
+def test_a_fit_that_fails_changes_nothing(meta, inner, rows, is_fitted):
+    meta, y, seen = clone(meta), np.arange(60) % 2, np.vstack([X, X[:20]])
+    if meta.__class__ is AutoencoderImputer:
+        seen[::7, 0] = np.nan
+    before = answer(meta.fit(seen, y), seen) if is_fitted else None
+    kept = meta.estimator
+    with pytest.raises((ValueError, KeyboardInterrupt)):
+        meta.set_params(estimator=inner).fit(rows, y)
+    meta.set_params(estimator=kept)
+    if is_fitted:
+        np.testing.assert_array_equal(answer(meta, seen), before)
+    else:
+        assert vars(meta) == vars(clone(meta)) | {"estimator": kept}
+        with pytest.raises(NotFittedError):
+            answer(meta, seen)

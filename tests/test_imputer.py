@@ -10,6 +10,7 @@ import torch
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -21,6 +22,7 @@ from skae import (
     AutoencoderImputer,
     DenoisingAE,
     MaskedAE,
+    RecurrentAE,
     UndercompleteAE,
     VariationalAE,
 )
@@ -92,6 +94,26 @@ def test_the_network_predicts_what_is_not_linear(rng):
     assert imputer.weight_ > 0.5
     imputer.weight_ = 0.0
     assert error < 0.5 * np.square(imputer.transform(seen) - X)[gaps].mean()
+
+
+@pytest.mark.parametrize("noise", ["gaps", "gaussian"])
+def test_a_frozen_estimator_is_not_trained_again(noise):
+    seen, X = table()
+    rows = (X - np.nanmean(seen, axis=0)) / np.nanstd(seen, axis=0)
+    ae = DenoisingAE(2, noise=noise, noise_level=0.2, **FEW)
+    weights = [w.clone() for w in ae.fit(rows).network_.parameters()]
+    frozen = FrozenEstimator(ae)
+    imputer = AutoencoderImputer(frozen, random_state=0).fit(seen)
+    assert imputer.estimator_ is frozen
+    assert all(map(torch.equal, weights, ae.network_.parameters()))
+    assert np.isfinite(imputer.transform(seen)).all()
+
+
+@pytest.mark.filterwarnings("ignore:. of 200 sequences have fewer steps")
+def test_estimators_that_leave_gaps_are_told():
+    seen, _ = table()
+    with pytest.raises(ValueError, match="leaves missing values missing"):
+        AutoencoderImputer(RecurrentAE(2, **FEW)).fit(seen)
 
 
 def test_without_dependence_the_mean_is_predicted(rng):

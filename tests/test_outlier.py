@@ -2,14 +2,17 @@
 
 import pickle
 import pickletools
+import re
 
 import numpy as np
 import pytest
 from scipy.stats import pareto
+from sklearn import config_context
 from sklearn.datasets import make_blobs
 from sklearn.decomposition import PCA
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import KFold, ShuffleSplit
+from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -277,11 +280,73 @@ def test_estimators_that_do_not_fit_are_told(normal, estimator, error, match):
         ({"contamination": 0.7}, "contamination"),
         ({"measure": "score"}, "measure"),
         ({"cv": 1}, "'cv' parameter"),
+        ({"cv": []}, "gives no folds"),
+        ({"cv": [([0, 1, 2], [30])]}, "not of the 30 rows"),
+        ({"cv": [([0, 1, 2], [])]}, "3 rows to train on and 0 held out"),
+        ({"cv": [([], [0, 1, 2])]}, "0 rows to train on and 3 held out"),
+        ({"cv": StratifiedKFold(2)}, "pass y to fit"),
     ],
 )
 def test_values_that_do_not_fit_are_told(normal, options, match):
     with pytest.raises(ValueError, match=match):
         AutoencoderOutlier(LINEAR, **options).fit(normal[:30])
+
+
+@pytest.mark.parametrize("fdr", ["x", None, np.array([0.1, 0.2]), 0, 1, np.nan])
+def test_rates_that_are_no_share_are_quoted(normal, fdr):
+    detector = AutoencoderOutlier(LINEAR, random_state=0).fit(normal[:30])
+    with pytest.raises(ValueError, match=re.escape(f"fdr={fdr!r} must be a share")):
+        detector.predict_fdr(normal[:5], fdr)
+
+
+def test_folds_may_be_masks_lists_or_split_by_labels(normal):
+    rows, y = normal[:30], np.arange(30) % 2
+    first = np.arange(30) < 20
+    numbers = [(np.flatnonzero(first), np.flatnonzero(~first))]
+    scores = [
+        AutoencoderOutlier(LINEAR, cv=cv).fit(rows).score_samples(normal[30:40])
+        for cv in (numbers, [(first, ~first)], [(range(20), list(range(20, 30)))])
+    ]
+    np.testing.assert_array_equal(scores[0], scores[1])
+    np.testing.assert_array_equal(scores[0], scores[2])
+    by_label = AutoencoderOutlier(LINEAR, cv=StratifiedKFold(2)).fit(rows, y)
+    listed = AutoencoderOutlier(LINEAR, cv=[*StratifiedKFold(2).split(rows, y)])
+    np.testing.assert_array_equal(
+        by_label.calibration_scores_, listed.fit(rows).calibration_scores_
+    )
+
+
+@pytest.mark.parametrize("later", ["combined", "distance", "density", "error"])
+def test_another_measure_waits_for_the_next_fit(normal, later):
+    """Else scores of one measure would be held against the threshold of another."""
+    detector = AutoencoderOutlier(LINEAR, random_state=0).fit(normal[:300])
+    before = detector.score_samples(normal[300:])
+    detector.set_params(measure=later)
+    again = pickle.loads(pickle.dumps(detector))
+    np.testing.assert_array_equal(detector.score_samples(normal[300:]), before)
+    np.testing.assert_array_equal(again.score_samples(normal[300:]), before)
+    after = detector.fit(normal[:300]).score_samples(normal[300:])
+    assert (after == before).all() == (later == "combined")
+
+
+def test_a_frozen_estimator_is_not_trained_again(normal):
+    rows = StandardScaler().fit_transform(normal)
+    frozen = FrozenEstimator(PCA(2).fit(rows))
+    detector = AutoencoderOutlier(frozen, random_state=0).fit(normal[:300])
+    assert all(estimator is frozen for estimator in detector.estimators_)
+    far = normal[300:301] + np.eye(6)[2]
+    np.testing.assert_array_equal(detector.predict(far), [-1])
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+@pytest.mark.parametrize("share", ["auto", 0.1])
+def test_frames_as_output_of_transformers_change_nothing(normal, container, share):
+    pipeline = make_pipeline(MinMaxScaler(), PCA(1))
+    detector = AutoencoderOutlier(pipeline, contamination=share, random_state=0)
+    scores = detector.fit(normal[:60]).score_samples(normal[60:])
+    with config_context(transform_output=container):
+        again = detector.fit(normal[:60]).score_samples(normal[60:])
+    np.testing.assert_allclose(again, scores, rtol=1e-9)
 
 
 def test_blobs_have_no_more_outliers_than_nominal():

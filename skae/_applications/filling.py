@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import t as student
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch, get_tags
 
 from .._rows.transformers import flat_answer
+from .clones import fit_unless_frozen
 from .gaussian import (
     choose_noise,
     deviations,
@@ -115,8 +117,10 @@ def sees_filled(estimator: Any) -> bool:
 
 def train(estimator: Any, X: np.ndarray, gaussian: Bunch) -> None:
     """Train an estimator on standardised rows with NaN, as it takes them."""
-    if getattr(estimator, "noise", None) != "gaps":
-        estimator.fit(fill(gaussian, X) if sees_filled(estimator) else X)
+    is_frozen = isinstance(estimator, FrozenEstimator)
+    if is_frozen or getattr(estimator, "noise", None) != "gaps":
+        rows = fill(gaussian, X) if sees_filled(estimator) else X
+        fit_unless_frozen(estimator, rows)
         return
     origin = np.nanmean(X, axis=0)
     unit = np.sqrt(np.nanmean(np.square(X - origin)))
@@ -136,12 +140,21 @@ def answers(estimator: Any, X: np.ndarray, filled: np.ndarray) -> np.ndarray:
         rows = estimator.transform(rows)
     found = flat_answer(estimator, verb, getattr(estimator, verb)(rows), X.shape)
     if not np.isfinite(found).all():
-        raise ValueError(
-            f"{type(estimator).__name__}.{verb} answered NaN or infinite values for "
-            "standardised rows: fit it again with a lower learning_rate_init, or use "
-            "another estimator."
-        )
+        raise ValueError(f"{type(estimator).__name__}.{verb} {_fault(found, rows)}.")
     return found.astype(np.float64)
+
+
+def _fault(found: np.ndarray, rows: np.ndarray) -> str:
+    """Say what is wrong with answers that are not finite."""
+    if np.isfinite(found[~np.isnan(rows)]).all():
+        return (
+            "leaves missing values missing, so it cannot fill them in, as RecurrentAE "
+            "after the end of a sequence: use another estimator"
+        )
+    return (
+        "answered NaN or infinite values for standardised rows: fit it again with a "
+        "lower learning_rate_init, or use another estimator"
+    )
 
 
 def judge(missed: np.ndarray, correction: np.ndarray, n_rows: int) -> float:

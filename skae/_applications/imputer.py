@@ -28,6 +28,7 @@ from .._rows.text import named_text
 from .clones import seeded_clone
 from .filling import learn, predict
 from .gaussian import draw_errors
+from .undoing import undone_on_error
 
 #: Share of entries to hide: that of the missing ones, in this range, or if none is
 #: missing the last one.
@@ -193,23 +194,20 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, Saved, BaseEsti
         Raises
         ------
         ValueError
-            If a parameter is invalid, or if ``X`` has infinite values.
+            If a parameter is invalid, or if ``X`` has infinite values. If ``estimator``
+            does not fill in missing values. After an error the imputer is as before.
         TypeError
             If ``estimator`` has neither ``reconstruct`` nor ``inverse_transform``.
         """
         if self.estimator is not None and not hasattr(self.estimator, "reconstruct"):
             check_reconstructs(self.estimator)
-        X, rows = self._read(X, reset=True)
-        self.indicator_ = None
-        if self.add_indicator:
-            indicator = MissingIndicator(
-                missing_values=self.missing_values, error_on_new=False
-            )
-            self.indicator_ = indicator.fit(X)
-        with warnings.catch_warnings(), limited_threads(1):
-            # Held-out rows judge the estimator.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            self._learn(rows)
+        with undone_on_error(self):
+            X, rows = self._read(X, reset=True)
+            self.indicator_ = self._fitted_indicator(X)
+            with warnings.catch_warnings(), limited_threads(1):
+                # Held-out rows judge the estimator.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                self._learn(rows)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -336,6 +334,14 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, Saved, BaseEsti
         rows = np.where(mask.fit_transform(X), np.nan, X.astype(np.float64))
         check_squares(rows, type(self).__name__)
         return X, rows
+
+    def _fitted_indicator(self, X: np.ndarray) -> MissingIndicator | None:
+        if not self.add_indicator:
+            return None
+        indicator = MissingIndicator(
+            missing_values=self.missing_values, error_on_new=False
+        )
+        return indicator.fit(X)
 
     def _measure(self, rows: np.ndarray) -> float:
         """Set means and deviations; return the share of entries to hide."""

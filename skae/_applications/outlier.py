@@ -36,6 +36,7 @@ from .rarity import (
     to_plain,
 )
 from .trimming import usual
+from .undoing import undone_on_error
 
 #: Nominal share of false alarms of contamination="auto".
 LEVEL = 0.05
@@ -194,8 +195,8 @@ class AutoencoderOutlier(OutlierMixin, Saved, BaseEstimator):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Training rows, at least four, in any units. Sparse rows become dense.
-        y : Ignored
-            Not used, present for API consistency by convention.
+        y : array-like of shape (n_samples,), default=None
+            Not used, except by a ``cv`` that splits by it.
 
         Returns
         -------
@@ -205,13 +206,20 @@ class AutoencoderOutlier(OutlierMixin, Saved, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter or ``X`` is invalid: NaN, infinite values, too few rows.
+            If a parameter or ``X`` is invalid: NaN, infinite values, too few rows. If
+            ``cv`` gives no folds, or folds that are not of rows of ``X``. After an
+            error the estimator is as before.
         TypeError
             If ``estimator`` is a class, or cannot reconstruct.
         """
-        X = self._checked(X, reset=True)
+        with undone_on_error(self):
+            self._learn(self._checked(X, reset=True), y)
+        return self
+
+    def _learn(self, X: np.ndarray, y: Any) -> None:
+        """Train the members, and keep what they say of training rows."""
         rng = check_random_state(self.random_state)
-        folds = self._folds(X, rng)
+        folds = self._folds(X, y, rng)
         estimator = self._estimator()
         models = [seeded_clone(estimator, rng) for _ in folds]
         is_told = not isinstance(self.contamination, str)
@@ -224,9 +232,9 @@ class AutoencoderOutlier(OutlierMixin, Saved, BaseEstimator):
         measures = [values for _, values in fitted]
         self._known = np.sort(np.concatenate(measures), axis=0)
         self.estimators_ = [member.estimator for member in self._members]
+        self._chosen = COMBINED if self.measure == "combined" else (self.measure,)
         self._judge(X, [held for _, held in folds], measures)
         self.offset_ = self._threshold()
-        return self
 
     def predict(self, X: Any) -> np.ndarray:
         """Tell outliers from other rows.
@@ -359,7 +367,7 @@ class AutoencoderOutlier(OutlierMixin, Saved, BaseEstimator):
             If ``X`` has NaN or infinite values, or other features than in ``fit``. If
             ``fdr`` is not between 0 and 1.
         """
-        if not 0 < fdr < 1:
+        if not isinstance(fdr, Real) or not 0 < fdr < 1:
             raise ValueError(f"fdr={fdr!r} must be a share between 0 and 1.")
         adjusted = false_discovery_control(self.p_values(X))
         return np.where(adjusted <= fdr, -1, 1)
@@ -421,13 +429,23 @@ class AutoencoderOutlier(OutlierMixin, Saved, BaseEstimator):
         return self.estimator
 
     def _folds(
-        self, X: np.ndarray, rng: np.random.RandomState
+        self, X: np.ndarray, y: Any, rng: np.random.RandomState
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         cv = self.cv
         if isinstance(cv, Integral):
             n_folds = min(int(cv), len(X) // 2)
             cv = KFold(n_folds, shuffle=True, random_state=rng.randint(2**31 - 1))
-        return list(check_cv(cv).split(X))
+            y = None
+        try:
+            splits = list(check_cv(cv).split(X, y))
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"cv={cv!r} cannot split X: {error} If it splits by y, pass y to fit."
+            ) from error
+        folds = [_fold(*fold, len(X)) for fold in splits]
+        if not folds:
+            raise ValueError(f"cv={self.cv!r} gives no folds: at least one is needed.")
+        return folds
 
     def _judge(
         self, X: np.ndarray, folds: list[np.ndarray], measures: list[np.ndarray]
@@ -449,8 +467,7 @@ class AutoencoderOutlier(OutlierMixin, Saved, BaseEstimator):
 
     def _rarity(self, measures: np.ndarray) -> np.ndarray:
         """Return how rare rows are by the chosen measures, in natural logarithms."""
-        chosen = COMBINED if self.measure == "combined" else (self.measure,)
-        return combined(measures, self._known, chosen)
+        return combined(measures, self._known, self._chosen)
 
     def _to_state(self) -> dict[str, Any]:
         # Plain values: estimators once, and a tree of neighbours is built again.
@@ -467,12 +484,34 @@ class AutoencoderOutlier(OutlierMixin, Saved, BaseEstimator):
             state["_members"] = [from_plain(values) for values in state["_members"]]
             state["estimators_"] = [member.estimator for member in state["_members"]]
             state["_own"] = _own(state["_own"])
+            # Early files do not have it.
+            measure = state["measure"]
+            chosen = COMBINED if measure == "combined" else (measure,)
+            state.setdefault("_chosen", chosen)
         super()._from_state(state)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _fold(train: Any, held: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a fold as numbers of rows: it may be masks, or lists."""
+    rows = np.arange(n_rows)
+    try:
+        parts = [rows[np.asarray(part) if len(part) else []] for part in (train, held)]
+    except IndexError as error:
+        raise ValueError(
+            f"cv gives a fold that is not of the {n_rows} rows of X: {error}. A fold is "
+            "two arrays, of row numbers or of a boolean for each row."
+        ) from None
+    if len(parts[0]) < 2 or not len(parts[1]):
+        raise ValueError(
+            f"cv gives a fold with {len(parts[0])} rows to train on and "
+            f"{len(parts[1])} held out: two and one are the fewest."
+        )
+    return parts[0], parts[1]
 
 
 def _fit_fold(

@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch
 
 from .._rows.transformers import flat_answer
+from .clones import fit_unless_frozen
 from .conformal import surprise
 
 #: What a row is judged by together, and one more.
@@ -31,7 +32,7 @@ def fit_member(estimator: Any, X: np.ndarray, standardize: bool) -> Bunch:
     scaler = StandardScaler().fit(X) if standardize else None
     member = Bunch(scaler=scaler, estimator=estimator)
     rows = _scaled(member, X)
-    estimator.fit(rows)
+    fit_unless_frozen(estimator, rows)
     codes, residuals = _parts(member, rows)
     member.code_units = _code_units(codes)
     member.residual_unit = _residual_unit(residuals, rows)
@@ -102,7 +103,8 @@ def blame(
 
 
 def _scaled(member: Bunch, X: np.ndarray) -> np.ndarray:
-    return X if member.scaler is None else member.scaler.transform(X)
+    # The scaler answers with a frame if scikit-learn is told so.
+    return X if member.scaler is None else np.asarray(member.scaler.transform(X))
 
 
 def _parts(member: Bunch, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
