@@ -232,12 +232,40 @@ def test_one_parameter_or_row_makes_another_fit(X, tmp_path):
         with pytest.raises(ValueError, match=f"checkpoint=.*{told}: delete"):
             other.fit(rows)
         assert not hasattr(other, "network_")
+    with pytest.raises(ValueError, match="other parameters: delete"):
+        clone(ae).set_params(loss=torch.nn.functional.l1_loss).fit(X)
     with pytest.raises(ValueError, match="other class"):
         skae.DenoisingAE(2, checkpoint=path, **SOME).fit(X)
     # What shows while it trains makes no other fit.
     written = path.stat().st_mtime_ns
     clone(ae).set_params(verbose=True).fit(X)
     assert path.stat().st_mtime_ns == written
+
+
+def test_a_function_is_a_parameter_like_others(X, tmp_path):
+    X, path = X.reshape(len(X), -1), tmp_path / "fit.safetensors"
+    ae = skae.UndercompleteAE(2, checkpoint=path, **SOME)
+    clone(ae).set_params(loss=torch.nn.functional.l1_loss).fit(X)
+    for loss in ("squared_error", torch.nn.functional.huber_loss):
+        with pytest.raises(ValueError, match="other parameters: delete the file"):
+            clone(ae).set_params(loss=loss).fit(X)
+
+
+def test_the_order_in_memory_makes_no_other_fit(X, tmp_path):
+    X, path = X.reshape(len(X), -1), tmp_path / "fit.safetensors"
+    ae = skae.UndercompleteAE(2, checkpoint=path, **SOME).fit(X)
+    written = path.stat().st_mtime_ns
+    for rows in (np.asfortranarray(X), np.repeat(X, 2, axis=0)[::2]):
+        again = clone(ae).fit(rows)
+        np.testing.assert_array_equal(again.transform(X), ae.transform(X))
+    assert path.stat().st_mtime_ns == written
+
+
+def test_fits_that_go_on_are_other_fits(X, tmp_path):
+    X, path = X.reshape(len(X), -1), tmp_path / "fit.safetensors"
+    ae = skae.UndercompleteAE(2, checkpoint=path, warm_start=True, **SOME).fit(X)
+    with pytest.raises(ValueError, match="weights to go on from, since warm_start=T"):
+        ae.fit(X)
 
 
 def test_in_a_directory_each_fit_has_a_file(X, tmp_path):

@@ -2,6 +2,7 @@
 
 import re
 from functools import partial
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -458,6 +459,35 @@ def test_noise_may_have_a_gradient(cls, noise):
 def test_noise_of_another_kind_is_refused(noise):
     with pytest.raises(TypeError, match="it gave one that is complex or sparse"):
         DenoisingAE(**FEW, noise=noise).fit(X)
+
+
+def numbers(cls):
+    """Return names of parameters that are real numbers."""
+    constraints = cls()._parameter_constraints.items()
+    return [
+        name
+        for name, kinds in constraints
+        if any(getattr(kind, "type", None) is Real for kind in kinds)
+        # 1.0 would be no width.
+        and name != "n_components"
+    ]
+
+
+def codes_or_error(ae):
+    try:
+        return ae.fit(X).transform(X)
+    except ValueError as error:
+        return str(error).replace("True", "1.0")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("cls", "name"), [(cls, name) for cls in ESTIMATORS for name in numbers(cls)]
+)
+def test_true_is_one_where_a_number_is_asked_for(cls, name):
+    """As in scikit-learn, where a boolean is a number."""
+    found = [codes_or_error(cls(**FEW | {name: one})) for one in (True, 1.0)]
+    np.testing.assert_array_equal(*found)
 
 
 def test_complex_losses_are_refused():

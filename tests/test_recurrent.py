@@ -1,6 +1,7 @@
 """RecurrentAE: layouts, lengths, padding, its start from PCA, and what follows."""
 
 import pickle
+import re
 from functools import partial
 
 import numpy as np
@@ -408,8 +409,22 @@ def test_forecast_needs_the_number_of_steps_that_was_learnt(rng):
 
 def test_forecast_refuses_steps_that_it_would_not_read(sequences):
     ae = RecurrentAE(2, n_ahead=3, **ALL).fit(sequences)
-    with pytest.raises(ValueError, match=r"has 10 steps, but forecast reads 7 .*-7:\]"):
+    with pytest.raises(ValueError, match=r"10 steps, but forecast reads 7 at") as told:
         ae.forecast(sequences)
+    # What it says works, for sequences of any length.
+    for advice in re.findall(r"\[x\[.*?\] for x in X\]", str(told.value)):
+        X = [row[~np.isnan(row).any(axis=1)] for row in sequences]
+        assert ae.forecast(eval(advice, {"X": X})).shape[1] == 3
+
+
+@pytest.mark.parametrize("later", [0, 2])
+def test_what_is_encoded_does_not_depend_on_a_later_number_of_steps(rng, later):
+    X = waves(30, rng)
+    ae = RecurrentAE(2, n_ahead=1, **ALL).fit(X)
+    codes, score = ae.transform(X), ae.score(X)
+    ae.set_params(n_ahead=later)
+    np.testing.assert_array_equal(ae.transform(X), codes)
+    assert ae.score(X) == score
 
 
 # The network ----------------------------------------------------------------------

@@ -186,6 +186,17 @@ def test_a_category_not_seen_counts_as_missing(frame):
     assert set(ae.reconstruct(unseen)["ring"]) <= {"inner", "middle", "outer"}
 
 
+@pytest.mark.parametrize("kind", [float, object, "Float64"])
+def test_numbers_in_place_of_booleans_are_zero_and_one(frame, kind):
+    """Another number would count as missing, without a word."""
+    ae = TableAE(2, **FEW).fit(frame)
+    as_numbers = frame.assign(flag=(1.0 * frame.flag).astype(kind))
+    np.testing.assert_array_equal(ae.transform(as_numbers), ae.transform(frame))
+    as_numbers.loc[3, "flag"] = 100.0
+    with pytest.raises(ValueError, match="'flag' of X holds 100, but it held booleans"):
+        ae.transform(as_numbers)
+
+
 def test_a_missing_value_is_seen_as_the_mean(frame):
     X = frame[["a", "b", "d"]]
     gaps = np.arange(len(X)) % 3 == 0

@@ -503,8 +503,8 @@ def _fold(train: Any, held: Any, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
         parts = [rows[np.asarray(part) if len(part) else []] for part in (train, held)]
     except IndexError as error:
         raise ValueError(
-            f"cv gives a fold that is not of the {n_rows} rows of X: {error}. A fold is "
-            "two arrays, of row numbers or of a boolean for each row."
+            f"cv gives a fold that is not of the {n_rows} rows of X: {error}. It must "
+            "be two arrays, of row numbers or of a boolean for each row."
         ) from None
     if len(parts[0]) < 2 or not len(parts[1]):
         raise ValueError(

@@ -11,7 +11,7 @@ import joblib
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from .._files.saving import read, write
+from .._files.saving import UntrustedError, read, write
 from .._files.sealed import remove_parts
 from .._files.values import to_tree
 from .._files.versions import versions
@@ -43,17 +43,19 @@ class Resumable(Starting):
 
     def _open_checkpoint(self, data: Data, parameters: str) -> Checkpoint:
         """Return the checkpoint of a fit to these rows with these parameters."""
-        names = getattr(self, "feature_names_in_", None)
-        rows = data.X, data.layout, None if names is None else list(names)
         owner = {
             "class": type(self).__name__,
             "parameters": parameters,
-            "rows": joblib.hash(rows, coerce_mmap=True),
+            "rows": self._identity_of_rows(data),
             "versions of torch": str(torch.__version__),
         }
         path, asker = self._checkpoint_path(owner), f"checkpoint={self.checkpoint!r}"
         remove_parts(path)
-        found = read(path, KIND, self._names(), asker) if path.exists() else {}
+        try:
+            found = read(path, KIND, self._names(), asker) if path.exists() else {}
+        except UntrustedError:
+            # Functions that are parameters of this fit are trusted.
+            found = {"owner": owner | {"parameters": ""}}
         self._check_owner(found.pop("owner", owner), owner)
 
         def replace(values: dict[str, Any]) -> None:
@@ -90,12 +92,23 @@ class Resumable(Starting):
         """Raise if a file is of another fit."""
         others = [name for name in owner if found.get(name) != owner[name]]
         if others:
+            told = " and ".join(others)
+            if self.warm_start:
+                told += " (or weights to go on from, since warm_start=True)"
             raise ValueError(
-                f"checkpoint={self.checkpoint!r} is of a fit with other "
-                f"{' and '.join(others)}: delete the file or name another one. In a "
-                "directory, each fit has a file of its own. A RandomState is another "
-                "one after each fit."
+                f"checkpoint={self.checkpoint!r} is of a fit with other {told}: delete "
+                "the file or name another one. In a directory, each fit has a file of "
+                "its own. A RandomState is another one after each fit."
             )
+
+    def _identity_of_rows(self, data: Data) -> str:
+        """Return a hash of rows and names, whatever the order of rows in memory."""
+        X, names = data.X, getattr(self, "feature_names_in_", None)
+        # Files are not copied.
+        if type(X).__name__ == "ndarray" and not X.flags.c_contiguous:
+            X = X.copy()
+        rows = X, data.layout, None if names is None else list(names)
+        return joblib.hash(rows, coerce_mmap=True)
 
     def _hash_parameters(self, goes_on: bool) -> str:
         """Return a hash of what decides the result, besides the rows."""

@@ -127,8 +127,10 @@ class SequenceAutoencoder(CorruptingAutoencoder):
             row = int(n_steps.argmax())
             raise ValueError(
                 f"Sequence {row} of X has {n_steps[row]} steps, but forecast reads "
-                f"{n_read} at most: pass X[:, -{n_read}:] to learn what follows, or "
-                f"X[:, :{n_read}] to compare with the next n_ahead={self.n_ahead}."
+                f"{n_read} at most. Without NaN at the ends of sequences, pass "
+                f"[x[-{n_read}:] for x in X] to learn what follows, or "
+                f"[x[:{n_read}] for x in X] to compare with the next "
+                f"n_ahead={self.n_ahead}."
             )
 
     def _check_rows(
@@ -155,7 +157,9 @@ class SequenceAutoencoder(CorruptingAutoencoder):
 
     def _checked(self, X: Any) -> Any:
         rows = super()._checked(X)
-        n_steps, least = self._count_read(rows), self.shortest_length_
+        # What is encoded depends on fit alone.
+        n_ahead = int(self._state.network["n_ahead"])
+        n_steps, least = self._count_read(rows, n_ahead), self.shortest_length_
         if n_short := int(np.sum((n_steps > 0) & (n_steps < least))):
             warn_caller(
                 f"{n_short} of {len(n_steps)} sequences have fewer steps than any that "
@@ -164,10 +168,10 @@ class SequenceAutoencoder(CorruptingAutoencoder):
             )
         return rows
 
-    def _count_read(self, X: Any) -> np.ndarray:
+    def _count_read(self, X: Any, n_ahead: int) -> np.ndarray:
         """Return how many steps of each flat row the encoder reads."""
         length, n_channels = self.sequence_shape_
-        n_read = length - self.n_ahead
+        n_read = length - n_ahead
         return count_steps(X[:, : n_read * n_channels], (n_read, n_channels))
 
     def _as_array(self, X: Any, reset: bool) -> Any:
@@ -205,7 +209,7 @@ class SequenceAutoencoder(CorruptingAutoencoder):
 
     def _finish(self, engine: Engine, data: Data) -> None:
         super()._finish(engine, data)
-        n_steps = self._count_read(data.X)
+        n_steps = self._count_read(data.X, self.n_ahead)
         shortest = n_steps[n_steps > 0].min(initial=self.shortest_length_)
         self.shortest_length_ = int(shortest)
 

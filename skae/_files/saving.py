@@ -149,6 +149,10 @@ def write(path: Any, kind: str, value: Any, owner: str) -> None:
     replace(path, seal(about, arrays, owner))
 
 
+class UntrustedError(ValueError):
+    """A file needs functions or classes that are not trusted."""
+
+
 def read(path: Any, kind: str, names: Collection[str], owner: str) -> Any:
     """Return the value of a file that holds this kind, and needs only trusted names."""
     description, arrays = unseal(Path(path).read_bytes(), path, owner)
@@ -179,7 +183,7 @@ def _value(
     if kind not in description:
         raise ValueError(f"{path} holds no {kind}: {owner} cannot read it.")
     if missing := [name for name in description["names"] if name not in names]:
-        raise ValueError(
+        raise UntrustedError(
             f"{path} needs functions or classes that are not trusted. If you know them "
             f"and trust the file, pass trusted={missing!r}."
         )

@@ -179,6 +179,8 @@ def make_corruption(
     """
     if not isinstance(noise, str):
         return partial(_checked, noise=noise)
+    # torch takes no boolean for a number.
+    level = float(level)
     if not level:
         return None
     if noise == "masking":

@@ -142,6 +142,8 @@ class ColumnCode:
         """Return a column as one of categories or of numbers, or raise."""
         if self.kind == CATEGORY:
             return column.as_category()
+        if column.kind == NUMBER and self.kind == BOOLEAN:
+            self._check_boolean(column.values)
         if column.kind != CATEGORY:
             return column
         for value in column.values[~_missing(column)]:
@@ -152,7 +154,19 @@ class ColumnCode:
                     "categorical_features and fit again."
                 )
         # The missing ones are None.
-        return Column(column.name, self.kind, column.values.astype(np.float64))
+        values = column.values.astype(np.float64)
+        if self.kind == BOOLEAN:
+            self._check_boolean(values)
+        return Column(column.name, self.kind, values)
+
+    def _check_boolean(self, values: np.ndarray) -> None:
+        """Raise if numbers in place of booleans are others than 0, 1 and NaN."""
+        is_other = ~(np.isin(values, (0, 1)) | np.isnan(values))
+        if is_other.any():
+            raise ValueError(
+                f"Column {self.name!r} of X holds {values[is_other][0]:g}, but it held "
+                "booleans in fit: convert it to booleans, or to 0 and 1."
+            )
 
     @np.errstate(over="ignore")
     def _standardised(self, values: np.ndarray) -> np.ndarray:
