@@ -360,6 +360,8 @@ def test_how_estimators_are_stored_does_not_change_the_hash(package, monkeypatch
 def test_suites_stand_for_what_they_import():
     behind = code.modules_behind("benchmarks.suites.floor")
     assert {"skae._training.engine", "skae._rows.pca"} <= behind
+    assert "skae._estimators.refinement" in behind
+    assert not {"skae._estimators.deployed", "skae._rows.table"} & behind
     assert not any(name.startswith("skae.inspection") for name in behind)
     assert "skae._estimators.conv" not in behind
 

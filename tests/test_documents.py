@@ -392,13 +392,11 @@ def test_codes_of_thirty_numbers_reach_their_aims_in_the_record():
         assert found[method, 30]["fit_seconds"] <= 20 * 60
 
 
-def test_documents_say_which_encoder_reaches_its_aim_by_moved_copies():
+def test_encoders_reach_their_aims_by_moved_copies():
     copied = {r["method"]: r for r in record("hinton") if "n_copies" in r}
-    assert copied.keys() == hinton.COPIES.keys()
-    aims = hinton.COPIES_AIMS.items()
-    missed = [name for name, aim in aims if copied[name]["test_error"] > aim]
-    assert missed == ["ConvAE"]
-    assert "The encoder of ``ConvAE`` just misses its aim then" in BENCHMARKS
+    assert copied.keys() == hinton.COPIES.keys() == hinton.COPIES_AIMS.keys()
+    for method, aim in hinton.COPIES_AIMS.items():
+        assert copied[method]["test_error"] <= aim
 
 
 def test_changelog_knows_the_version():

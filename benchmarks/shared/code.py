@@ -1,7 +1,7 @@
 """Which code a suite measures: a hash of the modules that it imports, and theirs.
 
 Comments, docstrings and layout do not count, nor how records are written and shown, nor
-how estimators are stored. A name that a package only passes on leads to the module that
+how estimators are stored and deployed. A name that a package only passes on leads to the module that
 defines it, so that an estimator does not stand for all of ``skae``.
 """
 
@@ -14,9 +14,9 @@ from functools import cache
 from typing import Any
 
 ROOT = pathlib.Path(__file__).parents[2]
-#: Modules that only write or show figures, and that only store estimators.
+#: Modules that only write or show figures, and that only store or deploy estimators.
 UNCOUNTED = {f"benchmarks.shared.{name}" for name in ("figures", "record", "report")}
-UNCOUNTED |= {"skae._estimators.records"}
+UNCOUNTED |= {f"skae._estimators.{name}" for name in ("records", "deployed")}
 FILES = "skae._files"
 #: Methods by which estimators are stored, and the class of those of fits.
 STORING = {"__getstate__", "__setstate__", "_to_state", "_from_state", "Resumable"}

@@ -63,7 +63,7 @@ METHODS: dict[str, Any] = {
     "ConvAE": (ConvAE, CONVOLUTIONS),
 }
 #: Methods that are trained on moved copies of each image: how many, and epochs.
-COPIES = {"UndercompleteAE": (19, 16), "ConvAE": (9, 4)}
+COPIES = {"UndercompleteAE": (19, 16), "ConvAE": (9, 6)}
 #: How they are then trained on the images.
 TUNING = {"learning_rate_init": 0.001, "max_iter": 4, "warm_start": True}
 PUBLISHED = {
