@@ -12,9 +12,10 @@ from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris, make_swiss_roll
 from sklearn.decomposition import NMF, PCA, FactorAnalysis, KernelPCA
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler, scale
 from skorch.callbacks import Callback
 
@@ -571,6 +572,105 @@ def test_pipelines_and_searches_are_asked_for_the_step_that_reduces(flat):
     search = GridSearchCV(pipeline, {"undercompleteae__n_components": [6]}, cv=2)
     search.set_params(scoring=lambda e, X, y=None: 0.0).fit(flat)
     assert {f.name for f in diagnose(search, flat)} >= {"collapsed axes"}
+
+
+WRAPPED = {
+    "frozen": FrozenEstimator,
+    "twice": lambda pipeline: FrozenEstimator(FrozenEstimator(pipeline)),
+    "steps": lambda pipeline: make_pipeline(*map(FrozenEstimator, pipeline)),
+    "all": lambda pipeline: FrozenEstimator(WRAPPED["steps"](pipeline)),
+}
+
+
+@pytest.fixture(scope="module")
+def pipelines(curved):
+    """Fits with held-out rows and without."""
+    fits = (
+        UndercompleteAE(3, early_stopping=stops, **SHORT) for stops in (False, True)
+    )
+    return [make_pipeline(StandardScaler(), ae).fit(curved) for ae in fits]
+
+
+@pytest.mark.parametrize("wrap", WRAPPED.values(), ids=WRAPPED)
+def test_what_is_frozen_is_seen_through(wrap, pipelines, curved):
+    for pipeline in pipelines:
+        for X in (None, curved):
+            assert diagnose(wrap(pipeline), X) == diagnose(pipeline, X)
+
+
+def test_frozen_estimators_in_searches(curved):
+    ae = FrozenEstimator(UndercompleteAE(3, early_stopping=False, **SHORT).fit(curved))
+    search = GridSearchCV(Pipeline([("ae", ae)]), {"ae": [ae]}, cv=2)
+    search.set_params(scoring=lambda e, X, y=None: 0.0).fit(curved)
+    assert diagnose(search, curved) == diagnose(ae.estimator, curved)
+
+
+#: Parameters of a fit with findings, and others that are set afterwards.
+CHANGES = {
+    "validation_fraction": ({}, {"validation_fraction": 0.005}),
+    "random start": ({"init": "random"}, {"validation_fraction": 0.005}),
+    "batches that tell nothing": (
+        {"solver": "adam", "batch_size": 16, "learning_rate_init": 1e-4},
+        {"validation_fraction": 0.005},
+    ),
+    "loss": ({}, {"loss": "bernoulli"}),
+    "code_activation": ({}, {"code_activation": "tanh"}),
+    "n_components": ({}, {"n_components": 0.9}),
+    "ordered": ({"n_components": 12}, {"ordered": True}),
+    "neighbors": (
+        {"neighbor_weight": 1.0, "hidden_layer_sizes": 8},
+        {"neighbor_weight": 0.0},
+    ),
+    "cosine": (
+        {"learning_rate": "cosine", "max_iter": 4},
+        {"learning_rate": "constant"},
+    ),
+    "constant": (BLIND, {"learning_rate": "cosine"}),
+}
+
+
+@pytest.mark.parametrize(("options", "changes"), CHANGES.values(), ids=CHANGES)
+def test_what_is_set_after_fit_is_not_taken_for_the_fit(options, changes, curved):
+    ae = UndercompleteAE(**{"n_components": 3, **SHORT, **options}).fit(curved)
+    before = diagnose(ae, curved)
+    after = diagnose(ae.set_params(**changes), curved)
+    assert [f.name for f in after] == [f.name for f in before]
+    assert [f.message for f in after] == [f.message for f in before]
+
+
+def test_number_of_held_out_rows_that_is_not_known_is_not_told(iris):
+    ae = UndercompleteAE(1, max_iter=2, random_state=0).fit(iris)
+    message = found(diagnose(ae, iris), "held-out rows too few").message
+    assert "15 of 150 rows are held out with validation_fraction=0.1." in message
+    for fraction in (0.005, 0.3):
+        ae.set_params(validation_fraction=fraction)
+        assert "held-out rows too few" not in {f.name for f in diagnose(ae, iris)}
+
+
+def test_number_of_held_out_rows_is_known_from_those_of_pca(curved):
+    X = curved[:190]
+    ae = UndercompleteAE(2, neighbor_weight=1.0, batch_size=32, **SHORT).fit(X)
+    assert not ae.is_pca_
+    message = found(diagnose(ae, X), "held-out rows too few").message
+    assert message.startswith("19 of 190 rows")
+    # It would make as many batches.
+    ae.set_params(validation_fraction=0.08)
+    assert "held-out rows too few" not in {f.name for f in diagnose(ae, X)}
+
+
+@pytest.mark.filterwarnings("ignore:target_sparsity=0.1 is not reached")
+def test_penalty_that_was_adapted_is_known_afterwards(digits):
+    options = {"sparsity": "l1", "target_sparsity": 0.1, **SHORT}
+    ae = SparseAE(24, **options).fit(digits[:300])
+    ae.set_params(target_sparsity=None)
+    assert "not converged" not in {f.name for f in diagnose(ae)}
+
+
+def test_most_iterations_that_were_set_after_fit(digits):
+    nmf = NMF(2, init="nndsvda", max_iter=5).fit(digits[:100])
+    assert found(diagnose(nmf), "not converged")
+    for most in (3, 9):
+        assert diagnose(nmf.set_params(max_iter=most)) == []
 
 
 def test_gaps_are_no_illness(curved, rng):

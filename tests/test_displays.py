@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+import warnings
 from fractions import Fraction
 
 import matplotlib
@@ -17,14 +18,25 @@ from matplotlib.artist import getp
 from matplotlib.colors import to_rgba_array
 from matplotlib.text import Text
 from scipy.sparse import coo_matrix
+from sklearn.base import clone
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from skae import ConvAE, DenoisingAE, SparseAE, UndercompleteAE, inspection
+from skae import (
+    ConvAE,
+    DenoisingAE,
+    MaskedAE,
+    SparseAE,
+    StackedAE,
+    TableAE,
+    UndercompleteAE,
+    inspection,
+)
 from skae.inspection import (
     CodeDisplay,
     CodeGridDisplay,
@@ -840,6 +852,65 @@ def test_filters_where_pca_was_kept_are_its_axes(X):
     axes = filters / np.linalg.norm(filters, axis=1, keepdims=True)
     alignment = abs(axes @ PCA(2).fit(X).components_.T)
     np.testing.assert_allclose(alignment, np.eye(2), atol=1e-3)
+
+
+#: How much is trained, so that PCA is kept or not.
+TRAINING = {"PCA": {"learning_rate_init": 1e-9}, "trained": {"early_stopping": False}}
+KINDS = {
+    "undercomplete": UndercompleteAE(2, ordered=True),
+    "convolutions": ConvAE(2, image_shape=(4, 4), channels=2),
+    "masked": MaskedAE(2),
+    "stacked": StackedAE(2, pretraining_max_iter=1),
+    "table": TableAE(2),
+    "pipeline": make_pipeline(StandardScaler(), UndercompleteAE(2, ordered=True)),
+    "frames inside": make_pipeline(
+        StandardScaler(), UndercompleteAE(2, ordered=True)
+    ).set_output(transform="pandas"),
+}
+
+
+@pytest.fixture(scope="module")
+def frame():
+    rows = np.random.default_rng(0).normal(size=(100, 16))
+    return pd.DataFrame(rows, columns=[f"column {i}" for i in range(16)])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("training", TRAINING)
+def test_fit_to_a_frame_is_drawn_without_warnings(kind, training, frame):
+    model = clone(KINDS[kind])
+    step = model[-1] if hasattr(model, "steps") else model
+    step.set_params(max_iter=1, random_state=0, **TRAINING[training])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(frame)
+    assert step.is_pca_ == (training == "PCA")
+    names = {"FilterDisplay", "LossCurveDisplay", "CodeDisplay", "SparsityDisplay"}
+    names |= set(DISPLAYS) if hasattr(step, "explained_variance_ratio_") else set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in sorted(names):
+            DISPLAYS[name](model, frame)
+        FilterDisplay.from_estimator(model)
+
+
+def test_filters_of_a_table_are_those_of_its_coded_columns(frame):
+    table = frame.assign(kind=pd.Categorical(list("abcab") * 20))
+    for options in TRAINING.values():
+        ae = TableAE(2, max_iter=1, random_state=0, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            filters = FilterDisplay.from_estimator(ae.fit(table)).filters
+        assert filters.shape[1] == 16 + 3
+
+
+def test_filters_of_a_frozen_pipeline(X):
+    pipeline = make_pipeline(StandardScaler(), PCA(2)).fit(X)
+    frozen = make_pipeline(*map(FrozenEstimator, pipeline))
+    wanted = FilterDisplay.from_estimator(pipeline, X).filters
+    for model in (FrozenEstimator(pipeline), FrozenEstimator(frozen)):
+        found = FilterDisplay.from_estimator(model, X).filters
+        np.testing.assert_array_equal(found, wanted)
 
 
 def test_kernels_of_convolutions(conv, X):

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import logging
+import re
 import subprocess
 import sys
 import warnings
@@ -12,17 +13,24 @@ import onnxruntime
 import pytest
 from sklearn.base import clone
 from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import make_swiss_roll
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, KernelPCA
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
+    KBinsDiscretizer,
     MinMaxScaler,
+    Normalizer,
     PowerTransformer,
+    QuantileTransformer,
     StandardScaler,
 )
+from sklearn.svm import SVR
 
 from skae import (
     AutoencoderClassifier,
@@ -37,7 +45,7 @@ from skae import (
     UndercompleteAE,
     VariationalAE,
 )
-from skae._deployment import checks, export
+from skae._deployment import checks, export, graphs, steps
 from skae.onnx import to_onnx
 
 N, WIDTH = 1200, 8
@@ -207,6 +215,77 @@ def test_predictors_follow_and_imputers_come_first():
     ).all()
     shares = answer(to_onnx(pipeline, rows, "predict_proba"), rows)
     assert np.abs(shares - pipeline.predict_proba(rows)).max() < 1e-5
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    """Return an encoder, and the graph of its module."""
+    ae = fitted(clone(PLAIN))[0]
+    module = graphs.Answering(ae.to_torch(), "encode").eval()
+    return ae, graphs.graph_of_module(module, X)
+
+
+@pytest.mark.parametrize(
+    ("regressor", "places"),
+    [
+        (Ridge(), 0),
+        (RandomForestRegressor(2, random_state=0), 0),
+        (SVR(), 0),
+        (Ridge(), [0, 1]),
+        (RandomForestRegressor(2, random_state=0), [0, 1]),
+        (LinearRegression(), [0]),
+    ],
+)
+def test_predictions_have_the_shape_of_the_regressor(
+    regressor, places, encoder, monkeypatch
+):
+    ae, graph = encoder
+    monkeypatch.setattr(export, "graph_of_module", lambda *args: copy.deepcopy(graph))
+    regressor = clone(regressor).fit(ae.transform(X[:200]), X[:200, places])
+    pipeline = make_pipeline(ae, regressor)
+    model, rows = to_onnx(pipeline, X[:200], "predict"), X[200:]
+    for some in (rows, rows[:1]):
+        found, wanted = answer(model, some), pipeline.predict(some)
+        assert found.shape == wanted.shape
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
+    size, *others = model.graph.output[0].type.tensor_type.shape.dim
+    assert size.dim_param == "n_samples"
+    assert [other.dim_value for other in others] == list(wanted.shape[1:])
+
+
+STEPS = {
+    "imputer": SimpleImputer(),
+    "power": PowerTransformer(),
+    "quantiles": QuantileTransformer(n_quantiles=20),
+    "bins": KBinsDiscretizer(
+        3, encode="ordinal", strategy="uniform", quantile_method="linear"
+    ),
+    "rows": Normalizer(),
+    "kernel": KernelPCA(2),
+    "columns": ColumnTransformer([("some", StandardScaler(), [0, 1])]),
+}
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+def test_step_that_cannot_be_undone_is_named(step):
+    step = step.fit(X[:200])
+    answers = np.asarray(step.transform(X[:200]))
+    chain = steps.Chain([StandardScaler().fit(X[:200]), step], None, [])
+    name = re.escape(repr(step))
+    with pytest.raises(TypeError, match=f"affine.*but that of {name} is not, or"):
+        chain.undoing([X[:200], answers])
+
+
+def test_frozen_steps_are_opened(encoder):
+    scaler = StandardScaler().fit(X)
+    pipeline = FrozenEstimator(make_pipeline(scaler, FrozenEstimator(encoder[0])))
+    assert steps.Chain.of(pipeline) == steps.Chain([scaler], encoder[0], [])
+
+
+def test_imputers_have_no_inverse():
+    pipeline = fitted(SimpleImputer(), PLAIN)
+    with pytest.raises(TypeError, match=r"that of SimpleImputer\(\) is not, or does"):
+        to_onnx(pipeline, X, "reconstruct")
 
 
 def test_graphs_run_without_us(plain_graph, tmp_path):

@@ -284,6 +284,7 @@ def test_estimators_that_do_not_fit_are_told(normal, estimator, error, match):
         ({"cv": [([0, 1, 2], [30])]}, "not of the 30 rows"),
         ({"cv": [([0, 1, 2], [])]}, "3 rows to train on and 0 held out"),
         ({"cv": [([], [0, 1, 2])]}, "0 rows to train on and 3 held out"),
+        ({"cv": [1, 2]}, r"cv=\[1, 2\] cannot split X"),
         ({"cv": StratifiedKFold(2)}, "pass y to fit"),
     ],
 )

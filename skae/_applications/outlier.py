@@ -437,12 +437,12 @@ class AutoencoderOutlier(OutlierMixin, Saved, BaseEstimator):
             cv = KFold(n_folds, shuffle=True, random_state=rng.randint(2**31 - 1))
             y = None
         try:
-            splits = list(check_cv(cv).split(X, y))
+            splits = [(train, held) for train, held in check_cv(cv).split(X, y)]
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"cv={cv!r} cannot split X: {error} If it splits by y, pass y to fit."
             ) from error
-        folds = [_fold(*fold, len(X)) for fold in splits]
+        folds = [_fold(train, held, len(X)) for train, held in splits]
         if not folds:
             raise ValueError(f"cv={self.cv!r} gives no folds: at least one is needed.")
         return folds

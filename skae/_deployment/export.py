@@ -7,12 +7,10 @@ import numpy as np
 from .._machine.extras import imported
 from .checks import OWNER, check_same, n_unsure, run, unit_of
 from .graphs import Answering, graph_of_module, graph_of_step, joined
-from .steps import Chain, affine
+from .steps import Chain
 
 #: What a module of torch does for an output; others are codes for a predictor.
 METHODS = {"reconstruct": "forward", "score_samples": "score_samples"}
-# Rows that show whether steps can be undone.
-N_EXAMPLES = 100
 
 
 def export(estimator: Any, X: Any, output: str) -> Any:
@@ -24,9 +22,11 @@ def export(estimator: Any, X: Any, output: str) -> Any:
     rows = _as_rows(X)
     chain.check_features(rows)
     graphs = _graphs(chain, rows, output)
-    model = joined(graphs, output, kept=int(output == "predict_proba"))
+    wanted = chain.answer(estimator, X, output)
+    kept = int(output == "predict_proba")
+    model = joined(graphs, output, wanted.shape[1:], kept)
     imported("onnx.checker", OWNER).check_model(model)
-    _check(model, chain, estimator, X, rows, output)
+    _check(model, chain, rows, wanted)
     return model
 
 
@@ -45,14 +45,15 @@ def _as_rows(X: Any) -> np.ndarray:
 
 def _graphs(chain: Chain, rows: np.ndarray, output: str) -> list[Any]:
     """Return graphs in their order, each made for what the one before answers."""
-    graphs = []
+    graphs, answers = [], []
     for step in chain.before:
         graphs.append(graph_of_step(step, rows))
         rows = run(graphs[-1], rows)
+        answers.append(rows)
     module = Answering(
         chain.autoencoder.to_torch(),
         METHODS.get(output, "encode"),
-        _undoing(chain, rows) if output == "reconstruct" else None,
+        chain.undoing(answers) if output == "reconstruct" else None,
     ).eval()
     graphs.append(graph_of_module(module, rows))
     for step in chain.after:
@@ -61,16 +62,8 @@ def _graphs(chain: Chain, rows: np.ndarray, output: str) -> list[Any]:
     return graphs
 
 
-def _undoing(chain: Chain, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the map from the autoencoder's unit to that of the first step."""
-    return affine(chain.undo, rows[:N_EXAMPLES]) if chain.before else None
-
-
-def _check(
-    model: Any, chain: Chain, estimator: Any, X: Any, rows: np.ndarray, output: str
-) -> None:
+def _check(model: Any, chain: Chain, rows: np.ndarray, wanted: np.ndarray) -> None:
     """Raise unless the graph answers as the estimator does, also for a single row."""
-    wanted = chain.answer(estimator, X, output)
     steps = chain.autoencoder._coding().n_steps
     unit, unsure = unit_of(wanted), n_unsure(len(rows), steps)
     check_same(run(model, rows), wanted, unit, unsure)

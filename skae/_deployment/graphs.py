@@ -116,10 +116,13 @@ def _narrowed(model: Any) -> Any:
     return model
 
 
-def joined(graphs: Sequence[Any], output: str, kept: int = 0) -> Any:
+def joined(
+    graphs: Sequence[Any], output: str, shape: tuple[int, ...], kept: int = 0
+) -> Any:
     """Return graphs in a chain as one, from ``X`` to ``output``.
 
-    ``kept`` is the place of the output among those of the last graph.
+    ``shape`` is that of the answer for one row, and ``kept`` the place of the output
+    among those of the last graph.
     """
     compose = imported("onnx.compose", OWNER)
     parts = [compose.add_prefix(g, f"step{i}/") for i, g in enumerate(graphs)]
@@ -131,7 +134,7 @@ def joined(graphs: Sequence[Any], output: str, kept: int = 0) -> Any:
         link = whole.graph.output[0].name, part.graph.input[0].name
         outputs = [value.name for value in part.graph.output]
         whole = compose.merge_models(whole, part, io_map=[link], outputs=outputs)
-    return _named(whole, output, kept)
+    return _named(whole, output, shape, kept)
 
 
 def _same_sets(model: Any) -> None:
@@ -142,13 +145,13 @@ def _same_sets(model: Any) -> None:
     model.opset_import.extend(make_set(*item) for item in (versions | OPSETS).items())
 
 
-def _named(model: Any, output: str, kept: int) -> Any:
-    """Return a graph with the names that users see."""
+def _named(model: Any, output: str, shape: tuple[int, ...], kept: int) -> Any:
+    """Return a graph with the names and the shape of the answer that users see."""
     make_node = imported("onnx.helper", OWNER).make_node
     graph = model.graph
     (given,), answer = graph.input, graph.output[kept]
     graph.node.insert(0, make_node("Identity", ["X"], [given.name], name="input"))
-    graph.node.append(make_node("Identity", [answer.name], [output], name="output"))
+    _append_last(graph, answer, output, shape)
     given.name, answer.name = "X", output
     answers = [answer.__deepcopy__({})]
     del graph.output[:]
@@ -156,6 +159,21 @@ def _named(model: Any, output: str, kept: int) -> Any:
     for value in (given, graph.output[0]):
         value.type.tensor_type.shape.dim[0].dim_param = "n_samples"
     return model
+
+
+def _append_last(graph: Any, answer: Any, output: str, shape: tuple[int, ...]) -> None:
+    """Append the node that names the answer, and makes a column flat if it must be."""
+    helper, dims = imported("onnx.helper", OWNER), answer.type.tensor_type.shape.dim
+    given, kind = [answer.name], "Identity"
+    if len(dims) == 2 and not shape:
+        # Regressors of skl2onnx answer with a column, those of scikit-learn do not.
+        numbers = imported("onnx", OWNER).TensorProto.INT64
+        graph.initializer.append(helper.make_tensor("flat", numbers, [1], [-1]))
+        given, kind = [*given, "flat"], "Reshape"
+    graph.node.append(helper.make_node(kind, given, [output], name="output"))
+    del dims[1:]
+    for size in shape:
+        dims.add().dim_value = size
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -13,6 +14,8 @@ from .._estimators.base import BaseAutoencoder
 #: Outputs of an autoencoder, and of a predictor after it.
 OUTPUTS = ("transform", "reconstruct", "score_samples")
 PREDICTIONS = ("predict", "predict_proba")
+# Rows that show whether steps can be undone, and a factor of further ones.
+N_EXAMPLES, UNEVEN = 100, 0.37
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,21 @@ class Chain:
     def undo(self, rows: np.ndarray) -> np.ndarray:
         """Return rows of the autoencoder in the unit of the first step."""
         for step in reversed(self.before):
-            if not hasattr(step, "inverse_transform"):
-                raise TypeError(
-                    f"output='reconstruct' needs inverse_transform of each step, which "
-                    f"{step!r} does not have: use output='transform', or leave it out."
-                )
             rows = step.inverse_transform(rows)
         return np.asarray(rows)
+
+    def undoing(
+        self, answers: Sequence[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the map from the autoencoder's unit to that of the first step.
+
+        ``answers`` are those of each step before, which has to be undone.
+        """
+        if not self.before:
+            return None
+        for step, rows in zip(self.before, answers, strict=True):
+            _check_undone(step, rows[:N_EXAMPLES])
+        return affine(self.undo, answers[-1][:N_EXAMPLES])
 
     def answer(self, estimator: Any, X: Any, output: str) -> np.ndarray:
         """Return what the estimator itself answers."""
@@ -93,7 +104,9 @@ class Chain:
 
 
 def _flattened(estimator: Any) -> list[Any]:
-    """Return the steps of pipelines, also of nested ones."""
+    """Return the steps of pipelines, also of nested and frozen ones."""
+    while isinstance(estimator, FrozenEstimator):
+        estimator = estimator.estimator
     if not isinstance(estimator, Pipeline):
         return [estimator]
     steps = [s for _, s in estimator.steps if s is not None and s != "passthrough"]
@@ -110,6 +123,20 @@ def _check_step(step: Any) -> None:
         )
 
 
+def _check_undone(step: Any, rows: np.ndarray) -> None:
+    """Raise unless an affine map undoes a step, which answered with these rows."""
+    try:
+        affine(step.inverse_transform, rows)
+    # Steps without an inverse raise errors of many kinds, about their parameters.
+    except Exception as error:
+        raise TypeError(
+            "output='reconstruct' needs steps before the autoencoder whose "
+            "inverse_transform is affine, as in StandardScaler, MinMaxScaler or PCA, "
+            f"but that of {step!r} is not, or does not exist. Use output='transform', "
+            "or pass what comes after this step, and rows that it has transformed."
+        ) from error
+
+
 def affine(
     function: Callable[[np.ndarray], np.ndarray], example: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -120,19 +147,16 @@ def affine(
     n_features = example.shape[1]
     bias = function(np.zeros((1, n_features)))[0]
     weights = function(np.ones((1, n_features)))[0] - bias
-    # A missing value tells nothing of the map.
+    # A missing value tells nothing of the map, and whole numbers hide rounding.
     rows = np.where(np.isnan(example), 0.0, example).astype(np.float64)
+    rows = np.concatenate([rows, UNEVEN * rows])
     answers = function(rows)
     is_each = len(bias) == n_features and _agree(rows * weights + bias, answers)
     if is_each:
         return weights, bias
     weights = function(np.eye(n_features)) - bias
     if not _agree(rows @ weights + bias, answers):
-        raise TypeError(
-            "output='reconstruct' needs steps before the autoencoder whose "
-            "inverse_transform is affine, as in StandardScaler, MinMaxScaler or PCA: "
-            "use output='transform', or other steps."
-        )
+        raise ValueError("No affine map does what the function does.")
     return weights, bias
 
 

@@ -1,9 +1,11 @@
 """What displays get from a fitted estimator: attributes, codes and reconstructions."""
 
+import copy
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import validate_parameter_constraints
@@ -21,12 +23,30 @@ from .._rows.stored import in_memory
 from ._walks import decode, encode
 
 
+def opened(estimator: Any) -> Any:
+    """Return the best estimator of a search, and what is inside a FrozenEstimator."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    if isinstance(estimator, FrozenEstimator):
+        return opened(estimator.estimator)
+    return estimator
+
+
+def bare(estimator: Any) -> Any:
+    """Return an estimator, and all steps of a pipeline, without what wraps them."""
+    estimator = opened(estimator)
+    if not isinstance(estimator, Pipeline):
+        return estimator
+    pipeline = copy.copy(estimator)
+    pipeline.steps = [(name, bare(step)) for name, step in estimator.steps]
+    return pipeline
+
+
 def find_owner(estimator: Any, name: str) -> Any:
     """Return the estimator that has an attribute, or None.
 
     For a pipeline it is the last step that has it, for a search the best estimator.
     """
-    estimator = getattr(estimator, "best_estimator_", estimator)
+    estimator = opened(estimator)
     if not isinstance(estimator, Pipeline):
         return estimator if hasattr(estimator, name) else None
     found = [find_owner(step, name) for _, step in estimator.steps]
@@ -44,7 +64,7 @@ def owner_of(estimator: Any, name: str, cure: str) -> Any:
 
 def rows_before(estimator: Any, step: Any, X: Any) -> Any:
     """Return the rows that enter a step of a pipeline, which may be nested."""
-    estimator = getattr(estimator, "best_estimator_", estimator)
+    estimator = opened(estimator)
     if estimator is step or not isinstance(estimator, Pipeline):
         return X
     for k, (_, part) in enumerate(estimator.steps):
@@ -54,7 +74,7 @@ def rows_before(estimator: Any, step: Any, X: Any) -> Any:
 
 
 def _holds(estimator: Any, step: Any) -> bool:
-    estimator = getattr(estimator, "best_estimator_", estimator)
+    estimator = opened(estimator)
     parts = estimator.steps if isinstance(estimator, Pipeline) else []
     return estimator is step or any(_holds(part, step) for _, part in parts)
 

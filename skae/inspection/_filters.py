@@ -201,10 +201,10 @@ def _filters(owner: Any) -> np.ndarray:
     if not hasattr(owner, "network_"):
         return np.asarray(owner.components_)
     if getattr(owner, "is_pca_", False):
-        # The encoder is linear: its Jacobian is the same everywhere.
-        slopes = owner.jacobian(owner.mean_[None])[0]
-        return slopes.reshape(len(slopes), -1)
-    return _first_weights(owner.network_, owner.n_features_in_)
+        # The encoder is linear: its Jacobian is the same everywhere. The mean has the
+        # network's inputs, which the estimator may have coded and would not accept.
+        return owner._here().jacobian(owner.mean_[None])[0]
+    return _first_weights(owner.network_, len(owner.mean_))
 
 
 def _first_weights(network: Any, n_features: int) -> np.ndarray:

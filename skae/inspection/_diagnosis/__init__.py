@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..._rows.checks import check_reconstructs
 from ..._rows.containers import unmasked
 from ..._rows.transformers import reducing_step
+from .._asking import bare
 from . import codes, rows, training
 from .findings import Diagnosis, Finding
 from .subject import Subject
@@ -62,6 +63,10 @@ def diagnose(estimator: Any, X: Any = None) -> Diagnosis:
     - "saturated units": components or hidden units of "logistic" or "tanh" that lie
       within 1 % of their range from a bound in 95 % of the rows.
 
+    ``set_params`` after ``fit`` does not change what is found by the parameters that a
+    fit keeps. Others are read as they are now: ``alpha``, ``noise_level`` and ``tol``,
+    and those of transformers that are not autoencoders.
+
     Components are reported if more than a tenth are concerned, hidden units if more
     than a quarter are.
 
@@ -69,7 +74,7 @@ def diagnose(estimator: Any, X: Any = None) -> Diagnosis:
     ----------
     estimator : object
         Fitted transformer. For a pipeline it is the last step that is not a scaler, for
-        a search the best estimator.
+        a search the best estimator, and for a ``FrozenEstimator`` what is inside.
     X : {array-like, sparse matrix} of shape (n_samples, ...), default=None
         Training rows or others, in the unit that the estimator was fitted in. With
         None, checks that need rows are skipped. Training rows are recognized by
@@ -104,7 +109,7 @@ def diagnose(estimator: Any, X: Any = None) -> Diagnosis:
     """
     check_is_fitted(estimator)
     X = unmasked(X, allow_nan=True, owner=type(estimator).__name__)
-    step, _, X = reducing_step(estimator, X)
+    step, _, X = reducing_step(bare(estimator), X)
     subject = Subject(step, X)
     if X is not None:
         check_reconstructs(subject.estimator)

@@ -117,11 +117,11 @@ def find_copying(subject: Subject) -> Finding | None:
     if _is_held_back(subject, n_features):
         return None
     message = (
-        f"A code of {width} components can copy rows of {n_features} features, and no "
-        "penalty, corruption or sparsity prevents it."
+        f"A code of {width} components can copy rows of {n_features} features, and the "
+        "parameters have no penalty, corruption or sparsity that prevents it."
     )
     penalty = scaled(subject, "alpha", 10)
-    if subject.parameter("alpha") == 0:
+    if subject.penalty == 0:
         penalty = ["alpha=0.001"]
     noise = ["noise_level=0.1"] if subject.parameter("noise") is not None else []
     fewer = [f"n_components={n_features // 2}"] if n_features > 1 else ["more features"]
@@ -130,8 +130,8 @@ def find_copying(subject: Subject) -> Finding | None:
 
 def _is_held_back(subject: Subject, n_features: int) -> bool:
     """Whether a wide code cannot copy, or its first components need not."""
-    if subject.corrupts or subject.parameter("ordered"):
+    if subject.corrupts or subject.is_ordered:
         return True
     if (n_active := subject.fitted("mean_active_")) is not None:
         return bool(n_active < n_features)
-    return bool(subject.parameter("alpha"))
+    return bool(subject.penalty)

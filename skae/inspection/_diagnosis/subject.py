@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
-from ..._rows.checks import check_answers
+from ..._rows.checks import check_answers, is_share
 from ..._rows.chunks import dense
+from ..._rows.split import n_held_out
 from ..._rows.statistics import (
     column_means,
     for_whole_rows,
@@ -41,8 +42,18 @@ class Subject:
         """Return a fitted attribute, or a default if there is none."""
         return getattr(self.estimator, name, default)
 
+    @property
+    def state(self) -> Any:
+        """What the fit of an autoencoder keeps; None for others."""
+        state = self.fitted("_state")
+        # Estimators of others may have an attribute of this name.
+        return state if hasattr(state, "schedule") else None
+
     def parameter(self, name: str, default: Any = None) -> Any:
-        """Return a parameter, or a default if there is none."""
+        """Return a parameter of the fit if that keeps it, else its value of now."""
+        kept = self.state.network | self.state.parameters if self.state else {}
+        if name in kept:
+            return kept[name]
         if not hasattr(self.estimator, "get_params"):
             return default
         return self.estimator.get_params(deep=False).get(name, default)
@@ -170,6 +181,52 @@ class Subject:
     def n_features(self) -> int | None:
         """Number of features; None if unknown."""
         return self.fitted("n_features_in_")
+
+    @cached_property
+    def n_held_out(self) -> int | None:
+        """Number of these rows that ``fit`` held out; None if unknown.
+
+        A fit does not keep ``validation_fraction``, so its value of now may be another
+        one. It counts if it suits the rows of PCA, or the batches of the fit.
+        """
+        fraction, state = self.parameter("validation_fraction"), self.state
+        if not fraction or state is None or not self.fitted("validation_scores_"):
+            return None
+        n_rows, pca = len(self.rows), state.baseline
+        n = n_held_out(n_rows, fraction)
+        # Rows that are far out are neither trained on nor held out.
+        far = range(self.fitted("n_far_rows_", 0) + 1)
+        if pca and pca.n_rows < n_rows:
+            return n if n - (n_rows - pca.n_rows) in far else None
+        suits = any(self._made_batches_of(max(n_rows - n - i, 1)) for i in far)
+        # Batches of some settings do not tell the number of rows.
+        tells = not self._made_batches_of(n_rows - n_rows // 2)
+        return n if suits and tells else None
+
+    def _made_batches_of(self, n_training: int) -> bool:
+        """Whether the fit made the batches of so many training rows."""
+        if self.state is None:
+            return False
+        made = self.state.schedule.fill_in(self.estimator, n_training, is_part=False)
+        names = "batch_size", "weight_decay"
+        return all(made[name] == self.fitted(f"{name}_") for name in names)
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether training ordered the components."""
+        share = is_share(self.parameter("n_components"))
+        return share or bool(self.parameter("ordered"))
+
+    @property
+    def adapted_penalty(self) -> bool:
+        """Whether training adapted the weight of the penalty."""
+        objective = self.state.engine.objective if self.state else {}
+        return bool(objective.get("factor", 1.0) != 1.0)
+
+    @property
+    def penalty(self) -> Any:
+        """Weight of the penalty, at its end if that was adapted; None without one."""
+        return self.fitted("alpha_", self.parameter("alpha"))
 
     @property
     def corrupts(self) -> bool:

@@ -6,8 +6,6 @@ from numbers import Integral
 
 import numpy as np
 
-from ..._rows.checks import is_share
-from ..._rows.split import n_held_out
 from .cures import either, lower_rate, more_epochs, more_held_out, scaled
 from .findings import Finding
 from .subject import Subject
@@ -19,6 +17,8 @@ LITTLE = 0.01
 # Overfitting: unexplained variance of other rows, as a multiple of that of training
 # rows, and its least excess.
 TIMES_OF_OTHERS, MISSED = 3.0, 0.02
+# Share of the largest step size below which training was about to end anyway.
+NO_RATE = 0.05
 # Number of held-out rows that is enough to compare weights.
 ENOUGH_HELD_OUT = 20
 
@@ -60,8 +60,10 @@ def _cure_of_pca(subject: Subject) -> str:
 
 def _is_linear(subject: Subject) -> bool:
     """Whether there are no hidden layers."""
-    sizes = subject.parameter("hidden_layer_sizes", "auto")
-    return hasattr(sizes, "__len__") and not len(sizes)
+    # Convolutions have no "sizes"; their "hidden" layers follow.
+    sizes = subject.parameter("sizes")
+    hidden = sizes[1:-1] if sizes else subject.parameter("hidden", "auto")
+    return not len(hidden)
 
 
 def find_bad_end(subject: Subject) -> Finding | None:
@@ -86,7 +88,7 @@ def find_early_end(subject: Subject) -> Finding | None:
         return None
     scores = subject.fitted("validation_scores_")
     errors = [1 - s for s in scores] if scores else subject.fitted("loss_curve_")
-    if not _still_gains(errors, subject.parameter("tol")):
+    if not _still_gains(errors, subject.parameter("tol", 0.0)):
         return None
     n_epochs = subject.fitted("n_iter_")
     unit = "epoch" if n_epochs == 1 else "epochs"
@@ -96,12 +98,16 @@ def find_early_end(subject: Subject) -> Finding | None:
 
 def _ends_by_plan(subject: Subject) -> bool:
     """Whether training should end at the last epoch, or errors cannot show it."""
-    adapts = subject.parameter("sparsity") in ("l1", "jump_relu")
-    return (
-        subject.parameter("learning_rate") == "cosine"
-        or bool(subject.parameter("neighbor_weight"))
-        or (adapts and subject.parameter("target_sparsity") is not None)
-    )
+    has_map = bool(subject.fitted("transform_n_neighbors_"))
+    return _rate_fell(subject) or has_map or subject.adapted_penalty
+
+
+def _rate_fell(subject: Subject) -> bool:
+    """Whether the step size fell to almost nothing, as with "cosine"."""
+    rates = (subject.fitted("history_") or {}).get("learning_rate", [])
+    if len(rates) < 2:
+        return bool(subject.parameter("learning_rate") == "cosine")
+    return bool(rates[-1] < NO_RATE * max(rates))
 
 
 def _still_gains(errors: Sequence[float], tol: float) -> bool:
@@ -118,7 +124,8 @@ def _find_iterations_used_up(subject: Subject) -> Finding | None:
     n_iter, most = subject.fitted("n_iter_"), subject.parameter("max_iter")
     if not (isinstance(n_iter, Integral) and isinstance(most, Integral)):
         return None
-    if n_iter < most:
+    # It is above after max_iter was lowered.
+    if n_iter != most:
         return None
     message = f"Fitting used all of its {most} iterations."
     return Finding("not converged", message, f"max_iter={2 * most}")
@@ -186,10 +193,7 @@ def _missed_in_fit(subject: Subject) -> float | None:
 
 def _has_comparable_loss(subject: Subject) -> bool:
     """Whether the loss is the unexplained variance, perhaps plus a penalty."""
-    is_ordered = subject.parameter("ordered") or is_share(
-        subject.parameter("n_components")
-    )
-    return subject.parameter("loss") == "squared_error" and not is_ordered
+    return subject.parameter("loss") == "squared_error" and not subject.is_ordered
 
 
 def _gap(subject: Subject, known: float, missed: float, where: str) -> Finding | None:
@@ -206,23 +210,23 @@ def _gap(subject: Subject, known: float, missed: float, where: str) -> Finding |
 def _cure_of_over_fitting(subject: Subject) -> str:
     """Return what prevents overfitting."""
     fewer = scaled(subject, "n_components", 1 / 2)
-    stops = (
-        ["early_stopping=True"] if subject.parameter("early_stopping") is False else []
-    )
+    never = subject.parameter("early_stopping") is False
+    held_out = subject.fitted("validation_scores_")
+    stops = ["early_stopping=True"] if never and not held_out else []
     return either(stops, scaled(subject, "weight_decay", 4), fewer, ["more rows"])
 
 
 def find_few_held_out(subject: Subject) -> Finding | None:
     """Find that few rows were held out."""
-    if not (subject.is_of_training and subject.fitted("validation_scores_")):
+    n_few = subject.n_held_out if subject.is_of_training else None
+    if n_few is None or n_few >= ENOUGH_HELD_OUT:
         return None
     n_rows = len(subject.rows)
-    n_few = n_held_out(n_rows, subject.parameter("validation_fraction"))
-    if n_few >= ENOUGH_HELD_OUT:
-        return None
+    asked = subject.parameter("validation_fraction")
     message = (
-        f"{n_few} of {n_rows} rows are held out. They choose the epoch, and decide "
-        "between training and PCA, but so few are unreliable."
+        f"{n_few} of {n_rows} rows are held out with validation_fraction={asked}. They "
+        "choose the epoch, and decide between training and PCA, but so few are "
+        "unreliable."
     )
     fraction = math.ceil(100 * ENOUGH_HELD_OUT / n_rows) / 100
     more = [f"validation_fraction={fraction:.2g}"] if fraction <= 0.5 else []
