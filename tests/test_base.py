@@ -166,6 +166,19 @@ def test_score_of_equal_rows_is_not_defined(fitted, value, n_rows):
     assert undefined(fitted, rows, f"{n_rows} rows that are all equal")
 
 
+@pytest.mark.parametrize(
+    ("constant", "end", "dtype"),
+    [(3e6, 0.5, np.float32), (1e12, 1e-3, np.float64), (1.7e18, 100, np.float64)],
+)
+def test_large_constants_do_not_hide_what_varies(constant, end, dtype):
+    """As time stamps beside a measurement: constants are not rounded."""
+    rows = np.full((200, 3), constant, dtype)
+    rows[:, 2] = np.linspace(0, end, 200)
+    ae = UndercompleteAE(1, max_iter=3, random_state=0).fit(rows)
+    assert ae.score(rows) == pytest.approx(1)
+    assert ae.score(rows) == pytest.approx(skae.metrics.explained_variance(ae, rows))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_rows_that_are_equal_up_to_rounding_are_equal(fitted, rng, dtype):
     rows = np.repeat(rng.normal(size=(1, 64)), 40, axis=0).astype(dtype)

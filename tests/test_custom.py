@@ -170,7 +170,7 @@ def test_they_go_through_a_pipeline_and_a_search(digits):
         (lambda n_inputs, n_outputs: 3, "returned 3"),
         (lambda n_inputs, n_outputs: nn.Linear(n_inputs, 7), r"gave \(2, 7\) for rows"),
         (lambda n_inputs, n_outputs: nn.Linear(7, n_outputs), "raised RuntimeError"),
-        (lambda n_inputs, n_outputs: nn.LSTM(n_inputs, n_outputs), "raised Attribute"),
+        (lambda n_inputs, n_outputs: nn.LSTM(n_inputs, n_outputs), "it gave a tuple"),
         (lambda n_inputs: nn.Linear(n_inputs, 2), "raised TypeError"),
     ],
     ids=["module", "number", "width", "inputs", "tuple", "arguments"],
@@ -219,6 +219,34 @@ def test_modules_that_cannot_be_trained_are_told(factory, reason, digits):
         skae.UndercompleteAE(2, encoder=factory, **FEW).fit(digits[:100])
 
 
+class InTraining(nn.Linear):
+    """Answers otherwise in training."""
+
+    def __init__(self, n_inputs, n_outputs, answer):
+        super().__init__(n_inputs, n_outputs)
+        self.answer = answer
+
+    def forward(self, x):
+        y = super().forward(x)
+        return self.answer(y) if self.training else y
+
+
+@pytest.mark.parametrize("name", ["encoder", "decoder"])
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda y: (y, y), "gave a tuple"),
+        (lambda y: y[:, :1], r"gave \(2, 1\) for rows"),
+        (lambda y: y.log() - torch.inf, "gave NaN or infinity"),
+    ],
+    ids=["tuple", "width", "infinity"],
+)
+def test_answers_in_training_are_tried_out_too(name, answer, reason, digits):
+    factory = partial(InTraining, answer=answer)
+    with pytest.raises(TypeError, match=rf"^{name}=.*{reason}.*Pass a function"):
+        skae.UndercompleteAE(2, **{name: factory}, **FEW).fit(digits[:100])
+
+
 def test_what_only_training_shows_is_told(digits):
     def normalised(n_inputs, n_outputs):
         return nn.Sequential(nn.BatchNorm1d(n_inputs), nn.Linear(n_inputs, n_outputs))
@@ -239,7 +267,8 @@ def test_no_batch_has_one_row_alone(digits):
 
     options = FEW | {"max_iter": 1, "batch_size": 16}
     skae.UndercompleteAE(2, encoder=Counting, **options).fit(digits[:33])
-    assert seen == [16, 17]
+    # First two rows try it out.
+    assert seen == [2, 16, 17]
 
 
 def test_modules_that_draw_do_so_by_random_state(digits):

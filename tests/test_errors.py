@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from skorch.callbacks import Callback, Freezer
 
 from skae import (
     AutoencoderClassifier,
@@ -488,6 +489,47 @@ def test_true_is_one_where_a_number_is_asked_for(cls, name):
     """As in scikit-learn, where a boolean is a number."""
     found = [codes_or_error(cls(**FEW | {name: one})) for one in (True, 1.0)]
     np.testing.assert_array_equal(*found)
+
+
+class SquareRoot(torch.nn.Module):
+    """Has slopes of NaN, though its answers are finite."""
+
+    def forward(self, x):
+        return torch.where(x > 0, torch.sqrt(x), x)
+
+
+def test_activations_with_slopes_of_nan_are_named():
+    ae = UndercompleteAE(activation=SquareRoot, **FEW | {"init": "random"})
+    with pytest.raises(
+        ValueError, match=r"activation=<class '.*SquareRoot'>, which may"
+    ):
+        ae.set_params(n_components=2).fit(np.tile(X, (5, 1)))
+
+
+@pytest.mark.parametrize("name", ["activation", "code_activation"])
+def test_activations_that_need_arguments_are_told(name):
+    with pytest.raises(TypeError, match=r"needs no arguments.*'num_features'\.$"):
+        UndercompleteAE(2, init="random", **{name: torch.nn.BatchNorm1d}).fit(X)
+
+
+class OutOfMemory(Callback):
+    """Needs more memory than there is."""
+
+    def on_epoch_end(self, net, **kwargs):
+        raise MemoryError("my buffer of 3 TB")
+
+
+def test_what_was_too_large_for_memory_is_quoted():
+    with pytest.raises(MemoryError, match=r"train \(my buffer of 3 TB\): use a batch"):
+        UndercompleteAE(2, callbacks=[OutOfMemory()]).fit(X)
+
+
+@pytest.mark.parametrize("solver", ["adamw", "lbfgs"])
+def test_networks_that_are_frozen_as_a_whole_are_told(solver):
+    ae = UndercompleteAE(2, solver=solver, callbacks=[Freezer("*")])
+    with pytest.raises(ValueError, match="a callback has frozen all of them"):
+        ae.fit(X)
+    assert not hasattr(ae, "network_")
 
 
 def test_complex_losses_are_refused():

@@ -116,6 +116,24 @@ def test_estimators_that_leave_gaps_are_told():
         AutoencoderImputer(RecurrentAE(2, **FEW)).fit(seen)
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[1.0, 2.0], [1.0, 2.0], [1.0, np.nan]],
+        [[1.0], [1.0]],
+        [[1.0, np.nan], [1.0, np.nan]],
+        [[np.nan, np.nan], [np.nan, np.nan]],
+    ],
+    ids=["constant", "one column", "empty column", "empty"],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_draws_of_columns_that_do_not_vary_are_what_is_filled(rows):
+    imputer = AutoencoderImputer(keep_empty_features=True, random_state=0).fit(rows)
+    for some in (rows, np.full_like(rows[:1], np.nan)):
+        draws = imputer.sample_imputations(some, 3, random_state=0)
+        np.testing.assert_array_equal(draws, [imputer.transform(some)] * 3)
+
+
 def test_without_dependence_the_mean_is_predicted(rng):
     X = np.where(rng.random((300, 5)) < 0.3, np.nan, rng.standard_normal((300, 5)))
     imputer = AutoencoderImputer(SMALL, random_state=0).fit(X)

@@ -429,3 +429,14 @@ def test_few_or_constant_rows_have_finite_codes(rows, make, init):
     ae = StackedAE(1, **TWO | {"init": init, "max_iter": 1}).fit(X)
     assert np.isfinite(ae.transform(X)).all()
     np.testing.assert_allclose(ae.reconstruct(X), X, atol=10)
+
+
+@pytest.mark.parametrize("kind", ["plain", "denoising", "sparse", "contractive"])
+@pytest.mark.parametrize("init", ["pca", "random"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_layers_of_equal_rows_are_not_divided_by_rounding(kind, init):
+    stack = StackedAE(1, solver="sgd", pretraining=kind, init=init, max_iter=2)
+    stack.set_params(pretraining_max_iter=3, random_state=0).fit(np.ones((30, 3)))
+    losses = np.concatenate(stack.pretraining_loss_curves_)
+    assert losses.max() < 10
+    np.testing.assert_allclose(stack.reconstruct(np.ones((2, 3))), 1, rtol=1e-3)

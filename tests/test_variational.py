@@ -386,3 +386,14 @@ def test_counts_are_drawn_from_their_rate(rate):
     assert deviations.mean() == pytest.approx(0, abs=0.03)
     assert deviations.var() == pytest.approx(1, abs=0.05)
     np.testing.assert_array_equal(counts, np.rint(counts))
+
+
+def test_rows_that_are_too_far_are_told(rng):
+    rows = rng.normal(size=(100, 4))
+    ae = VariationalAE(2, max_iter=2, random_state=0).fit(rows)
+    assert np.isfinite(ae.reconstruct(1e20 * rows)).all()
+    assert np.isneginf(ae.score_samples(1e30 * rows)).all()
+    with pytest.raises(
+        ValueError, match=r"100 of 100 rows is not finite.*unit of the tr"
+    ):
+        ae.score(1e30 * rows)

@@ -293,8 +293,9 @@ class AutoencoderImputer(OneToOneFeatureMixin, TransformerMixin, Saved, BaseEsti
         draws = []
         for _ in range(n_imputations):
             drawn = filled.copy()
-            errors = self.error_scale_ * draw_errors(self.gaussian_, seen, rng)
-            drawn[:, varies] += self.scale_[varies] * errors
+            if varies.any():
+                errors = self.error_scale_ * draw_errors(self.gaussian_, seen, rng)
+                drawn[:, varies] += self.scale_[varies] * errors
             draws.append(self._output(X, rows, drawn))
         return np.stack(draws)
 

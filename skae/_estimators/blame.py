@@ -65,12 +65,13 @@ def _what_may_grow(estimator: Any, engine: Engine) -> str:
     values = {
         "learning_rate_init": settings.learning_rate_init,
         "weight_decay": settings.weight_decay,
-        "alpha": objective.alpha if objective.penalty is not None else 0,
+        "alpha": estimator.alpha if objective.penalty is not None else 0,
         "beta": getattr(objective, "beta", 0),
     }
     named = [f"{name}={value}" for name, value in values.items() if value]
-    if callable(estimator.loss):
-        named.append(f"loss={estimator.loss!r}, which may be infinite or NaN")
+    for name in ("loss", "activation", "code_activation", "encoder", "decoder"):
+        if callable(own := getattr(estimator, name, None)):
+            named.append(f"{name}={own!r}, which may give infinity, NaN or such slopes")
     if estimator.callbacks:
         named.append(f"callbacks={estimator.callbacks!r}, which may change weights")
     return ", ".join(named)

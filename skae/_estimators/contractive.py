@@ -50,8 +50,8 @@ class ContractiveAE(CustomAutoencoder):
         Width of the code; it may exceed ``n_features``. None is ``n_features``.
 
     alpha : float, default=0.001
-        Weight of the penalty. With 0.0 it is ``UndercompleteAE`` with the same
-        parameters and width.
+        Weight of the penalty. With 0.0 it is ``UndercompleteAE`` with
+        ``transform_max_iter=0``, and otherwise the same parameters and width.
 
     jacobian_norm : {"auto", "exact", "hutchinson"}, default="auto"
         How the norm is computed:

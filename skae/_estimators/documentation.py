@@ -237,8 +237,8 @@ DOCUMENTATION = {
 
     batch_size : int or "auto", default="auto"
         Number of rows in a minibatch. "auto" makes 10 equal batches, or 5 for ordered
-        codes, of at least 32 rows, so that few rows still make many steps, and at most
-        320, or 128 in ``ConvAE`` and ``RecurrentAE``. Not used by "lbfgs".
+        codes, of about 32 rows at least, so that few rows still make many steps, and at
+        most 320, or 128 in ``ConvAE`` and ``RecurrentAE``. Not used by "lbfgs".
 
     max_iter : int or "auto", default="auto"
         Maximum number of epochs. A warning is given if the last epoch still improved.

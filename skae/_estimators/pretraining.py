@@ -25,6 +25,8 @@ from .data import Data
 
 # Number of rows that measure the input of a layer.
 N_SAMPLE = 4096
+# A deviation of float32 numbers, in units of their size, that rounding may make.
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,8 +159,9 @@ class Part:
             seen = self.below(rows)
             mean = seen.mean(0)
             scale = float((seen - mean).square().mean().sqrt())
-        # A layer of dead units does not vary.
-        return mean.cpu().numpy(), scale or 1.0
+            least = ROUNDING * float(mean.square().mean().sqrt())
+        # A layer of dead units, or of equal rows, varies by rounding at most.
+        return mean.cpu().numpy(), scale if scale > least else 1.0
 
     def zeros(self) -> Tensor:
         """Return an input of zeros, standardised; of data, zeros in their unit."""

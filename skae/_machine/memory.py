@@ -46,7 +46,8 @@ def told_of_memory(cure: Callable[[], str]) -> Iterator[None]:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        raise MemoryError(f"Not enough memory to train: {cure()}.") from error
+        told = f" ({error})" if str(error) else ""
+        raise MemoryError(f"Not enough memory to train{told}: {cure()}.") from error
 
 
 def in_smaller_parts(function: Callable[[int], Any], n_rows: int, least: int) -> Any:

@@ -1,7 +1,6 @@
 """Activations by name, class or factory."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import torch
@@ -26,16 +25,20 @@ def make_activation(activation: str | Callable[[], nn.Module]) -> nn.Module:
     """Build an activation from its name, its class or any factory of modules."""
     if isinstance(activation, str):
         return ACTIVATIONS[activation]()
-    module = None
+    module, reason = None, ""
     # An instance would be shared by all layers, and a function cannot be built.
     if not isinstance(activation, nn.Module):
-        # It may draw weights of its own: the same ones each time.
-        with suppress(TypeError), seeded(torch.Generator("cpu"), torch.device("cpu")):
-            module = activation()
+        try:
+            # It may draw weights of its own: the same ones each time.
+            with seeded(torch.Generator("cpu"), torch.device("cpu")):
+                module = activation()
+        except TypeError as error:
+            reason = f": {error}"
     if not isinstance(module, nn.Module):
         raise TypeError(
-            f"The activation {activation!r} is neither a class of torch modules, such "
-            f"as torch.nn.Mish, nor one of {sorted(ACTIVATIONS)}."
+            f"The activation {activation!r} is neither a class of torch modules that "
+            "needs no arguments, such as torch.nn.Mish, nor one of "
+            f"{sorted(ACTIVATIONS)}{reason}."
         )
     return module
 

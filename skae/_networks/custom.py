@@ -1,5 +1,6 @@
 """Encoders and decoders that a user's factory makes."""
 
+import copy
 from collections.abc import Callable
 
 import torch
@@ -74,16 +75,25 @@ class Custom(nn.Module):
 
         try:
             hooks = [m.register_forward_hook(count) for m in self.module.modules()]
-            with seeded(torch.Generator("cpu"), torch.device("cpu")):
-                answer = self.module.eval()(x.requires_grad_())
-            slope = torch.autograd.grad(answer.sum(), x, allow_unused=True)[0]
+            # Training may answer otherwise, and change what a module counts.
+            modules = self.module.eval(), copy.deepcopy(self.module).train()
+            answers = [self._answer(module, x) for module in modules]
         except Exception as error:
             reason = f"for rows of shape {tuple(x.shape)} raised {_told(error)}"
             raise self._unfit(reason) from error
-        self._check_answer(answer, slope)
+        for answer, slope in answers:
+            self._check_answer(answer, slope)
         for hook in hooks:
             hook.remove()
         return 2 * max(counts)
+
+    def _answer(self, module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return what a module gives for rows, and the slope of its sum."""
+        with seeded(torch.Generator("cpu"), torch.device("cpu")):
+            answer = module(x.requires_grad_())
+        if not isinstance(answer, Tensor):
+            raise TypeError(f"it gave a {type(answer).__name__}, not a tensor")
+        return answer, torch.autograd.grad(answer.sum(), x, allow_unused=True)[0]
 
     def _check_answer(self, answer: Tensor, slope: Tensor | None) -> None:
         """Raise unless two rows got codes, or codes rows, differentiably."""

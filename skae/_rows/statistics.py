@@ -188,8 +188,18 @@ def _why_constant(X: Any, mean: np.ndarray, total: float) -> str:
 
 def _are_equal(X: Any, mean: np.ndarray) -> bool:
     """Whether rows differ by rounding only; often one chunk shows that they do not."""
+    if _differ(X, mean, abs(mean)):
+        return False
+    low, high = column_extremes(X)
+    # Features that do not vary are not rounded, however large they are.
+    sizes = abs(mean[low < high])
+    return not len(sizes) or not _differ(X, mean, sizes)
+
+
+def _differ(X: Any, mean: np.ndarray, sizes: np.ndarray) -> bool:
+    """Whether rows differ by more than rounding of features of these sizes."""
     eps = np.finfo(np.float32 if X.dtype == np.float32 else np.float64).eps
     # Sums over features are rounded relative to a typical feature.
-    typical = np.nanquantile(abs(mean), 0.5, method="lower")
+    typical = np.nanquantile(sizes, 0.5, method="lower")
     rounding = N_ROUNDINGS * eps * np.maximum(abs(mean), typical)
-    return not any((abs(dense(X[s]) - mean) > rounding).any() for s in chunks(X))
+    return any((abs(dense(X[s]) - mean) > rounding).any() for s in chunks(X))

@@ -89,6 +89,16 @@ class CosineRates:
         self.n_done = state["n_done"]
 
 
+def _backward(loss: Any) -> None:
+    """Set the gradients of a loss, or raise if it has none."""
+    if not loss.requires_grad:
+        raise ValueError(
+            "No weight is trained, since a callback has frozen all of them: freeze a "
+            "part of the network only."
+        )
+    loss.backward()
+
+
 def gradient_of(net: Any, batch: Tensor) -> Tensor:
     """Set the gradient of the loss of a batch, and return that loss."""
     # The optimizer's own method takes as long as a small layer.
@@ -97,7 +107,7 @@ def gradient_of(net: Any, batch: Tensor) -> Tensor:
             weight.grad = None
     if net.leader is None:
         loss: Any = net.criterion_.training_loss(net.module_, batch, net.generator)
-        loss.backward()
+        _backward(loss)
         return loss
     return net.leader.gradient(net, batch)
 
@@ -135,7 +145,7 @@ def line_search_step(net: Any, batch: Tensor) -> Tensor:
         penalty = decay / 2 * _squared_weights(net.module_) if decay else 0.0
         total = LBFGS_SCALE * (loss + penalty)
         if net.leader is None:
-            total.backward()
+            _backward(total)
         else:
             _add_penalty(net.optimizer_, penalty)
         for weight in net.module_.parameters():
