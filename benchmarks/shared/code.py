@@ -1,8 +1,8 @@
 """Which code a suite measures: a hash of the modules that it imports, and theirs.
 
 Comments, docstrings and layout do not count, nor how records are written and shown, nor
-how estimators are stored and deployed. A name that a package only passes on leads to the module that
-defines it, so that an estimator does not stand for all of ``skae``.
+how estimators are stored and deployed. A name that a package only passes on leads to
+the module that defines it, so that an estimator does not stand for all of ``skae``.
 """
 
 import ast
