@@ -394,6 +394,6 @@ def test_rows_that_are_too_far_are_told(rng):
     assert np.isfinite(ae.reconstruct(1e20 * rows)).all()
     assert np.isneginf(ae.score_samples(1e30 * rows)).all()
     with pytest.raises(
-        ValueError, match=r"100 of 100 rows is not finite.*unit of the tr"
+        ValueError, match=r"100 of 100 rows is not finite.*unit of these"
     ):
         ae.score(1e30 * rows)

@@ -22,6 +22,7 @@ from .._rows.checks import (
     NONNEGATIVE,
     POSITIVE,
     POSITIVE_INTEGER,
+    check_answers,
     check_count,
     check_domain,
     names,
@@ -285,11 +286,13 @@ class VariationalAE(ConvolvingAutoencoder):
         """
         bounds = self._bounds(self._checked(X))
         if n_lost := int(np.isinf(bounds).sum()):
+            answers = np.asarray(self.reconstruct(X)).reshape(len(bounds), -1)
+            is_lost = ~np.isfinite(answers).all(axis=1)
+            check_answers(np.where(is_lost, np.inf, 0.0), self)
             raise ValueError(
                 f"The bound of {n_lost} of {len(bounds)} rows is not finite, so there "
-                "is no score. The rows are too far from those of fit for float32, or "
-                "fit has diverged: convert X to the unit of the training rows, or fit "
-                "again with a lower learning_rate_init."
+                "is no score. They are too far from the rows of fit for float32: "
+                "convert X to the unit of these."
             )
         return float(bounds.mean())
 
