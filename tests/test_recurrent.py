@@ -412,7 +412,9 @@ def test_forecast_refuses_steps_that_it_would_not_read(sequences):
     with pytest.raises(ValueError, match=r"10 steps, but forecast reads 7 at") as told:
         ae.forecast(sequences)
     # What it says works, for sequences of any length.
-    for advice in re.findall(r"\[x\[.*?\] for x in X\]", str(told.value)):
+    advices = re.findall(r"\[x\[.*?\] for x in X\]", str(told.value))
+    assert len(advices) == 2
+    for advice in advices:
         X = [row[~np.isnan(row).any(axis=1)] for row in sequences]
         assert ae.forecast(eval(advice, {"X": X})).shape[1] == 3
 

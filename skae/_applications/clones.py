@@ -1,10 +1,9 @@
-"""Clones of a user's estimator, with seeds, and fits of them."""
+"""Clones of a user's estimator, with seeds."""
 
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
 
 
 def seeded_clone(estimator: Any, rng: np.random.RandomState) -> Any:
@@ -18,10 +17,3 @@ def seeded_clone(estimator: Any, rng: np.random.RandomState) -> Any:
     # A FrozenEstimator returns nothing here.
     copy.set_params(**{name: rng.randint(2**31 - 1) for name in seeds})
     return copy
-
-
-def fit_unless_frozen(estimator: Any, rows: np.ndarray) -> None:
-    """Train an estimator, but not one that was trained before and is to stay so."""
-    # Its fit would ask for y.
-    if not isinstance(estimator, FrozenEstimator):
-        estimator.fit(rows)

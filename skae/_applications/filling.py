@@ -9,7 +9,6 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import Bunch, get_tags
 
 from .._rows.transformers import flat_answer
-from .clones import fit_unless_frozen
 from .gaussian import (
     choose_noise,
     deviations,
@@ -117,10 +116,10 @@ def sees_filled(estimator: Any) -> bool:
 
 def train(estimator: Any, X: np.ndarray, gaussian: Bunch) -> None:
     """Train an estimator on standardised rows with NaN, as it takes them."""
-    is_frozen = isinstance(estimator, FrozenEstimator)
-    if is_frozen or getattr(estimator, "noise", None) != "gaps":
-        rows = fill(gaussian, X) if sees_filled(estimator) else X
-        fit_unless_frozen(estimator, rows)
+    if isinstance(estimator, FrozenEstimator):
+        return
+    if getattr(estimator, "noise", None) != "gaps":
+        estimator.fit(fill(gaussian, X) if sees_filled(estimator) else X)
         return
     origin = np.nanmean(X, axis=0)
     unit = np.sqrt(np.nanmean(np.square(X - origin)))

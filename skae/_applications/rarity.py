@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 from sklearn.covariance import LedoitWolf
+from sklearn.frozen import FrozenEstimator
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch
 
 from .._rows.transformers import flat_answer
-from .clones import fit_unless_frozen
 from .conformal import surprise
 
 #: What a row is judged by together, and one more.
@@ -32,7 +32,9 @@ def fit_member(estimator: Any, X: np.ndarray, standardize: bool) -> Bunch:
     scaler = StandardScaler().fit(X) if standardize else None
     member = Bunch(scaler=scaler, estimator=estimator)
     rows = _scaled(member, X)
-    fit_unless_frozen(estimator, rows)
+    # The fit of a FrozenEstimator does nothing, but asks for y.
+    if not isinstance(estimator, FrozenEstimator):
+        estimator.fit(rows)
     codes, residuals = _parts(member, rows)
     member.code_units = _code_units(codes)
     member.residual_unit = _residual_unit(residuals, rows)

@@ -20,10 +20,11 @@ from .._machine.devices import own_settings, resolve_device, seeded
 from .._machine.threads import limited_threads, threads_of_step
 from .._rows.batches import read_rows
 from .._rows.checks import FRACTION, NONNEGATIVE, POSITIVE, POSITIVE_INTEGER, names
+from .._rows.frozen import thawed
 from .clones import seeded_clone
 from .fine_tuning import FineTuning, Headed, Labelled, Recipe
 from .targets import Kind, Linear
-from .tunable import check_tunable, encoded, own_objective, thawed, with_network
+from .tunable import check_tunable, encoded, own_objective, with_network
 
 T = TypeVar("T", bound=type)
 

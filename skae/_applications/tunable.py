@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from .._estimators.base import BaseAutoencoder
@@ -16,13 +15,6 @@ from .._estimators.model import ENCODER
 from .._machine.devices import to_tensors
 from .._objectives.objective import Objective
 from .._rows.transformers import flat_answer
-
-
-def thawed(estimator: Any) -> Any:
-    """Return what is inside a FrozenEstimator, or the estimator itself."""
-    while isinstance(estimator, FrozenEstimator):
-        estimator = estimator.estimator
-    return estimator
 
 
 def check_tunable(

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from .._estimators.base import BaseAutoencoder
+from .._rows.frozen import thawed
 
 #: Outputs of an autoencoder, and of a predictor after it.
 OUTPUTS = ("transform", "reconstruct", "score_samples")
@@ -105,8 +105,7 @@ class Chain:
 
 def _flattened(estimator: Any) -> list[Any]:
     """Return the steps of pipelines, also of nested and frozen ones."""
-    while isinstance(estimator, FrozenEstimator):
-        estimator = estimator.estimator
+    estimator = thawed(estimator)
     if not isinstance(estimator, Pipeline):
         return [estimator]
     steps = [s for _, s in estimator.steps if s is not None and s != "passthrough"]

@@ -142,10 +142,14 @@ class ColumnCode:
         """Return a column as one of categories or of numbers, or raise."""
         if self.kind == CATEGORY:
             return column.as_category()
-        if column.kind == NUMBER and self.kind == BOOLEAN:
+        if column.kind == CATEGORY:
+            column = self._of_objects(column)
+        if self.kind == BOOLEAN:
             self._check_boolean(column.values)
-        if column.kind != CATEGORY:
-            return column
+        return column
+
+    def _of_objects(self, column: Column) -> Column:
+        """Return objects as numbers, or raise if one is none."""
         for value in column.values[~_missing(column)]:
             if not isinstance(value, Number):
                 raise ValueError(
@@ -154,10 +158,7 @@ class ColumnCode:
                     "categorical_features and fit again."
                 )
         # The missing ones are None.
-        values = column.values.astype(np.float64)
-        if self.kind == BOOLEAN:
-            self._check_boolean(values)
-        return Column(column.name, self.kind, values)
+        return Column(column.name, self.kind, column.values.astype(np.float64))
 
     def _check_boolean(self, values: np.ndarray) -> None:
         """Raise if numbers in place of booleans are others than 0, 1 and NaN."""

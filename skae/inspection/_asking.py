@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import validate_parameter_constraints
@@ -18,6 +17,7 @@ from .._rows.checks import (
     described,
 )
 from .._rows.containers import as_array
+from .._rows.frozen import thawed
 from .._rows.statistics import squared_errors
 from .._rows.stored import in_memory
 from ._walks import decode, encode
@@ -25,9 +25,9 @@ from ._walks import decode, encode
 
 def opened(estimator: Any) -> Any:
     """Return the best estimator of a search, and what is inside a FrozenEstimator."""
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    if isinstance(estimator, FrozenEstimator):
-        return opened(estimator.estimator)
+    estimator = thawed(estimator)
+    if hasattr(estimator, "best_estimator_"):
+        return opened(estimator.best_estimator_)
     return estimator
 
 
